@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Lists, the same everywhere: ?limit=&cursor=&sort=&filter= -> {"items":[...],"next":...,"total":N}, always inside the
+ * caller's scope. A module describes its columns; names outside the description are refused, so no text becomes SQL.
+ *
+ * filter: words separated by spaces, all must hold. key:value, key:a|b (any of), key:"two words", key>=v key<=v key>v key<v,
+ * -key:value (not); free words search the columns marked searchable (case folded, substring). sort: "-time" or "time". */
+#ifndef CF_API_LIST_H
+#define CF_API_LIST_H
+
+#include "api/route.h"
+
+enum cf_lcol_type { CF_LC_TEXT, CF_LC_I64, CF_LC_TIME /* us -> RFC 3339 */, CF_LC_BOOL, CF_LC_JSON /* stored text is JSON */, CF_LC_F64 };
+#define CF_LC_SORT 1u
+#define CF_LC_FILTER 2u
+#define CF_LC_SEARCH 4u
+#define CF_LC_HIDDEN 8u /* for filter and sort only */
+struct cf_lcol {
+    const char *name; /* in JSON, filter and sort; dots nest in JSON ("org.name") */
+    const char *sql;  /* expression */
+    enum cf_lcol_type type;
+    unsigned flags;
+};
+struct cf_list {
+    const char *from;         /* "alert a LEFT JOIN organisation o ON o.id = a.org_id" */
+    const char *id_sql;       /* unique tie-breaker, "a.id"; also the item's "id" when a column named id exists */
+    const char *scope_col;    /* org id column for cf_scope_sql, NULL: rows are not scoped by organisation */
+    const char *where;        /* fixed further condition or NULL; its `?` values follow in where_v */
+    const struct cf_dbval *where_v;
+    size_t n_where_v;
+    const char *default_sort; /* "-last_seen" */
+    const struct cf_lcol *cols;
+    size_t n_cols;
+    /* optional: change or complete an item before it goes out */
+    int (*finish)(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_error *reterr);
+};
+/* Runs the list for this request and sets the reply. */
+int cf_list_reply(struct cf_req *req, struct cf_db *db, const struct cf_list *l, struct cf_error *reterr);
+/* One row by id with the same columns and scope: new reference, or NULL with CF_ENOENT (outside the scope looks the same). */
+json_t *cf_list_one(struct cf_req *req, struct cf_db *db, const struct cf_list *l, cf_str id, struct cf_error *reterr);
+
+#endif

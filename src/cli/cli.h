@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cli: one file per subcommand. A command gets argv[0] = its own name; returns the exit status: 0, 1 failed, 2 usage.
+ * Errors go to stderr as "chengfang: what: why". */
+#ifndef CF_CLI_CLI_H
+#define CF_CLI_CLI_H
+
+#include "base/base.h"
+
+#define CMD(name, fn, args, doc) int fn(int argc, char **argv);
+#include "cli/commands.def"
+#undef CMD
+
+#define CF_EXIT_FAILED 1
+#define CF_EXIT_USAGE 2
+/* Prints "chengfang: what: why" and returns CF_EXIT_FAILED / CF_EXIT_USAGE. */
+int cf_cli_fail(const char *what, const struct cf_error *err);
+int cf_cli_usage(const char *what, const char *why);
+
+#endif

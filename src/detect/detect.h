@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * detect: Sigma rules over ECS events. A ruleset is compiled once, immutable and shared; each thread has its own
+ * detector with scratch and counters. Reload = compile a new set and swap the pointer between batches. */
+#ifndef CF_DETECT_DETECT_H
+#define CF_DETECT_DETECT_H
+
+#include "base/base.h"
+#include "event/event.h"
+
+enum cf_level { CF_LEVEL_INFO, CF_LEVEL_LOW, CF_LEVEL_MEDIUM, CF_LEVEL_HIGH, CF_LEVEL_CRITICAL };
+const char *cf_level_name(enum cf_level l); /* informational low medium high critical */
+
+/* What the rest of the product needs to know of a rule. Lives as long as the ruleset. */
+struct cf_rule_info {
+    cf_str id, title, description, file, author, status;
+    cf_str product, category, service; /* log source */
+    enum cf_level level;
+    size_t n_tags;
+    const cf_str *tags;                /* "attack.t1110", ... */
+    bool correlation;
+    size_t index;                      /* dense, 0..count-1 */
+};
+struct cf_rule_refused {
+    cf_str file, title, reason; /* reason says where and why */
+};
+
+struct cf_ruleset;
+struct cf_rules_options {
+    const char *taxonomy_dir;  /* content/taxonomy: log sources and fields -> ECS */
+    size_t n_paths;
+    const char *const *paths;  /* YAML file, folder, .tar.zst, .tar.gz, .zip */
+};
+/* Refused rules do not fail the load; they are listed. CF_E... only when nothing could be read at all. */
+int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret, struct cf_error *reterr);
+void cf_ruleset_free(struct cf_ruleset *rs);
+size_t cf_ruleset_count(const struct cf_ruleset *rs);
+const struct cf_rule_info *cf_ruleset_rule(const struct cf_ruleset *rs, size_t i);
+size_t cf_ruleset_refused(const struct cf_ruleset *rs, const struct cf_rule_refused **ret);
+
+struct cf_match_field {
+    cf_str field; /* name as the rule wrote it */
+    cf_str value; /* matching value of the event (view) */
+};
+struct cf_hit {
+    const struct cf_rule_info *rule;
+    const struct cf_event *ev;      /* correlation: the last event */
+    size_t n_matched;
+    const struct cf_match_field *matched;
+    size_t n_events;                /* correlation: seq numbers of the events that made it */
+    const uint64_t *events;
+    cf_str group;                   /* correlation: "field=value,..." of the group */
+    uint64_t count;                 /* correlation: the aggregated value */
+};
+struct cf_detector;
+struct cf_detector *cf_detector_new(const struct cf_ruleset *rs); /* one per worker thread */
+void cf_detector_free(struct cf_detector *d);
+/* Hits live in ev->arena; *ret_hits is an array of *ret_n. 0 or CF_ENOMEM. */
+int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_hit **ret_hits, size_t *ret_n);
+struct cf_rule_counters {
+    uint64_t candidates, hits, ns;
+};
+void cf_detector_counters(const struct cf_detector *d, struct cf_rule_counters *ret /* [cf_ruleset_count] added to */);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * normalise: raw record -> ECS event. Formats split text into pairs; source files (content/sources/NAME.yaml) recognise
+ * whose text it is and map the pairs to fields. A normaliser is immutable after load and shared by all threads; each
+ * thread has its own scratch. Reload = load a new one and swap the pointer. */
+#ifndef CF_NORMALISE_NORMALISE_H
+#define CF_NORMALISE_NORMALISE_H
+
+#include "base/base.h"
+#include "event/event.h"
+
+struct cf_normaliser;
+struct cf_norm_thread;
+
+struct cf_norm_options {
+    const char *sources_dir;   /* content/sources */
+    int64_t now_us;            /* for timestamps without a year; 0: the clock */
+    cf_str zone;               /* default zone of sources that state none: "+08:00", "Asia/Shanghai" or "local" */
+    int64_t clock_limit_us;    /* flag events whose time is further from receiving time than this; 0: 24 h */
+};
+/* Every source file is checked; on a broken one: *reterr says file, line and reason and nothing is loaded. */
+int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser **ret, struct cf_error *reterr);
+void cf_normaliser_free(struct cf_normaliser *n);
+size_t cf_normaliser_sources(const struct cf_normaliser *n); /* number of source files */
+const char *cf_normaliser_source_name(const struct cf_normaliser *n, size_t i);
+bool cf_normaliser_has_format(cf_str name);
+
+struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n); /* one per worker */
+void cf_norm_thread_free(struct cf_norm_thread *t);
+/* Always makes one event (never loses a record): what no source understands becomes event.kind pipeline_error with
+ * error.message, and event.original as always. The record's bytes must live as long as the arena. Records whose text is
+ * not UTF-8 are read as GB18030 when that fits, otherwise invalid bytes become U+FFFD in fields (the original is kept).
+ * 0 or CF_ENOMEM. */
+int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret);
+
+#endif

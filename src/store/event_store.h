@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Event store: append-only events in columns. One interface, two back ends that pass one test suite: embedded chDB
+ * (libchdb, loaded when opened) and a ClickHouse cluster over HTTP. Same DDL generator, same queries.
+ *
+ * Writing: each worker owns a cf_event_block, fills it with events and hands it to cf_event_store_insert, which sends one
+ * Native block with a deduplication token and returns when the engine has it durably; a repeated token inserts nothing. */
+#ifndef CF_STORE_EVENT_STORE_H
+#define CF_STORE_EVENT_STORE_H
+
+#include "base/base.h"
+#include "event/event.h"
+
+struct cf_event_store;
+struct cf_event_store_options {
+    cf_str kind;             /* "chdb" or "clickhouse" */
+    cf_str path;             /* chdb: folder */
+    cf_str urls;             /* clickhouse: "http://h1:8123,http://h2:8123" tried in turn */
+    cf_str cluster;          /* clickhouse: name in remote_servers; empty: single node */
+    cf_str database;         /* default "chengfang" */
+    cf_str user, password_file;
+    int64_t retention_days;  /* default 400; under 365 only with retention_override */
+    bool retention_override;
+    int64_t memory_max;      /* bytes the engine may use; 0: 600 MiB */
+    int64_t threads;         /* query threads; 0: cores */
+};
+int cf_event_store_open(const struct cf_event_store_options *o, struct cf_event_store **ret, struct cf_error *reterr); /* creates and migrates the schema */
+void cf_event_store_close(struct cf_event_store *s);
+
+struct cf_event_block;
+struct cf_event_block *cf_event_block_new(void);
+void cf_event_block_free(struct cf_event_block *b);
+void cf_event_block_clear(struct cf_event_block *b);
+/* Copies what the store keeps of ev into the columns (the batch arena may go afterwards). */
+int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev);
+size_t cf_event_block_rows(const struct cf_event_block *b);
+size_t cf_event_block_bytes(const struct cf_event_block *b);
+/* token: unique for this content, same after a replay (spool segment and offset). CF_EBUSY/CF_EFULL/CF_EIO: try again later. */
+int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr);
+/* Makes everything inserted so far survive power loss (parts synced). After this spool segments may be deleted. */
+int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr);
+
+/* A read query; the result in ClickHouse's JSONCompact shape is parsed for the caller. Read-only settings, limits. */
+struct cf_query_limits {
+    int64_t max_ms, max_memory, max_rows; /* 0: defaults (10 s, 400 MiB, 100,000 rows) */
+};
+/* Named parameters {name:Type} of ClickHouse; values are text. */
+struct cf_query_param {
+    const char *name;
+    cf_str value;
+};
+/* Appends the result in the given ClickHouse output format (e.g. "JSON", "JSONCompact", "CSVWithNames") to *out. */
+int cf_event_store_query(struct cf_event_store *s, cf_str sql, const struct cf_query_param *p, size_t n_p,
+                         const char *format, const struct cf_query_limits *lim, struct cf_buf *out, struct cf_error *reterr);
+
+/* Whose events a caller may see. Every search passes one. */
+struct cf_event_scope {
+    bool all;
+    size_t n_orgs;
+    const cf_str *orgs; /* organization.id values allowed */
+};
+/* The search language (interfaces.md) as a request; times in us. */
+struct cf_search {
+    cf_str query;
+    int64_t from_us, to_us;
+    cf_str cursor;
+    bool oldest_first;
+    size_t limit;            /* 0: 50; max 1000 */
+    size_t n_fields;
+    const cf_str *fields;    /* "" / 0: all */
+    struct cf_event_scope scope;
+};
+/* Appends {"items":[{...nested ECS, "_id":...}],"total":N,"next":"..."|null} to *out. CF_ESYNTAX: reterr->pos is the byte in query. */
+int cf_event_search(struct cf_event_store *s, const struct cf_search *q, struct cf_buf *out, struct cf_error *reterr);
+/* Appends {"interval_ms":..,"buckets":[{"time":"..","count":N}]}: about n_buckets over the range. */
+int cf_event_histogram(struct cf_event_store *s, const struct cf_search *q, size_t n_buckets, struct cf_buf *out, struct cf_error *reterr);
+/* Appends {"field":"..","values":[{"value":..,"count":N}],"other":N}: the most frequent values of one field. */
+int cf_event_facet(struct cf_event_store *s, const struct cf_search *q, cf_str field, size_t n, struct cf_buf *out, struct cf_error *reterr);
+/* One read-only SELECT over the event tables with the scope applied by the engine (row filter), not by text. */
+int cf_event_sql(struct cf_event_store *s, cf_str sql, const struct cf_event_scope *scope, const struct cf_query_limits *lim, struct cf_buf *out, struct cf_error *reterr);
+/* Appends {"rows":..,"bytes_on_disk":..,"bytes_raw":..,"partitions":[..],"parts":..,"oldest":..,"newest":..,"engine_memory":..}. */
+int cf_event_store_stats(struct cf_event_store *s, struct cf_buf *out, struct cf_error *reterr);
+
+#endif
