@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "event/event.h"
+
+#include "base/error.h"
+
+#define CF_EVENT_CAP_FIRST 40u
+
+struct cf_event *cf_event_new(struct cf_arena *batch)
+{
+    struct cf_event *ev = cf_arena_alloc(batch, sizeof *ev);
+
+    if (!ev)
+        return NULL;
+    memset(ev, 0, sizeof *ev);
+    ev->arena = batch;
+    ev->time_us = CF_TIME_NONE;
+    ev->val = cf_arena_alloc(batch, sizeof *ev->val * CF_EVENT_CAP_FIRST);
+    if (!ev->val)
+        return NULL;
+    ev->cap = CF_EVENT_CAP_FIRST;
+    return ev;
+}
+
+static int grow(struct cf_event *ev)
+{
+    size_t cap = (size_t)ev->cap * 2;
+    struct cf_value *v;
+
+    if (ev->n >= CF_EVENT_VALUES_MAX) {
+        ev->flags |= CF_EV_TRUNCATED;
+        return CF_ELIMIT;
+    }
+    if (cap > CF_EVENT_VALUES_MAX)
+        cap = CF_EVENT_VALUES_MAX;
+    v = cf_arena_alloc(ev->arena, sizeof *v * cap);
+    if (!v)
+        return CF_ENOMEM;
+    memcpy(v, ev->val, sizeof *v * ev->n);
+    ev->val = v;
+    ev->cap = (uint16_t)cap;
+    return 0;
+}
+
+static inline struct cf_value *append(struct cf_event *ev, int *ret)
+{
+    if (ev->n == ev->cap && (*ret = grow(ev)) < 0)
+        return NULL;
+    return &ev->val[ev->n++];
+}
+
+/* Values whose index does not fit a slot byte (over 254 values came first) cannot become typed fields. */
+static int slot_full(struct cf_event *ev)
+{
+    ev->flags |= CF_EV_TRUNCATED;
+    return CF_ELIMIT;
+}
+
+int cf_event_set_raw(struct cf_event *ev, enum cf_field f, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    struct cf_value *val;
+    int r = 0;
+
+    if (ev->slot[f]) {
+        val = &ev->val[ev->slot[f] - 1];
+    } else {
+        if (ev->n >= 255)
+            return slot_full(ev);
+        val = append(ev, &r);
+        if (!val)
+            return r;
+        ev->slot[f] = (uint8_t)ev->n;
+    }
+    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f, .raw = raw, .kind = (uint8_t)kind};
+    return 0;
+}
+
+int cf_event_set(struct cf_event *ev, enum cf_field f, cf_str v) { return cf_event_set_raw(ev, f, v, 0, CF_V_STR); }
+
+int cf_event_set_i64(struct cf_event *ev, enum cf_field f, int64_t v)
+{
+    char tmp[24];
+    size_t i = sizeof tmp;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char *p;
+
+    do
+        tmp[--i] = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        tmp[--i] = '-';
+    p = cf_arena_bytes(ev->arena, sizeof tmp - i);
+    if (!p)
+        return CF_ENOMEM;
+    memcpy(p, tmp + i, sizeof tmp - i);
+    return cf_event_set_raw(ev, f, cf_str_n(p, sizeof tmp - i), 0, CF_V_INT);
+}
+
+int cf_event_add(struct cf_event *ev, enum cf_field f, cf_str v)
+{
+    struct cf_value *val;
+    uint16_t at;
+    int r = 0;
+
+    if (!ev->slot[f])
+        return cf_event_set(ev, f, v);
+    at = (uint16_t)(ev->slot[f] - 1);
+    for (;;) {
+        val = &ev->val[at];
+        if (val->n == v.n && memcmp(val->p, v.p, v.n) == 0)
+            return 0;
+        if (!val->next)
+            break;
+        at = (uint16_t)(val->next - 1);
+    }
+    val = append(ev, &r);
+    if (!val)
+        return r;
+    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f};
+    ev->val[at].next = ev->n;
+    return 0;
+}
+
+int cf_event_extra(struct cf_event *ev, uint16_t name, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    struct cf_value *val;
+    int r = 0;
+
+    val = append(ev, &r);
+    if (!val)
+        return r;
+    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = CF_F_EXTRA, .raw = raw, .name = name, .kind = (uint8_t)kind};
+    return 0;
+}
+
+void cf_event_unset(struct cf_event *ev, enum cf_field f)
+{
+    if (!ev->slot[f])
+        return;
+    for (size_t i = ev->slot[f]; i;) { /* dead values stay in val as unnamed extras */
+        struct cf_value *v = &ev->val[i - 1];
+        i = v->next;
+        *v = (struct cf_value){.p = "", .id = CF_F_EXTRA, .kind = CF_V_NULL};
+    }
+    ev->slot[f] = 0;
+}
+
+const struct cf_value *cf_event_find(const struct cf_event *ev, cf_str name)
+{
+    enum cf_field f = cf_field_find(name);
+    uint16_t id;
+
+    if (f != CF_F_EXTRA)
+        return cf_event_val(ev, f);
+    id = cf_name_find(name);
+    if (!id)
+        return NULL;
+    for (size_t i = 0; i < ev->n; i++)
+        if (ev->val[i].id == CF_F_EXTRA && ev->val[i].name == id)
+            return &ev->val[i];
+    return NULL;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "event/event.h"
+
+static void table_is_sorted(void **st)
+{
+    (void)st;
+    for (size_t i = 1; i < CF_F__COUNT; i++)
+        if (strcmp(cf_fields[i - 1].name, cf_fields[i].name) >= 0)
+            fail_msg("%s stands before %s", cf_fields[i - 1].name, cf_fields[i].name);
+    for (size_t i = 0; i < CF_F__COUNT; i++)
+        assert_int_equal(cf_field_find(cf_str_c(cf_fields[i].name)), i);
+    assert_int_equal(cf_field_find(CF_STR("no.such")), CF_F_EXTRA);
+}
+
+static void names(void **st)
+{
+    uint16_t a = cf_name_intern(CF_STR("EventData.Image"));
+
+    (void)st;
+    assert_true(a > 0);
+    assert_int_equal(cf_name_intern(CF_STR("EventData.Image")), a);
+    assert_int_equal(cf_name_find(CF_STR("never")), 0);
+    assert_str(cf_name_text(a), "EventData.Image");
+    assert_int_equal(cf_name_intern(CF_STR("")), 0);
+}
+
+static void nested_json(void **st)
+{
+    struct cf_arena a;
+    struct cf_buf b;
+    struct cf_event *ev;
+
+    (void)st;
+    cf_arena_init(&a, 0, 0);
+    cf_buf_init(&b, 0);
+    ev = cf_event_new(&a);
+    ev->time_us = 0;
+    assert_int_equal(cf_event_set(ev, CF_F_SOURCE_IP, CF_STR("192.0.2.1")), 0);
+    assert_int_equal(cf_event_set_i64(ev, CF_F_SOURCE_PORT, 22), 0);
+    assert_int_equal(cf_event_add(ev, CF_F_EVENT_CATEGORY, CF_STR("authentication")), 0);
+    assert_int_equal(cf_event_add(ev, CF_F_EVENT_CATEGORY, CF_STR("process")), 0);
+    assert_int_equal(cf_event_add(ev, CF_F_EVENT_CATEGORY, CF_STR("process")), 0); /* kept once */
+    assert_int_equal(cf_event_extra(ev, cf_name_intern(CF_STR("winlog.event_data.Count")), CF_STR("5"), 0, CF_V_INT), 0);
+    assert_int_equal(cf_event_extra(ev, cf_name_intern(CF_STR("source.nat.zone")), CF_STR("x\"y"), 0, CF_V_STR), 0);
+    assert_int_equal(cf_event_extra(ev, cf_name_intern(CF_STR("message.deep")), CF_STR("1"), 0, CF_V_STR), 0);
+    assert_int_equal(cf_event_set(ev, CF_F_MESSAGE, CF_STR("m")), 0);
+    assert_int_equal(cf_event_set(ev, CF_F_HTTP_RESPONSE_STATUS_CODE, CF_STR("0404")), 0); /* not a JSON number */
+    cf_event_json(ev, &b);
+    assert_string_equal(cf_buf_cstr(&b),
+                        "{\"@timestamp\":\"1970-01-01T00:00:00Z\",\"event\":{\"category\":[\"authentication\",\"process\"]},"
+                        "\"http\":{\"response\":{\"status_code\":\"0404\"}},\"message\":\"m\",\"message.deep\":\"1\","
+                        "\"source\":{\"ip\":\"192.0.2.1\",\"nat\":{\"zone\":\"x\\\"y\"},\"port\":22},"
+                        "\"winlog\":{\"event_data\":{\"Count\":5}}}");
+    cf_buf_release(&b);
+    cf_arena_release(&a);
+}
+
+static void values(void **st)
+{
+    struct cf_arena a;
+    struct cf_event *ev;
+    const struct cf_value *v;
+
+    (void)st;
+    cf_arena_init(&a, 0, 0);
+    ev = cf_event_new(&a);
+    assert_null(cf_event_get(ev, CF_F_MESSAGE).p);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(cf_event_extra(ev, cf_name_intern(cf_arena_printf(&a, "x.%d", i)), CF_STR("v"), 0, CF_V_STR), 0);
+    assert_int_equal(cf_event_set(ev, CF_F_MESSAGE, CF_STR("late")), CF_ELIMIT); /* no slot left: said, not lost silently */
+    assert_true(ev->flags & CF_EV_TRUNCATED);
+    v = cf_event_find(ev, CF_STR("x.299"));
+    assert_non_null(v);
+    assert_null(cf_event_find(ev, CF_STR("x.300")));
+    ev = cf_event_new(&a);
+    assert_int_equal(cf_event_add(ev, CF_F_TAGS, CF_STR("a")), 0);
+    assert_int_equal(cf_event_add(ev, CF_F_TAGS, CF_STR("b")), 0);
+    v = cf_event_val(ev, CF_F_TAGS);
+    assert_str(cf_str_n(cf_event_next(ev, v)->p, 1), "b");
+    cf_event_unset(ev, CF_F_TAGS);
+    assert_null(cf_event_val(ev, CF_F_TAGS));
+    cf_arena_release(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(table_is_sorted), cmocka_unit_test(names), cmocka_unit_test(nested_json), cmocka_unit_test(values)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
