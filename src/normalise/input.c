@@ -249,7 +249,7 @@ static bool choose_cut(struct cf_input *in)
             in->cut = CUT_UNKNOWN;
             return false;
         }
-        if (q < end && (*q == '{' || (*q == '[' && q > p + 1))) {
+        if (q < end && (*q == '{' || ((*q == '[' || *q == ']') && (q > p + 1 || (*q == ']' && end - p < 8))))) {
             in->cut = CUT_JSON;
             in->pos = (size_t)(p + 1 - in->buf);
         }
@@ -274,10 +274,12 @@ static bool choose_cut(struct cf_input *in)
         }
         if (!str && depth > 0 && q < end) {
             /* only when the next line goes on like an object does; a cut JSON line is one bad record */
-            const char *n = q + 1;
+            const char *n = q + 1, *l = q;
+            while (l > p && is_space(l[-1]))
+                l--;
             while (n < end && is_space(*n))
                 n++;
-            if (n < end && (*n == '"' || *n == '}' || *n == ']' || ((*n == '{' || *n == '[') && depth > 1)))
+            if (l > p && (l[-1] == '{' || l[-1] == '[' || l[-1] == ',') && n < end && (*n == '"' || *n == '}' || *n == ']' || ((*n == '{' || *n == '[') && depth > 1)))
                 in->cut = CUT_JSON;
         }
     }
@@ -393,8 +395,13 @@ static size_t cut_records(struct cf_input *in, struct cf_record *recs, size_t ma
         }
         while (len && (in->buf[from + len - 1] == '\r' || (in->cut == CUT_JSON && is_space(in->buf[from + len - 1]))))
             len--;
-        if (len)
+        if (len > CF_INPUT_RECORD_MAX) {
+            give(in, &recs[n], from, CF_INPUT_RECORD_MAX);
+            recs[n++].format = CF_STR(CF_INPUT_OVERSIZE);
+            in->oversize++;
+        } else if (len) {
             give(in, &recs[n++], from, len);
+        }
     }
     if (in->skipping && in->pos < in->n && in->scan == in->n - in->pos) { /* still inside the long line */
         in->bytes += in->n - in->pos;
