@@ -5,7 +5,16 @@
  * ids are TEXT (UUIDv7), booleans are BIGINT 0/1, documents are JSON in TEXT.
  *
  * A cf_db is a pool that is safe to share; a transaction or a running statement belongs to one thread. SQLite: one writer
- * at a time (BEGIN IMMEDIATE, busy time-out inside), readers in parallel (WAL, synchronous=FULL). */
+ * at a time (BEGIN IMMEDIATE, busy time-out inside), readers in parallel (WAL, synchronous=FULL). PostgreSQL means the same:
+ * writers take turns by an advisory lock, so read-then-write code needs no retries. A reader sees one snapshot.
+ *
+ * Both engines agree on what follows:
+ * - after a statement failed (CF_EEXIST too) the transaction can only be rolled back; use ON CONFLICT where that may happen
+ * - LIKE tells upper from lower case (use LOWER(a) LIKE LOWER(?)); GREATEST/LEAST exist in both, MAX(a,b) does not
+ * - TEXT is stored as valid UTF-8 without NUL: bytes that are not become U+FFFD
+ * - types match: CF_I for BIGINT, CF_D for DOUBLE, CF_S/CF_Z for TEXT, CF_NUL for a NULL of any type
+ * - in migrations write BLOB and DOUBLE; PostgreSQL gets BYTEA and DOUBLE PRECISION
+ * - CF_EEXIST unique violation, CF_EINVAL other constraints, CF_EBUSY locked for 10 s, CF_EPERM write in a CF_TX_READ */
 #ifndef CF_STORE_RECORD_STORE_H
 #define CF_STORE_RECORD_STORE_H
 
@@ -55,7 +64,7 @@ int cf_tx_execv(struct cf_tx *tx, const char *sql, const struct cf_dbval *v, siz
 #define cf_tx_exec(tx, sql, reterr, ...) \
     cf_tx_execv((tx), (sql), (const struct cf_dbval[]){{0}, ##__VA_ARGS__} + 1, \
                 sizeof((const struct cf_dbval[]){{0}, ##__VA_ARGS__}) / sizeof(struct cf_dbval) - 1, NULL, (reterr))
-/* Starts a query; rows by cf_stmt_next. */
+/* Runs a query (INSERT ... RETURNING too); rows by cf_stmt_next. Several may be open at once. */
 int cf_tx_queryv(struct cf_tx *tx, const char *sql, const struct cf_dbval *v, size_t n, struct cf_stmt **ret, struct cf_error *reterr);
 #define cf_tx_query(tx, sql, ret, reterr, ...) \
     cf_tx_queryv((tx), (sql), (const struct cf_dbval[]){{0}, ##__VA_ARGS__} + 1, \
