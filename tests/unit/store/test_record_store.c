@@ -445,7 +445,7 @@ static void bad_addresses_are_refused(void **state)
 
     (void)state;
     assert_int_equal(cf_db_open("mysql://x", &db, &err), CF_EINVAL);
-    assert_int_equal(cf_db_open("sqlite:/nonexistent/folder/x.db", &db, &err), CF_EIO);
+    assert_int_equal(cf_db_open("sqlite:/nonexistent/folder/x.db", &db, &err), CF_ENOENT);
     assert_int_equal(cf_db_open("postgresql:///x?host=/nonexistent", &db, &err), CF_EIO);
 }
 
@@ -470,7 +470,7 @@ static void dialect(void **state)
     free(t);
 }
 
-/* Only SQLite: another process holds the write lock; the caller gets CF_EBUSY after the wait, not a hang. */
+/* Only SQLite: the file holds password hashes. */
 static void file_mode_is_private(void **state)
 {
     char cmd[128];
