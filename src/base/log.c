@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -33,14 +34,13 @@ static int64_t admit(struct cf_log_site *site)
 {
     int64_t now = cf_mono_us(), start = site->window_us;
 
-    if (now - start > WINDOW_US && __atomic_compare_exchange_n(&site->window_us, &start, now, false, __ATOMIC_RELAXED,
-                                                               __ATOMIC_RELAXED))
+    if (now - start > WINDOW_US && atomic_compare_exchange_strong(&site->window_us, &start, now))
         site->n = 0;
     if (++site->n > PER_WINDOW) {
         site->dropped++;
         return -1;
     }
-    return __atomic_exchange_n(&site->dropped, 0, __ATOMIC_RELAXED);
+    return atomic_exchange(&site->dropped, 0);
 }
 
 void cf_log_write(struct cf_log_site *site, enum cf_log_level level, const char *mod, const char *msg, const char *kv, ...)

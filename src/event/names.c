@@ -3,6 +3,7 @@
  * of ids. Writers hold a lock; readers probe with acquire loads and never wait. The table is sized for the maximum, so it
  * never moves. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -48,7 +49,7 @@ static uint16_t probe(cf_str name, uint64_t h, size_t *ret_free)
     size_t i = h & (SLOTS - 1);
 
     for (;; i = (i + 1) & (SLOTS - 1)) {
-        uint16_t id = __atomic_load_n(&names.slot[i], __ATOMIC_ACQUIRE);
+        uint16_t id = atomic_load_explicit(&names.slot[i], memory_order_acquire);
         if (id == 0) {
             if (ret_free)
                 *ret_free = i;
@@ -79,7 +80,7 @@ uint16_t cf_name_intern(cf_str name)
             id = (uint16_t)++names.n;
             names.text[id] = cf_str_n(copy, name.n);
             names.hash[id] = h;
-            __atomic_store_n(&names.slot[at], id, __ATOMIC_RELEASE);
+            atomic_store_explicit(&names.slot[at], id, memory_order_release);
         }
     }
     (void)pthread_mutex_unlock(&names.lock);
