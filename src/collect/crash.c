@@ -12,17 +12,19 @@ bool cf_crash_armed;
 static char crash_name[64];
 static _Atomic long crash_left = 1;
 
-__attribute__((constructor)) static void crash_init(void)
+__attribute__((constructor)) static void crash_init(void) { cf_crash_arm(getenv("CF_CRASH_AT")); }
+
+void cf_crash_arm(const char *v)
 {
-    const char *v = getenv("CF_CRASH_AT");
     const char *colon = v ? strchr(v, ':') : NULL;
     size_t n = v ? (colon ? (size_t)(colon - v) : strlen(v)) : 0;
 
+    cf_crash_armed = false;
     if (n == 0 || n >= sizeof crash_name)
         return;
     memcpy(crash_name, v, n);
-    if (colon)
-        crash_left = strtol(colon + 1, NULL, 10);
+    crash_name[n] = '\0';
+    crash_left = colon ? strtol(colon + 1, NULL, 10) : 1;
     cf_crash_armed = true;
 }
 

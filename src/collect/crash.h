@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 extern bool cf_crash_armed; /* CF_CRASH_AT was set when the process started */
+void cf_crash_arm(const char *spec); /* as CF_CRASH_AT; NULL: off */
 void cf_crash_hit(const char *name);
 bool cf_crash_is(const char *name); /* true: the next cf_crash_hit(name) ends the process */
 static inline void cf_crash_point(const char *name)

@@ -191,7 +191,7 @@ static int open_files(struct cf_spool *s, const char *dir, struct cf_error *rete
 static int open_state(struct cf_spool *s, struct cf_error *reterr)
 {
     struct cf_ckpt ck;
-    uint64_t max;
+    uint64_t max = 0;
     int r = open_checkpoint(s, &ck, reterr);
 
     if (r == 0)

@@ -177,7 +177,7 @@ static bool flush_out(struct cf_spool *s)
         if (r == 0) {
             (void)pthread_mutex_lock(&s->mu);
             if (s->write_failed)
-                cf_log_info("spool", "writing works again");
+                cf_log_info("spool", "writing works again", "dir=%s", s->dir);
             s->write_failed = false;
             publish_out(s, s->flushed_us - t0);
             (void)pthread_mutex_unlock(&s->mu);
@@ -207,7 +207,7 @@ static void prepare_next(struct cf_spool *s, uint64_t number)
     (void)pthread_mutex_lock(&s->mu);
     if (r == 0) {
         if (s->no_segment)
-            cf_log_info("spool", "space for a new segment again");
+            cf_log_info("spool", "space for a new segment again", "dir=%s", s->dir);
         s->no_segment = false;
         s->next = g;
         if (!s->cur)

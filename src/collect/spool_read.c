@@ -70,7 +70,7 @@ int spool_scan_tail(struct cf_spool *s, struct spool_seg *g, struct cf_error *re
             if (next >= n)
                 break;
             at = next;
-        } else if (CF_FRAME_HEAD + (size_t)h.size > n - at || (at + size >= n && !cf_frame_open(&h, p + at + CF_FRAME_HEAD, g->number, &f))) {
+        } else if (size > n - at || (size == n - at && !cf_frame_open(&h, p + at + CF_FRAME_HEAD, g->number, &f))) {
             break;
         } else {
             at += size;
@@ -346,9 +346,10 @@ int cf_spool_commit(struct cf_spool *s, struct cf_spool_pos pos, struct cf_error
     cf_crash_point("spool.before_checkpoint");
     if (cf_crash_armed && cf_crash_is("spool.half_checkpoint")) {
         memset(slot + sizeof c / 2, 0xee, sizeof c);
-        if (pwrite(s->ckpt_fd, slot, sizeof slot, (off_t)(c.generation % 2 * CF_CKPT_SLOT)) > 0)
-            cf_crash_point("spool.half_checkpoint");
+        if (pwrite(s->ckpt_fd, slot, sizeof slot, (off_t)(c.generation % 2 * CF_CKPT_SLOT)) < 0)
+            r = cf_error_errno(reterr, "spool checkpoint");
     }
+    cf_crash_point("spool.half_checkpoint");
     if (pwrite(s->ckpt_fd, slot, sizeof slot, (off_t)(c.generation % 2 * CF_CKPT_SLOT)) != (ssize_t)sizeof slot || spool_sync_fd(s, s->ckpt_fd) < 0)
         r = cf_error_errno(reterr, "spool checkpoint");
     else
