@@ -17,6 +17,9 @@ void cf_incident_engine_free(struct cf_incident_engine *e); /* flushes */
  * are applied here; suppressed hits are counted per exception. */
 int cf_incident_fold(struct cf_incident_engine *e, const struct cf_hit *hits, const cf_str *event_ids, size_t n, cf_str token, struct cf_error *reterr);
 
+/* Exceptions were added or ended: the next fold reads them again. */
+void cf_incident_exceptions_changed(struct cf_incident_engine *e);
+
 void cf_incident_routes(void); /* alerts, incidents, exceptions */
 extern const struct cf_migration cf_incident_migrations[];
 extern const size_t cf_incident_n_migrations;
