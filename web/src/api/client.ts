@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// One way to the server: JSON, the session cookie, the CSRF token, problem documents as ApiError.
+import type { List, Problem } from './types'
+
+export class ApiError extends Error {
+  status: number
+  problem: Problem
+  requestId: string
+  constructor(status: number, problem: Problem, requestId: string) {
+    super(problem.detail || problem.title || String(status))
+    this.status = status
+    this.problem = problem
+    this.requestId = requestId
+  }
+  /** field -> message, for forms */
+  get fields(): Record<string, string> {
+    const r: Record<string, string> = {}
+    for (const e of this.problem.errors ?? []) r[e.field] = e.message
+    return r
+  }
+}
+
+let csrf = ''
+let onUnauthorised: () => void = () => {}
+export function setCsrf(v: string) {
+  csrf = v
+}
+export function getCsrf() {
+  return csrf
+}
+export function onSessionLost(f: () => void) {
+  onUnauthorised = f
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+  quiet401?: boolean
+  headers?: Record<string, string>
+  raw?: Blob
+}
+
+async function problemOf(res: Response): Promise<ApiError> {
+  let p: Problem = { title: res.statusText, status: res.status }
+  try {
+    const text = await res.text()
+    if (text.startsWith('{')) p = JSON.parse(text) as Problem
+  } catch {
+    /* body lost: the status line has to do */
+  }
+  return new ApiError(res.status, p, res.headers.get('X-Request-Id') ?? p.request_id ?? '')
+}
+
+export async function send(method: string, path: string, body?: unknown, o: CallOptions = {}): Promise<Response> {
+  const headers: Record<string, string> = { Accept: 'application/json', ...o.headers }
+  if (method !== 'GET' && csrf) headers['X-CSRF-Token'] = csrf
+  let payload: BodyInit | undefined
+  if (o.raw) payload = o.raw
+  else if (body !== undefined) {
+    headers['Content-Type'] = 'application/json'
+    payload = JSON.stringify(body)
+  }
+  let res: Response
+  try {
+    res = await fetch(path, { method, headers, body: payload, credentials: 'same-origin', signal: o.signal })
+  } catch (e) {
+    if ((e as Error).name === 'AbortError') throw e
+    throw new ApiError(0, { title: 'network', status: 0 }, '')
+  }
+  if (!res.ok) {
+    const err = await problemOf(res)
+    if (res.status === 401 && !o.quiet401) onUnauthorised()
+    throw err
+  }
+  return res
+}
+
+async function call<T>(method: string, path: string, body?: unknown, o?: CallOptions): Promise<T> {
+  const res = await send(method, path, body, o)
+  if (res.status === 204) return undefined as T
+  const text = await res.text()
+  return (text ? JSON.parse(text) : undefined) as T
+}
+
+export type Query = Record<string, string | number | undefined | null>
+export function qs(q?: Query): string {
+  if (!q) return ''
+  const p = new URLSearchParams()
+  for (const [k, v] of Object.entries(q)) if (v !== undefined && v !== null && v !== '') p.set(k, String(v))
+  const s = p.toString()
+  return s ? '?' + s : ''
+}
+const base = '/api/v1'
+export const api = {
+  get: <T>(path: string, q?: Query, o?: CallOptions) => call<T>('GET', base + path + qs(q), undefined, o),
+  list: <T>(path: string, q?: Query, o?: CallOptions) => call<List<T>>('GET', base + path + qs(q), undefined, o),
+  post: <T>(path: string, body?: unknown, o?: CallOptions) => call<T>('POST', base + path, body ?? {}, o),
+  patch: <T>(path: string, body: unknown, o?: CallOptions) => call<T>('PATCH', base + path, body, o),
+  put: <T>(path: string, body: unknown, o?: CallOptions) => call<T>('PUT', base + path, body, o),
+  del: <T>(path: string, o?: CallOptions) => call<T>('DELETE', base + path, undefined, o),
+  upload: <T>(path: string, file: File) =>
+    call<T>('POST', base + path + qs({ name: file.name }), undefined, { raw: file, headers: { 'Content-Type': file.type || 'application/octet-stream' } })
+}
+
+/** Saves a reply as a file (exports). */
+export async function download(method: string, path: string, body: unknown, name: string) {
+  const res = await send(method, base + path, body, { headers: { Accept: '*/*' } })
+  saveBlob(await res.blob(), name)
+}
+export function saveBlob(b: Blob, name: string) {
+  const url = URL.createObjectURL(b)
+  const a = document.createElement('a')
+  a.href = url
+  a.download = name
+  document.body.appendChild(a)
+  a.click()
+  a.remove()
+  setTimeout(() => URL.revokeObjectURL(url), 10000)
+}
+
+/** A word of the list filter language, quoted when needed. */
+export function filterWord(key: string, value: string | string[]): string {
+  const q = (v: string) => (/[\s"|]/.test(v) ? '"' + v.replace(/"/g, '\\"') + '"' : v)
+  return Array.isArray(value) ? `${key}:${value.map(q).join('|')}` : `${key}:${q(value)}`
+}

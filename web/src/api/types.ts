@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+export interface Problem {
+  type?: string
+  title: string
+  detail?: string
+  status: number
+  errors?: { field: string; message: string }[]
+  request_id?: string
+  otp_required?: boolean
+  retry_after?: number
+}
+export interface List<T> {
+  items: T[]
+  next: string | null
+  total: number
+}
+export interface Ref {
+  id: string
+  name: string
+}
+export type Level = 'critical' | 'high' | 'medium' | 'low' | 'informational'
+export interface Me {
+  id: string
+  name: string
+  display_name: string
+  org: Ref
+  roles: string[]
+  permissions: string[]
+  scope: string
+  must_change_password: boolean
+  totp_enabled: boolean
+  locale?: string
+  theme?: string
+  phone?: string
+  email?: string
+}
+export interface Session {
+  csrf: string
+  user: Me
+}
+export interface Overview {
+  generated_at: string
+  events: { total: number; per_second: number; series: { time: string; count: number }[] }
+  funnel: { events: number; hits: number; alerts: number; incidents: number; notices: number }
+  alerts: { by_level: Record<Level, number>; by_status: Record<string, number>; open: number }
+  incidents: { open: number; by_level: Record<string, number> }
+  notices: { open: number; overdue: number; closed: number; rectification_rate: number | null; mean_close_hours: number | null }
+  top_rules: { id: string; title: string; count: number }[]
+  top_sources: { ip: string; count: number; country?: string }[]
+  top_orgs: { id: string; name: string; alerts: number; open_notices: number }[]
+  attack_tactics: { tactic: string; count: number }[]
+  todo: { count: number; overdue: number }
+  sources: { online: number; silent: number; error: number }
+}
+export interface Alert {
+  id: string
+  rule_id: string
+  title: string
+  level: Level
+  status: string
+  score: number
+  count: number
+  first_seen: string
+  last_seen: string
+  entity?: { type: string; value: string }
+  source_ip?: string | null
+  destination_ip?: string | null
+  host?: string | null
+  user?: string | null
+  org?: Ref | null
+  asset?: Ref | null
+  owner?: Ref | null
+  incident_id?: string | null
+  tactics?: string[]
+  techniques?: string[]
+  source_name?: string | null
+}
+export type EventRecord = Record<string, unknown>
+export interface HistoryItem {
+  time: string
+  user?: Ref | string | null
+  org?: Ref | string | null
+  action: string
+  label?: string
+  from?: string | null
+  to?: string | null
+  note?: string | null
+  form?: Record<string, unknown> | null
+}
+export interface AlertDetail extends Alert {
+  description?: string
+  matched?: { field: string; value: unknown }[]
+  events?: EventRecord[]
+  history?: HistoryItem[]
+  rule?: Partial<Rule> & { references?: string[]; false_positives?: string[] }
+  related?: Alert[]
+  advice?: string
+}
+export interface Incident {
+  id: string
+  number: string
+  title: string
+  level: Level | number
+  status: string
+  score: number
+  alert_count: number
+  first_seen: string
+  last_seen: string
+  org?: Ref | null
+  assets_count?: number
+  owner?: Ref | null
+  tactics?: string[]
+}
+export interface GraphNode {
+  id: string
+  type: string
+  name?: string
+  value?: string
+  label?: string
+  count?: number
+  level?: Level
+}
+export interface GraphEdge {
+  from?: string
+  to?: string
+  source?: string
+  target?: string
+  label?: string
+  kind?: string
+  count?: number
+}
+export interface IncidentDetail extends Incident {
+  summary?: string
+  alerts?: Alert[]
+  timeline?: { time: string; kind: string; title: string; detail?: string; ref?: string; level?: Level; user?: string }[]
+  entities?: { type: string; value: string; count: number }[]
+  graph?: { nodes: GraphNode[]; edges: GraphEdge[] }
+  notices?: Notice[]
+  comments?: { id?: string; time: string; user?: Ref | string; text?: string; note?: string }[]
+  history?: HistoryItem[]
+}
+export interface NoticeReceiver {
+  org: Ref
+  state: string
+  state_name?: string
+  signed_at?: string | null
+  due_at?: string | null
+  overdue?: boolean
+  work_item_id?: string
+  id?: string
+}
+export interface Notice {
+  id: string
+  number: string
+  title: string
+  level: Level
+  state: string
+  state_name?: string
+  kind?: string
+  org?: Ref
+  receivers?: NoticeReceiver[]
+  created_at?: string
+  issued_at?: string | null
+  due_at?: string | null
+  overdue?: boolean
+  progress?: { total: number; signed: number; fed_back: number; closed: number }
+}
+export interface WorkAction {
+  transition: string
+  label: string | LangText
+  style?: string
+  form?: string | FormTemplate | null
+  note?: string
+  confirm?: string
+}
+export interface LangText {
+  zh?: string
+  en?: string
+}
+export interface WorkItem {
+  id: string
+  kind: string
+  number: string
+  title: string
+  state: string
+  state_name?: string
+  level?: Level
+  org?: Ref
+  receiver?: Ref
+  due_at?: string | null
+  overdue?: boolean
+  clock?: { percent: number; paused?: boolean } | null
+  actions?: WorkAction[]
+  updated_at?: string
+  created_at?: string
+  parent_id?: string | null
+}
+export interface Attachment {
+  id: string
+  name: string
+  size: number
+  type: string
+  sha256?: string
+  uploaded_by?: Ref | string
+  uploaded_at?: string
+}
+export interface WorkItemDetail extends WorkItem {
+  form?: { template?: FormTemplate | string; data?: Record<string, unknown> }
+  history?: HistoryItem[]
+  children?: WorkItem[]
+  attachments?: Attachment[]
+  workflow?: { id?: string; states?: { id: string; name?: string | LangText; final?: boolean }[] | Record<string, unknown> }
+  parent?: WorkItem | null
+  incident?: { id: string; number?: string; title?: string } | null
+}
+export type FieldType =
+  | 'text' | 'textarea' | 'number' | 'date' | 'datetime' | 'select' | 'multiselect' | 'org' | 'orgs' | 'user' | 'file' | 'bool' | 'ip' | 'level'
+export interface FormField {
+  name: string
+  label: string | LangText
+  type: FieldType
+  required?: boolean
+  options?: { value: string; label: string | LangText }[]
+  dictionary?: string
+  min?: number
+  max?: number
+  pattern?: string
+  help?: string | LangText
+  placeholder?: string | LangText
+  visible_if?: unknown
+  default?: unknown
+}
+export interface FormTemplate {
+  id: string
+  version?: number
+  title?: string | LangText
+  sections: { title?: string | LangText; fields: FormField[] }[]
+}
+export interface Dictionary {
+  id: string
+  title?: LangText
+  items: { code?: string; value?: string; id?: string; label?: string | LangText; name?: string | LangText; zh?: string; en?: string; parent?: string }[]
+}
+export interface Message {
+  id: string
+  time: string
+  title: string
+  body?: string
+  link?: string | null
+  href?: string | null
+  read?: boolean
+  read_at?: string | null
+  kind?: string
+}
+export interface Rule {
+  id: string
+  title: string
+  level: Level
+  status?: string
+  enabled: boolean
+  logsource?: { product?: string; category?: string; service?: string }
+  tags?: string[]
+  hits_24h?: number
+  last_hit?: string | null
+  file?: string
+  yaml?: string
+  description?: string
+  tests?: unknown
+}
+export interface Org {
+  id: string
+  name: string
+  short_name?: string
+  kind?: string
+  region_code?: string
+  region?: string
+  parent_id?: string | null
+  industry?: string
+  level?: string
+  contact_name?: string
+  contact_phone?: string
+  active?: boolean
+  people?: number
+}
+export interface Person {
+  id: string
+  name: string
+  display_name: string
+  org?: Ref
+  roles?: string[]
+  phone?: string
+  email?: string
+  active?: boolean
+  totp_enabled?: boolean
+  locked_until?: string | null
+  last_login?: string | null
+}
+export interface Role {
+  id: string
+  name_zh?: string
+  name_en?: string
+  name?: string
+  scope: string
+  permissions: string[]
+  users?: number
+}
+export interface Source {
+  id: string
+  name: string
+  type?: string
+  source?: string
+  org?: Ref | null
+  address?: string
+  status: 'online' | 'silent' | 'error'
+  last_seen?: string | null
+  records_today?: number
+  eps?: number
+  parse_failure_rate?: number
+}
+export interface Health {
+  status: string
+  components: { name: string; status: string; detail?: string; metrics?: Record<string, unknown> }[]
+  pipeline?: Record<string, number>
+  spool?: Record<string, unknown>
+  store?: Record<string, unknown>
+  listeners?: Record<string, unknown>[]
+}
+export interface AuditEntry {
+  seq: number
+  time: string
+  user?: Ref | string | null
+  org?: Ref | string | null
+  peer?: string
+  action: string
+  object?: string
+  result?: string | number
+  before?: unknown
+  after?: unknown
+  hash?: string
+}
+export interface Asset {
+  id: string
+  name: string
+  kind?: string
+  ip?: string
+  domain?: string
+  org?: Ref | null
+  importance?: number
+  system?: string
+  owner?: Ref | string | null
+  last_seen?: string | null
+  alerts_open?: number
+}
+export interface FieldInfo {
+  name: string
+  type: string
+  doc?: string
+}
+export interface SearchGroup {
+  type: string
+  items: { id: string; title: string; sub?: string; href: string }[]
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { i18n } from '@/i18n'
+import { useSession } from '@/stores/session'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** i18n key under `page.` */
+    title?: string
+    /** one of these permissions; none: every signed-in person */
+    perm?: string | string[]
+    /** breadcrumb parent: route name */
+    parent?: string
+    bare?: boolean
+    open?: boolean
+  }
+}
+const routes: RouteRecordRaw[] = [
+  { path: '/sign-in', name: 'sign-in', component: () => import('@/views/session/SignIn.vue'), meta: { title: 'signIn', bare: true, open: true } },
+  { path: '/', name: 'home', component: { template: '' }, meta: { title: 'home' } },
+  // TODO { path: '/overview', name: 'overview', component: () => import('@/views/overview/Overview.vue'), meta: { title: 'overview', perm: 'overview.read' } },
+  // TODO { path: '/todo', name: 'todo', component: () => import('@/views/workflow/Todo.vue'), meta: { title: 'todo', perm: 'workitem.read' } },
+  { path: '/alerts', name: 'alerts', component: () => import('@/views/incident/Alerts.vue'), meta: { title: 'alerts', perm: 'alert.read' } },
+  { path: '/alerts/:id', name: 'alert', component: () => import('@/views/incident/AlertPage.vue'), meta: { title: 'alert', perm: 'alert.read', parent: 'alerts' } },
+  { path: '/incidents', name: 'incidents', component: () => import('@/views/incident/Incidents.vue'), meta: { title: 'incidents', perm: 'incident.read' } },
+  { path: '/incidents/:id', name: 'incident', component: () => import('@/views/incident/IncidentPage.vue'), meta: { title: 'incident', perm: 'incident.read', parent: 'incidents' } },
+  // TODO { path: '/search', name: 'search', component: () => import('@/views/search/Search.vue'), meta: { title: 'search', perm: 'event.search' } },
+  // TODO { path: '/notices', name: 'notices', component: () => import('@/views/notice/Notices.vue'), meta: { title: 'notices', perm: 'notice.read' } },
+  // TODO { path: '/notices/new', name: 'notice-new', component: () => import('@/views/notice/NoticeNew.vue'), meta: { title: 'noticeNew', perm: 'notice.create', parent: 'notices' } },
+  // TODO { path: '/work/:id', name: 'work', component: () => import('@/views/workflow/WorkPage.vue'), meta: { title: 'work', perm: 'workitem.read', parent: 'notices' } },
+  { path: '/notices/:id', redirect: (to) => ({ name: 'work', params: { id: to.params.id } }) },
+  // TODO { path: '/assets', name: 'assets', component: () => import('@/views/asset/Assets.vue'), meta: { title: 'assets', perm: 'asset.read' } },
+  // TODO { path: '/rules', name: 'rules', component: () => import('@/views/detect/Rules.vue'), meta: { title: 'rules', perm: 'rule.read' } },
+  // TODO { path: '/sources', name: 'sources', component: () => import('@/views/pipeline/Sources.vue'), meta: { title: 'sources', perm: 'source.read' } },
+  // TODO { path: '/directory', name: 'directory', component: () => import('@/views/directory/Directory.vue'), meta: { title: 'directory', perm: 'directory.read' } },
+  // TODO { path: '/health', name: 'health', component: () => import('@/views/pipeline/Health.vue'), meta: { title: 'health', perm: 'system.read' } },
+  // TODO { path: '/audit', name: 'audit', component: () => import('@/views/audit/Audit.vue'), meta: { title: 'audit', perm: 'audit.read' } },
+  // TODO { path: '/messages', name: 'messages', component: () => import('@/views/message/Messages.vue'), meta: { title: 'messages' } },
+  // TODO { path: '/me', name: 'me', component: () => import('@/views/me/Profile.vue'), meta: { title: 'me' } },
+  { path: '/403', name: 'forbidden', component: () => import('@/views/session/Forbidden.vue'), meta: { title: 'forbidden' } },
+  { path: '/:rest(.*)*', name: 'missing', component: () => import('@/views/session/Missing.vue'), meta: { title: 'missing' } }
+]
+export const router = createRouter({ history: createWebHistory(), routes, scrollBehavior: (_t, _f, saved) => saved ?? { top: 0 } })
+
+/** The first page a person has a right to: the overview for the city, the to-dos for a unit. */
+export function homeOf(): string {
+  const s = useSession()
+  if (s.isUnit && s.can('workitem.read')) return 'todo'
+  for (const r of ['overview', 'alerts', 'todo', 'health', 'audit', 'directory'])
+    if (s.can(router.getRoutes().find((x) => x.name === r)?.meta.perm)) return r
+  return 'me'
+}
+router.beforeEach(async (to) => {
+  const s = useSession()
+  if (!s.loaded) await s.load()
+  if (to.meta.open) return s.user && !s.user.must_change_password && to.query.why !== 'expired' ? { name: homeOf() } : true
+  if (!s.user) return { name: 'sign-in', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
+  if (s.user.must_change_password) return { name: 'sign-in', query: { next: to.fullPath } }
+  if (to.name === 'home') return { name: homeOf(), replace: true }
+  if (!s.can(to.meta.perm)) return { name: 'forbidden', query: { from: to.fullPath }, replace: true }
+  return true
+})
+router.afterEach((to) => {
+  const k = 'page.' + String(to.meta.title ?? 'missing')
+  document.title = `${i18n.global.t(k)} · ${i18n.global.t('app.name')}`
+})
