@@ -16,6 +16,10 @@ struct cf_messenger;       /* src/message: in-app messages, e-mail, webhooks */
 struct cf_hub;             /* src/api/sse.h: live topics */
 struct cf_server_config;   /* src/app/server_config.h: every option of the server */
 
+struct cf_directory;       /* src/directory/service.h: sessions, tokens, sign-in */
+struct cf_audit;           /* src/audit/audit.h: the hash chain */
+struct cf_http;            /* src/api/http.h: the server */
+
 struct cf_app {
     const struct cf_server_config *config;
     const char *data_dir;    /* absolute */
@@ -28,6 +32,10 @@ struct cf_app {
     struct cf_form_set *forms;
     struct cf_messenger *messenger;
     struct cf_hub *hub;
+    struct cf_directory *directory;
+    struct cf_audit *audit;
+    struct cf_http *http;
+    const char *web_dir;     /* absolute; the built console, NULL when there is none */
     int64_t started_us;
 };
 
