@@ -274,7 +274,7 @@ static int start_net(struct cf_http *h, struct cf_error *reterr)
     const struct cf_http_options *o = &h->o;
     struct MHD_OptionItem tls[4] = {{MHD_OPTION_END, 0, NULL}};
     struct cf_buf cert, key;
-    int fd, r;
+    int fd = -1, r;
 
     cf_buf_init(&cert, 1 << 20);
     cf_buf_init(&key, 1 << 20);
@@ -315,7 +315,7 @@ out:
 
 static int start_local(struct cf_http *h, struct cf_error *reterr)
 {
-    int fd, r = listen_local(h->o.socket_path, &fd, reterr);
+    int fd = -1, r = listen_local(h->o.socket_path, &fd, reterr);
 
     if (r < 0)
         return r;

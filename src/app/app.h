@@ -36,6 +36,7 @@ struct cf_app {
     struct cf_audit *audit;
     struct cf_http *http;
     const char *web_dir;     /* absolute; the built console, NULL when there is none */
+    bool tls;                /* the console is served over HTTPS */
     int64_t started_us;
 };
 
