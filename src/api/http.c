@@ -214,7 +214,7 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *
     (void)cls;
     (void)vsnprintf(line, sizeof line, fmt, ap);
     line[strcspn(line, "\n")] = 0;
-    cf_log_debug("http", "connection", " why=\"%s\"", line);
+    cf_log_debug("http", "connection", "why=\"%s\"", line);
 }
 
 static int listen_net(const char *where, int *ret_fd, struct cf_error *reterr)
@@ -332,7 +332,7 @@ static int start_local(struct cf_http *h, struct cf_error *reterr)
 int cf_http_start(const struct cf_http_options *o, struct cf_http **ret, struct cf_error *reterr)
 {
     struct cf_http *h = calloc(1, sizeof *h);
-    int r;
+    int r = 0;
 
     if (!h)
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the HTTP server");
@@ -344,7 +344,8 @@ int cf_http_start(const struct cf_http_options *o, struct cf_http **ret, struct 
         cf_http_stop(h);
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the HTTP server");
     }
-    r = start_net(h, reterr);
+    if (o->listen)
+        r = start_net(h, reterr);
     if (r == 0 && o->socket_path)
         r = start_local(h, reterr);
     if (r < 0) {
@@ -357,7 +358,7 @@ int cf_http_start(const struct cf_http_options *o, struct cf_http **ret, struct 
 
 unsigned cf_http_port(const struct cf_http *h)
 {
-    const union MHD_DaemonInfo *di = MHD_get_daemon_info(h->net, MHD_DAEMON_INFO_LISTEN_FD);
+    const union MHD_DaemonInfo *di = h->net ? MHD_get_daemon_info(h->net, MHD_DAEMON_INFO_LISTEN_FD) : NULL;
     struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
 

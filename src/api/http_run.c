@@ -144,7 +144,7 @@ static void count(struct cf_req_priv *c)
     if (class >= 1 && class <= 5)
         (void)atomic_fetch_add(&h->requests[class], 1);
     if (c->status >= 500)
-        cf_log_error("http", "request failed", " id=%s method=%s path=\"%.200s\" status=%d", c->id, c->method_text, c->path, c->status);
+        cf_log_error("http", "request failed", "id=%s method=%s path=\"%.200s\" status=%d", c->id, c->method_text, c->path, c->status);
     if (us < 0)
         us = 0;
     (void)atomic_fetch_add(&h->duration_us, (unsigned long)us);
@@ -168,7 +168,7 @@ void cf_http_run(struct cf_req_priv *c)
         cf_http_problem(c, c->verdict.status, c->verdict.type, c->verdict.detail);
         (void)snprintf(result, sizeof result, "denied: %s", c->verdict.detail);
         if (c->verdict.audit && c->req.route && is_change(c) && (r = audit(c, result, &aerr)) < 0)
-            cf_log_error("audit", "an entry was not written", " id=%s why=\"%s\"", c->id, aerr.msg);
+            cf_log_error("audit", "an entry was not written", "id=%s why=\"%s\"", c->id, aerr.msg);
     } else if (c->static_file)
         cf_static_reply(c->http->files, c);
     else {
@@ -180,11 +180,11 @@ void cf_http_run(struct cf_req_priv *c)
             cf_http_problem(c, status, NULL, err.msg[0] && err.code ? err.msg : cf_err_text(r));
             (void)snprintf(result, sizeof result, "failed: %.260s", err.msg[0] ? err.msg : cf_err_text(r));
             if (status >= 500)
-                cf_log_error("http", "handler failed", " id=%s path=\"%.200s\" why=\"%s\"", c->id, c->path, err.msg);
+                cf_log_error("http", "handler failed", "id=%s path=\"%.200s\" why=\"%s\"", c->id, c->path, err.msg);
         } else if (!c->response)
             cf_reply_empty(&c->req, 204);
         if (is_change(c) && audit(c, result, &aerr) < 0) {
-            cf_log_error("audit", "an entry was not written", " id=%s why=\"%s\"", c->id, aerr.msg);
+            cf_log_error("audit", "an entry was not written", "id=%s why=\"%s\"", c->id, aerr.msg);
             drop_response(c);
             cf_http_problem(c, 500, NULL, "the change was made, but the audit entry could not be written; tell the administrator");
         }

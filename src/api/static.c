@@ -82,7 +82,7 @@ static int add_file(void *ctx, const char *path)
         return 0;
     cf_buf_init(&b, FILE_MAX_BYTES);
     if (cf_file_read(path, &b, &err) < 0) {
-        cf_log_warn("http", "console file left out", " file=\"%s\" why=\"%s\"", path, err.msg);
+        cf_log_warn("http", "console file left out", "file=\"%s\" why=\"%s\"", path, err.msg);
         cf_buf_release(&b);
         return 0;
     }

@@ -79,7 +79,7 @@ static void add_anchor(struct cf_audit *a, struct cf_tx *tx)
     n = snprintf(line, sizeof line, "%lld %s %lld\n", (long long)seq, hash, (long long)cf_now_us());
     fd = open(a->anchor_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, line, (size_t)n) != n || fdatasync(fd) < 0)
-        cf_log_warn("audit", "anchor not written", " file=\"%s\"", a->anchor_path);
+        cf_log_warn("audit", "anchor not written", "file=\"%s\"", a->anchor_path);
     if (fd >= 0)
         (void)close(fd);
     a->anchored_us = cf_mono_us();

@@ -79,7 +79,7 @@ static void load_weak(struct cf_directory *d)
     if (path && cf_file_read(path, &b, &err) == 0)
         d->weak = strndup(cf_buf_cstr(&b), b.n);
     else
-        cf_log_warn("directory", "weak password list not loaded", " why=\"%s\"", err.msg);
+        cf_log_warn("directory", "weak password list not loaded", "why=\"%s\"", err.msg);
     cf_buf_release(&b);
     cf_arena_release(&a);
 }
@@ -131,7 +131,7 @@ static void save_seen(struct cf_directory *d)
         r = cf_tx_commit(&tx, &err);
     cf_tx_rollback(&tx);
     if (r < 0)
-        cf_log_warn("directory", "last use of sessions not saved", " why=\"%s\"", err.msg);
+        cf_log_warn("directory", "last use of sessions not saved", "why=\"%s\"", err.msg);
     free(items);
 }
 

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One application: a list of parts, started from the top and stopped from the bottom. A module adds its row (and its
+ * migrations and routes to the lists below); nothing else in this file changes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/http.h"
+#include "api/sse.h"
+#include "app/server.h"
+#include "app/tls_cert.h"
+#include "audit/audit.h"
+#include "directory/service.h"
+
+struct cf_app_run {
+    struct cf_app app;
+    struct cf_server_config config;
+    struct cf_arena arena; /* configuration and paths */
+    enum cf_app_mode mode;
+    int lock_fd;
+    size_t started; /* parts running */
+};
+
+/* ---- migrations and routes of all modules ------------------------------------------------------------------------ */
+
+#define MIGRATIONS(X) \
+    X(cf_directory_migrations, cf_directory_n_migrations) \
+    X(cf_audit_migrations, cf_audit_n_migrations)
+
+static int migrate(struct cf_db *db, struct cf_error *reterr)
+{
+    int r = 0;
+
+#define X(list, n)                                   \
+    if (r == 0)                                      \
+        r = cf_db_migrate(db, (list), (n), reterr);
+    MIGRATIONS(X)
+#undef X
+    return r;
+}
+
+static void add_routes(void)
+{
+    static bool done;
+
+    if (done)
+        return;
+    done = true;
+    cf_api_routes();
+    cf_directory_routes();
+}
+
+/* ---- parts ---------------------------------------------------------------------------------------------------------- */
+
+static char *in_data(struct cf_app_run *run, const char *name) { return cf_path_join(&run->arena, run->app.data_dir, name); }
+
+static int start_records(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    cf_str url = c->store_records.n ? c->store_records : cf_arena_printf(&run->arena, "sqlite:%s/records.db", run->app.data_dir);
+    int r = cf_db_open(cf_arena_strdup(&run->arena, url), &run->app.db, reterr);
+
+    return r < 0 ? r : migrate(run->app.db, reterr);
+}
+
+static void stop_records(struct cf_app_run *run) { cf_db_close(run->app.db); }
+
+static int start_audit(struct cf_app_run *run, struct cf_error *reterr)
+{
+    int r = cf_mkdir_p(in_data(run, "log"), 0700, reterr);
+
+    return r < 0 ? r : cf_audit_open(run->app.db, in_data(run, "log/audit.anchor"), &run->app.audit, reterr);
+}
+
+static void stop_audit(struct cf_app_run *run) { cf_audit_close(run->app.audit); }
+
+static int start_directory(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_directory_options o = {
+        .session_idle_us = c->session_idle, .session_absolute_us = c->session_absolute, .lock_failures = c->lock_failures, .lock_us = c->lock_time,
+        .address_failures = c->address_failures, .address_us = c->address_window, .password_min = c->password_min,
+        .password_history = c->password_history, .password_max_age_us = c->password_max_age, .argon2_memory_kib = c->argon2_memory / 1024,
+        .argon2_passes = c->argon2_passes, .separation_strict = cf_str_eqz(c->separation, "strict"), .content_dir = run->app.content_dir,
+        .key_file = in_data(run, "secret.key"), .root_name = cf_arena_strdup(&run->arena, c->organisation_name),
+    };
+    char first[40];
+    int r;
+
+    if (!o.separation_strict && !cf_str_eqz(c->separation, "off"))
+        return cf_error_set(reterr, CF_EINVAL, "security.separation: write strict or off");
+    o.allow = CF_NEW_N(&run->arena, struct cf_cidr, c->allow_addresses.n + 1);
+    for (size_t i = 0; i < c->allow_addresses.n; i++) {
+        if (!cf_cidr_parse(c->allow_addresses.v[i], &o.allow[o.n_allow++]))
+            return cf_error_set(reterr, CF_EINVAL, "security.allow_addresses: \"%.*s\" is not an address or range", CF_ARG(c->allow_addresses.v[i]));
+    }
+    r = cf_directory_open(run->app.db, &o, &run->app.directory, first, reterr);
+    if (r == 0 && first[0]) {
+        (void)printf("first administrator: user admin, one-time password %s (must be changed at the first sign-in)\n", first);
+        (void)fflush(stdout);
+        explicit_bzero(first, sizeof first);
+    }
+    return r;
+}
+
+static void stop_directory(struct cf_app_run *run) { cf_directory_close(run->app.directory); }
+
+static int start_hub(struct cf_app_run *run, struct cf_error *reterr)
+{
+    run->app.hub = cf_hub_new();
+    return run->app.hub ? 0 : cf_error_set(reterr, CF_ENOMEM, "no memory for the event stream");
+}
+
+static void stop_hub(struct cf_app_run *run) { cf_hub_free(run->app.hub); }
+
+static int start_http(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_http_options o = {
+        .app = &run->app, .listen = cf_arena_strdup(&run->arena, c->http_listen), .socket_path = in_data(run, "admin.sock"), .web_dir = run->app.web_dir,
+        .workers = (size_t)c->http_workers, .body_max = (size_t)c->http_body_max, .upload_max = (size_t)c->http_upload_max,
+        .connections_max = (unsigned)c->http_connections_max, .connections_per_address = (unsigned)c->http_connections_per_address,
+        .idle_timeout_s = (unsigned)(c->http_idle_timeout / CF_US_PER_S),
+    };
+    int r = 0;
+
+    run->app.tls = c->http_tls;
+    if (run->mode == CF_APP_OFFLINE)
+        o.listen = NULL;
+    else if (c->http_tls && c->http_cert.n) {
+        o.cert_file = cf_arena_strdup(&run->arena, c->http_cert);
+        o.key_file = cf_arena_strdup(&run->arena, c->http_key);
+    } else if (c->http_tls) {
+        o.cert_file = in_data(run, "tls/server.crt");
+        o.key_file = in_data(run, "tls/server.key");
+        r = cf_tls_self_signed(in_data(run, "tls"), o.cert_file, o.key_file, reterr);
+    }
+    return r < 0 ? r : cf_http_start(&o, &run->app.http, reterr);
+}
+
+static void stop_http(struct cf_app_run *run) { cf_http_stop(run->app.http); }
+
+static const struct part {
+    const char *name;
+    bool offline; /* also for subcommands without a server */
+    int (*start)(struct cf_app_run *, struct cf_error *);
+    void (*stop)(struct cf_app_run *);
+} parts[] = {
+    {"record store", true, start_records, stop_records},
+    {"audit log", true, start_audit, stop_audit},
+    {"directory", true, start_directory, stop_directory},
+    {"event stream", true, start_hub, stop_hub},
+    {"http", true, start_http, stop_http}, /* last: requests find everything in place */
+};
+#define N_PARTS (sizeof parts / sizeof *parts)
+
+/* ---- start and stop ---------------------------------------------------------------------------------------------------- */
+
+char *cf_find_dir(struct cf_arena *a, const char *env, const char *name)
+{
+    static const char *const places[] = {"../", "../share/chengfang/", "/usr/share/chengfang/"};
+    const char *given = env ? getenv(env) : NULL;
+    char exe[PATH_MAX], path[PATH_MAX + 300], real[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    struct stat st;
+
+    if (given && given[0])
+        return realpath(given, real) ? cf_arena_strdup(a, cf_str_c(real)) : NULL;
+    exe[n > 0 ? n : 0] = 0;
+    if (strrchr(exe, '/'))
+        *strrchr(exe, '/') = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(path, sizeof path, "%s%s%s%s", places[i][0] == '/' ? "" : exe, places[i][0] == '/' ? "" : "/", places[i], name);
+        if (realpath(path, real) && stat(real, &st) == 0 && S_ISDIR(st.st_mode))
+            return cf_arena_strdup(a, cf_str_c(real));
+    }
+    return NULL;
+}
+
+static int read_config(struct cf_app_run *run, const char *path, struct cf_error *reterr)
+{
+    struct cf_buf b;
+    int r = 0;
+
+    cf_buf_init(&b, 1 << 20);
+    if (path)
+        r = cf_file_read(path, &b, reterr);
+    if (r == 0)
+        r = cf_config_parse(cf_server_options, cf_server_n_options, &run->config, &run->arena, cf_buf_view(&b), reterr);
+    if (r < 0 && path)
+        cf_error_context(reterr, "%s", path);
+    cf_buf_release(&b);
+    return r;
+}
+
+int cf_app_print_config(const char *config_path, struct cf_buf *out, struct cf_error *reterr)
+{
+    struct cf_app_run *run = calloc(1, sizeof *run);
+    int r;
+
+    if (!run)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory");
+    cf_arena_init(&run->arena, 0, 0);
+    r = read_config(run, config_path, reterr);
+    if (r == 0)
+        cf_config_print(cf_server_options, cf_server_n_options, &run->config, out);
+    cf_arena_release(&run->arena);
+    free(run);
+    return r;
+}
+
+/* Only one process works on a data directory. */
+static int lock_data(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const char *path = in_data(run, "lock");
+
+    run->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (run->lock_fd < 0)
+        return cf_error_errno(reterr, "%s", path);
+    if (flock(run->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return cf_error_set(reterr, CF_EBUSY, "data directory %s is in use by another chengfang process", run->app.data_dir);
+    return 0;
+}
+
+static int prepare(struct cf_app_run *run, const char *data_dir, const char *config_path, const char *listen, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    enum cf_log_level level;
+    char real[PATH_MAX];
+    int r = cf_mkdir_p(data_dir, 0700, reterr);
+
+    if (r < 0)
+        return r;
+    if (!realpath(data_dir, real))
+        return cf_error_errno(reterr, "data directory %s", data_dir);
+    run->app.data_dir = cf_arena_strdup(&run->arena, cf_str_c(real));
+    if (!config_path && access(in_data(run, "chengfang.yaml"), R_OK) == 0)
+        config_path = in_data(run, "chengfang.yaml");
+    r = read_config(run, config_path, reterr);
+    if (r < 0)
+        return r;
+    if (listen)
+        run->config.http_listen = cf_arena_copy(&run->arena, cf_str_c(listen));
+    if (!cf_log_level_parse(c->log_level, &level))
+        return cf_error_set(reterr, CF_EINVAL, "log.level: write debug, info, warn, error or off");
+    cf_log_set_level(level);
+    run->app.content_dir = cf_find_dir(&run->arena, "CF_CONTENT", "content");
+    if (!run->app.content_dir)
+        return cf_error_set(reterr, CF_ENOENT, "the content folder was not found beside the program; set CF_CONTENT");
+    run->app.web_dir = c->http_web_dir.n ? cf_arena_strdup(&run->arena, c->http_web_dir) : cf_find_dir(&run->arena, "CF_WEB", "web/dist");
+    return lock_data(run, reterr);
+}
+
+int cf_app_start(const char *data_dir, const char *config_path, const char *listen, enum cf_app_mode mode, struct cf_app_run **ret, struct cf_error *reterr)
+{
+    struct cf_app_run *run = calloc(1, sizeof *run);
+    int r;
+
+    if (!run)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory");
+    cf_arena_init(&run->arena, 0, 0);
+    run->mode = mode;
+    run->lock_fd = -1;
+    run->app.config = &run->config;
+    run->app.started_us = cf_now_us();
+    r = prepare(run, data_dir, config_path, listen, reterr);
+    if (r == 0)
+        add_routes();
+    for (; r == 0 && run->started < N_PARTS; run->started++) {
+        const struct part *p = &parts[run->started];
+
+        if (mode == CF_APP_OFFLINE && !p->offline)
+            continue;
+        r = p->start(run, reterr);
+        if (r < 0) {
+            cf_error_context(reterr, "%s", p->name);
+            break;
+        }
+        cf_log_debug("app", "part started", "name=\"%s\"", p->name);
+    }
+    if (r < 0) {
+        cf_app_stop(run);
+        return r;
+    }
+    *ret = run;
+    return 0;
+}
+
+struct cf_app *cf_app_of(struct cf_app_run *run) { return &run->app; }
+
+void cf_app_stop(struct cf_app_run *run)
+{
+    if (!run)
+        return;
+    while (run->started > 0) {
+        const struct part *p = &parts[--run->started];
+
+        if (run->mode != CF_APP_OFFLINE || p->offline)
+            p->stop(run);
+    }
+    if (run->lock_fd >= 0)
+        (void)close(run->lock_fd);
+    cf_arena_release(&run->arena);
+    free(run);
+}
