@@ -3,17 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include "normalise/evtx.h"
+
 #define READ_SIZE (256u << 10)
 #define BATCH_BYTES (2u << 20)
 
 enum unpack { PLAIN, GZIP, ZSTD };
-enum cut { CUT_UNKNOWN, CUT_LINES, CUT_JSON };
+enum cut { CUT_UNKNOWN, CUT_LINES, CUT_JSON, CUT_EVTX };
 
 struct cf_input {
     int fd;
@@ -33,6 +36,13 @@ struct cf_input {
     size_t scan;       /* bytes after pos already looked at */
     unsigned depth;    /* CUT_JSON: state of the scanner at pos + scan */
     bool in_str, esc, started;
+    struct { /* CUT_EVTX */
+        bool header_passed, open;
+        struct cf_evtx_chunk chunk; /* views buf while open: no fill() meanwhile */
+        struct cf_buf json;
+    } evtx;
+    uint64_t damaged;
+    char damage[160];  /* the first one, for people */
 };
 
 static int fail_packed(const struct cf_input *in, struct cf_error *reterr, const char *why)
@@ -241,6 +251,11 @@ static bool choose_cut(struct cf_input *in)
     if (p == end)
         return in->eof;
     in->cut = CUT_LINES;
+    if (cf_evtx_is_file(cf_str_n(p, (size_t)(end - p)))) {
+        in->cut = CUT_EVTX;
+        in->pos = (size_t)(p - in->buf);
+        return true;
+    }
     if (*p == '[') {
         q = p + 1;
         while (q < end && is_space(*q))
@@ -429,6 +444,97 @@ static int settle(struct cf_arena *arena, struct cf_record *recs, size_t n, int6
     return 0;
 }
 
+static void damage(struct cf_input *in, const char *why)
+{
+    if (in->damaged++ == 0)
+        (void)snprintf(in->damage, sizeof in->damage, "%.150s", why);
+}
+
+static int evtx_open_chunk(struct cf_input *in)
+{
+    struct cf_error err;
+
+    if (cf_evtx_chunk_init(&in->evtx.chunk, cf_str_n(in->buf + in->pos, CF_EVTX_CHUNK_SIZE), &err) < 0) {
+        /* chunks of zeros are free space of the file, not damage */
+        if (in->buf[in->pos] || memcmp(in->buf + in->pos, in->buf + in->pos + 1, CF_EVTX_CHUNK_SIZE - 1) != 0)
+            damage(in, err.msg);
+        in->pos += CF_EVTX_CHUNK_SIZE;
+        return 0;
+    }
+    in->evtx.open = true;
+    return 0;
+}
+
+/* Records of the open chunk as JSON in the arena. */
+static int evtx_records(struct cf_input *in, struct cf_arena *arena, struct cf_record *recs, size_t max, size_t *ret_n,
+                        struct cf_error *reterr)
+{
+    size_t n = 0, bytes = 0;
+
+    while (n < max && bytes < BATCH_BYTES) {
+        struct cf_error err;
+        uint64_t id;
+        char *p;
+        int r;
+
+        cf_buf_clear(&in->evtx.json);
+        r = cf_evtx_chunk_next(&in->evtx.chunk, &in->evtx.json, &id, &err);
+        if (r == 0) {
+            cf_evtx_chunk_release(&in->evtx.chunk);
+            in->evtx.open = false;
+            in->pos += CF_EVTX_CHUNK_SIZE;
+            break;
+        }
+        if (r == CF_ECORRUPT) {
+            damage(in, err.msg);
+            continue;
+        }
+        if (r < 0 || !(p = cf_arena_bytes(arena, in->evtx.json.n + 64)))
+            return cf_error_set(reterr, CF_ENOMEM, "no memory for an event log record");
+        memcpy(p, in->evtx.json.p, in->evtx.json.n);
+        memset(p + in->evtx.json.n, 0, 64); /* parsers may read ahead */
+        give(in, &recs[n], 0, 0);
+        recs[n].raw = cf_str_n(p, in->evtx.json.n);
+        recs[n].format = CF_STR("evtx-json");
+        recs[n++].received_us = cf_now_us();
+        in->bytes += in->evtx.json.n + 1;
+        bytes += in->evtx.json.n;
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static int evtx_batch(struct cf_input *in, struct cf_arena *arena, struct cf_record *recs, size_t max, size_t *ret_n,
+                      struct cf_error *reterr)
+{
+    int r = 0;
+
+    *ret_n = 0;
+    while (r == 0 && *ret_n == 0) {
+        size_t want = in->evtx.header_passed ? CF_EVTX_CHUNK_SIZE : CF_EVTX_HEADER_SIZE;
+
+        if (in->evtx.open) {
+            r = evtx_records(in, arena, recs, max, ret_n, reterr);
+        } else if (in->n - in->pos < want) {
+            if (!in->eof) {
+                r = fill(in, reterr);
+                continue;
+            }
+            if (in->n > in->pos)
+                damage(in, "the file ends inside a chunk");
+            in->pos = in->n;
+            break;
+        } else if (!in->evtx.header_passed) {
+            in->evtx.header_passed = true;
+            cf_buf_init(&in->evtx.json, CF_INPUT_RECORD_MAX);
+            in->pos += CF_EVTX_HEADER_SIZE;
+        } else {
+            r = evtx_open_chunk(in);
+        }
+    }
+    return r;
+}
+
 int cf_input_next_batch(struct cf_input *in, struct cf_arena *arena, struct cf_record *recs, size_t max, size_t *ret_n,
                         struct cf_error *reterr)
 {
@@ -438,6 +544,8 @@ int cf_input_next_batch(struct cf_input *in, struct cf_arena *arena, struct cf_r
     for (;;) {
         if (in->cut == CUT_UNKNOWN && in->pos < in->n)
             (void)choose_cut(in);
+        if (in->cut == CUT_EVTX)
+            return evtx_batch(in, arena, recs, max, ret_n, reterr);
         if (in->cut != CUT_UNKNOWN && in->pos < in->n)
             n = cut_records(in, recs, max);
         if (n || (in->eof && in->pos >= in->n))
@@ -463,6 +571,11 @@ int cf_input_next_batch(struct cf_input *in, struct cf_arena *arena, struct cf_r
 
 uint64_t cf_input_bytes(const struct cf_input *in) { return in->bytes; }
 uint64_t cf_input_oversize(const struct cf_input *in) { return in->oversize; }
+uint64_t cf_input_damaged(const struct cf_input *in, const char **ret_first)
+{
+    *ret_first = in->damage;
+    return in->damaged;
+}
 uint64_t cf_input_file_pos(const struct cf_input *in) { return in->file_size ? in->file_pos : 0; }
 uint64_t cf_input_file_size(const struct cf_input *in) { return in->file_size; }
 
@@ -475,6 +588,9 @@ void cf_input_close(struct cf_input *in)
     if (in->z_open)
         (void)inflateEnd(&in->z);
     ZSTD_freeDStream(in->zs);
+    if (in->evtx.open)
+        cf_evtx_chunk_release(&in->evtx.chunk);
+    cf_buf_release(&in->evtx.json);
     free(in->raw);
     free(in->buf);
     free(in->path);

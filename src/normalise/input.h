@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * input: files and stdin -> raw records, for every command that reads logs. Lines; JSON arrays and pretty-printed JSON
  * objects are cut into their elements; gzip and zstd (also several members after one another) are unpacked as they are
- * read. Memory is bounded: one buffer that grows to the record limit at most.
+ * read; Windows event logs (EVTX) are read natively and come out as evtx-json records. Memory is bounded: one buffer that grows to the record limit at most.
  *
  *   file -> unpack -> buffer -> cut (line | JSON element) -> records in the batch arena
  */
@@ -28,6 +28,8 @@ int cf_input_next_batch(struct cf_input *in, struct cf_arena *arena, struct cf_r
                         struct cf_error *reterr);
 uint64_t cf_input_bytes(const struct cf_input *in);    /* text bytes given out so far (unpacked, with line ends) */
 uint64_t cf_input_oversize(const struct cf_input *in); /* records cut at the limit so far */
+/* Damaged parts of binary files (EVTX chunks and records) that were skipped; *ret_first says the first in words. */
+uint64_t cf_input_damaged(const struct cf_input *in, const char **ret_first);
 /* Position in the file as stored (packed), and its size; 0 when it is a pipe. For progress bars. */
 uint64_t cf_input_file_pos(const struct cf_input *in);
 uint64_t cf_input_file_size(const struct cf_input *in);

@@ -85,7 +85,7 @@ static void crash_matrix(void **state)
             assert_int_equal(waitpid(pid, &status, 0), pid);
             if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
                 fail_msg("%s: child was not killed there, status %d", point, status);
-            (void)pread(fd, &t, sizeof t, 0);
+            assert_true(pread(fd, &t, sizeof t, 0) >= 0);
             (void)close(fd);
             (void)unlink(note);
             (void)cf_spool_verify(t_dir, &v, NULL, NULL);
