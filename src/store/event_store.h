@@ -2,6 +2,10 @@
  * Event store: append-only events in columns. One interface, two back ends that pass one test suite: embedded chDB
  * (libchdb, loaded when opened) and a ClickHouse cluster over HTTP. Same DDL generator, same queries.
  *
+ * Table `chengfang.events`: day, time (= @timestamp), id, source, flags, one column a field of src/event/fields.def with dots as
+ * underscores (source.ip is source_ip), extras Map(String, String) for what has no field. Absent text is '', absent numbers,
+ * times and addresses are NULL; IPv4 addresses are mapped IPv6. `extras['winlog.event_data.Image']` reads an extra.
+ *
  * Writing: each worker owns a cf_event_block, fills it with events and hands it to cf_event_store_insert, which sends one
  * Native block with a deduplication token and returns when the engine has it durably; a repeated token inserts nothing. */
 #ifndef CF_STORE_EVENT_STORE_H
@@ -32,6 +36,9 @@ void cf_event_block_free(struct cf_event_block *b);
 void cf_event_block_clear(struct cf_event_block *b);
 /* Copies what the store keeps of ev into the columns (the batch arena may go afterwards). */
 int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev);
+/* The id the store gives an event: a UUIDv7 made from receiving time, place in the input and raw text, so the same record has
+ * the same id after a replay. out gets 36 characters and a NUL. */
+void cf_event_id(const struct cf_event *ev, char out[37]);
 size_t cf_event_block_rows(const struct cf_event_block *b);
 size_t cf_event_block_bytes(const struct cf_event_block *b);
 /* token: unique for this content, same after a replay (spool segment and offset). CF_EBUSY/CF_EFULL/CF_EIO: try again later. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What event_store.c and the two back ends (chdb.c, clickhouse.c) share. */
+#ifndef CF_STORE_EVENT_PRIVATE_H
+#define CF_STORE_EVENT_PRIVATE_H
+
+#include "store/event_block.h"
+#include "store/event_store.h"
+
+/* One read query as the back end runs it. */
+struct cf_equery {
+    cf_str sql;
+    const struct cf_query_param *param; /* values already in the engine's escaped form */
+    size_t n_param;
+    const char *format;
+    struct cf_query_limits lim;         /* no zeros */
+    cf_str row_filter;                  /* condition the engine adds to every read of events; "" none */
+    bool locked;                        /* SQL of a user: settings cannot be changed by it */
+};
+struct cf_event_backend {
+    const char *name;
+    int (*open)(struct cf_event_store *s, const struct cf_event_store_options *o, struct cf_error *reterr);
+    void (*close)(struct cf_event_store *s);
+    int (*exec)(struct cf_event_store *s, cf_str sql, struct cf_error *reterr); /* one statement, on every node */
+    int (*query)(struct cf_event_store *s, const struct cf_equery *q, struct cf_buf *out, struct cf_error *reterr);
+    int (*insert)(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr);
+};
+extern const struct cf_event_backend cf_event_chdb, cf_event_clickhouse;
+
+struct cf_event_store {
+    const struct cf_event_backend *backend;
+    void *priv;
+    char database[64];
+    char cluster[64];
+    bool replicated;
+    int64_t retention_days;
+    int64_t memory_max, threads;
+    char *select_list;
+};
+
+/* Maps the text of a ClickHouse exception ("Code: 60. DB::Exception: ...") to CF_E... and a readable message. */
+int cf_event_engine_error(const char *text, const char *what, struct cf_error *reterr);
+/* Appends v with the escapes query parameters need. */
+void cf_event_escape_param(struct cf_buf *out, cf_str v);
+/* Appends 'v' as an SQL string literal. */
+void cf_event_sql_quote(struct cf_buf *out, cf_str v);
+
+#endif
