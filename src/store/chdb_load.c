@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/build_paths.h"
 #include "store/chdb_api.h"
 
 #if defined(__aarch64__)
 #define LIB "node_modules/@chdb/lib-linux-arm64-gnu/libchdb.so"
 #else
 #define LIB "node_modules/@chdb/lib-linux-x64-gnu/libchdb.so"
-#endif
-#ifndef CF_SOURCE_ROOT
-#define CF_SOURCE_ROOT "/usr/share/chengfang"
 #endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
