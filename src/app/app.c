@@ -53,6 +53,7 @@ static void add_routes(void)
     done = true;
     cf_api_routes();
     cf_directory_routes();
+    cf_audit_routes();
 }
 
 /* ---- parts ---------------------------------------------------------------------------------------------------------- */
@@ -101,7 +102,9 @@ static int start_directory(struct cf_app_run *run, struct cf_error *reterr)
     }
     r = cf_directory_open(run->app.db, &o, &run->app.directory, first, reterr);
     if (r == 0 && first[0]) {
-        (void)printf("first administrator: user admin, one-time password %s (must be changed at the first sign-in)\n", first);
+        /* a subcommand's standard output belongs to its result */
+        (void)fprintf(run->mode == CF_APP_OFFLINE ? stderr : stdout,
+                      "first administrator: user admin, one-time password %s (must be changed at the first sign-in)\n", first);
         (void)fflush(stdout);
         explicit_bzero(first, sizeof first);
     }

@@ -382,3 +382,9 @@ int cf_directory_by_token(struct cf_directory *d, cf_str token, cf_str peer, con
         return cf_error_set(reterr, CF_EAUTH, "the token is not known");
     return find(d, true, token, peer, ret, reterr);
 }
+
+void cf_directory_routes(void)
+{
+    cf_session_routes();
+    cf_token_routes();
+}

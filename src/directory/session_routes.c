@@ -311,4 +311,4 @@ static const struct cf_route routes[] = {
 };
 
 void cf_session_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }
-void cf_directory_routes(void) { cf_session_routes(); }
+

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shared by the end-to-end tests: starts the real program on a free port with a data directory of its own, signs in,
+// calls the API. Everything waits for events (output lines, replies), never for time.
+//
+//   const s = await startServer();            // {url, data, adminPassword, stop(), kill(), log()}
+//   const admin = await s.signIn('admin');    // first password already changed: Session
+//   const r = await admin.get('/api/v1/users');   // {status, body, headers}
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const binary = process.env.CF_BINARY || path.join(root, 'build/chengfang');
+export const shared = process.env.CF_SHARED || path.resolve(root, '../shared');
+const agent = new https.Agent({ rejectUnauthorized: false, keepAlive: true, maxSockets: 64 });
+
+/** One HTTP request. body: object (JSON), string or Buffer. Resolves to {status, headers, body, text}. */
+export function request(url, { method = 'GET', headers = {}, body, cookie, timeout = 30000, agent: ag } = {}) {
+  return new Promise((resolve, reject) => {
+    const h = { ...headers };
+    let data = body;
+    if (body !== undefined && typeof body === 'object' && !Buffer.isBuffer(body)) {
+      data = JSON.stringify(body);
+      h['content-type'] ??= 'application/json';
+    }
+    if (data !== undefined) h['content-length'] = Buffer.byteLength(data);
+    if (cookie) h.cookie = cookie;
+    const lib = url.startsWith('https') ? https : http;
+    const req = lib.request(url, { method, headers: h, agent: ag ?? (lib === https ? agent : undefined), timeout }, (res) => {
+      const parts = [];
+      res.on('data', (d) => parts.push(d));
+      res.on('end', () => {
+        const text = Buffer.concat(parts).toString('utf8');
+        let json = null;
+        if (/json/.test(res.headers['content-type'] || '')) try { json = JSON.parse(text); } catch { json = null; }
+        resolve({ status: res.statusCode, headers: res.headers, body: json, text });
+      });
+      res.on('error', reject);
+    });
+    req.on('timeout', () => req.destroy(new Error(`no reply within ${timeout} ms: ${method} ${url}`)));
+    req.on('error', reject);
+    if (data !== undefined) req.write(data);
+    req.end();
+  });
+}
+
+export class Session {
+  constructor(server, { cookie, csrf, token, user } = {}) {
+    Object.assign(this, { server, cookie, csrf, token, user });
+  }
+  call(method, p, body, headers = {}) {
+    const h = { ...headers };
+    if (this.token) h.authorization = `Bearer ${this.token}`;
+    if (this.csrf && method !== 'GET') h['x-csrf-token'] = this.csrf;
+    return request(this.server.url + p, { method, body, headers: h, cookie: this.cookie });
+  }
+  get(p, headers) { return this.call('GET', p, undefined, headers); }
+  post(p, body = {}, headers) { return this.call('POST', p, body, headers); }
+  patch(p, body = {}, headers) { return this.call('PATCH', p, body, headers); }
+  put(p, body = {}, headers) { return this.call('PUT', p, body, headers); }
+  delete(p) { return this.call('DELETE', p); }
+  /** Server-sent events: {next(name) -> Promise<data>, close()}. */
+  stream(p = '/api/v1/stream') {
+    const waiting = [], seen = [];
+    const h = { cookie: this.cookie || '' };
+    if (this.token) h.authorization = `Bearer ${this.token}`;
+    const req = https.request(this.server.url + p, { headers: h, rejectUnauthorized: false }, (res) => {
+      let text = '';
+      res.setEncoding('utf8');
+      res.on('data', (d) => {
+        text += d;
+        let k;
+        while ((k = text.indexOf('\n\n')) >= 0) {
+          const block = text.slice(0, k);
+          text = text.slice(k + 2);
+          const name = /^event: (.*)$/m.exec(block)?.[1];
+          if (!name) continue;
+          const ev = { name, data: JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? 'null') };
+          const w = waiting.findIndex((x) => x.name === name);
+          if (w >= 0) waiting.splice(w, 1)[0].resolve(ev.data); else seen.push(ev);
+        }
+      });
+      res.on('error', () => {});
+    });
+    req.on('error', (e) => waiting.forEach((w) => w.reject(e)));
+    req.end();
+    return {
+      next(name) {
+        const k = seen.findIndex((e) => e.name === name);
+        if (k >= 0) return Promise.resolve(seen.splice(k, 1)[0].data);
+        return new Promise((resolve, reject) => waiting.push({ name, resolve, reject }));
+      },
+      close() { req.destroy(); },
+    };
+  }
+}
+
+/** Runs a subcommand; resolves to {status, stdout, stderr}. */
+export function run(args, { input, env } = {}) {
+  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 });
+  return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
+}
+
+/** Starts `chengfang serve`. config: text of chengfang.yaml. data: keep an existing directory (restart). */
+export async function startServer({ config, data, args = [], env = {} } = {}) {
+  const own = !data;
+  data ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cf-e2e-'));
+  if (config !== undefined) fs.writeFileSync(path.join(data, 'chengfang.yaml'), config);
+  const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '', out = '';
+  const exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
+  const port = await new Promise((resolve, reject) => {
+    child.stdout.on('data', (d) => {
+      out += d;
+      const m = /listens on (https?) port (\d+)/.exec(out);
+      if (m) resolve({ scheme: m[1], port: Number(m[2]) });
+    });
+    child.stderr.on('data', (d) => { log += d; });
+    exited.then((e) => reject(new Error(`server ended with ${e.code ?? e.signal} before it was ready\n${out}${log}`)));
+  });
+  const s = {
+    data, child, exited, url: `${port.scheme}://127.0.0.1:${port.port}`,
+    adminPassword: /one-time password (\S+)/.exec(out)?.[1],
+    passwords: {},
+    log: () => out + log,
+    /** Signs in; changes a first password to `change` (default a fixed one) when that is demanded. */
+    async signIn(user, password, { change = 'Harbour-Lantern-58' } = {}) {
+      password ??= s.passwords[user] ?? (user === 'admin' ? s.adminPassword : undefined);
+      const r = await request(s.url + '/api/v1/session', { method: 'POST', body: { user, password } });
+      if (r.status !== 200) throw new Error(`sign-in of ${user}: ${r.status} ${r.text}`);
+      const session = new Session(s, { cookie: r.headers['set-cookie'][0].split(';')[0], csrf: r.body.csrf, user: r.body.user });
+      s.passwords[user] = password;
+      if (r.body.user.must_change_password && change) {
+        const c = await session.post('/api/v1/session/password', { old: password, new: change });
+        if (c.status !== 204) throw new Error(`password change of ${user}: ${c.status} ${c.text}`);
+        s.passwords[user] = change;
+      }
+      return session;
+    },
+    anonymous: () => new Session(s),
+    withToken: (token) => new Session(s, { token }),
+    /** A bearer session made by `chengfang token create` beside the running server. */
+    token(user = 'admin', scopes = []) {
+      const r = run(['token', 'create', '--data', data, '--user', user, ...scopes.flatMap((x) => ['--scope', x])]);
+      if (r.status !== 0) throw new Error(`token create: ${r.stderr}`);
+      return new Session(s, { token: r.stdout.trim().split('\n').pop() });
+    },
+    async ready() {
+      for (let i = 0; i < 600; i++) {
+        const r = await request(s.url + '/readyz').catch(() => null);
+        if (r?.status === 200) return s;
+        await new Promise((res) => setTimeout(res, 50)); // polled condition, bounded by the loop
+      }
+      throw new Error('server is not ready\n' + s.log());
+    },
+    async kill(signal = 'SIGKILL') { child.kill(signal); return exited; },
+    /** SIGTERM; removes a temporary data directory; resolves to {code, signal}. */
+    async stop({ keep = false } = {}) {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      const e = await exited;
+      if (own && !keep) fs.rmSync(data, { recursive: true, force: true });
+      return e;
+    },
+  };
+  return s.ready();
+}
