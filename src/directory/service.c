@@ -387,4 +387,7 @@ void cf_directory_routes(void)
 {
     cf_session_routes();
     cf_token_routes();
+    cf_org_routes();
+    cf_user_routes();
+    cf_role_routes();
 }
