@@ -39,6 +39,10 @@ struct cf_event_store {
 
 /* Maps the text of a ClickHouse exception ("Code: 60. DB::Exception: ...") to CF_E... and a readable message. */
 int cf_event_engine_error(const char *text, const char *what, struct cf_error *reterr);
+/* Appends "organization_id IN ('a', 'b')" for a scope that is not all; without organisations "0". */
+int cf_event_scope_sql(const struct cf_event_scope *scope, struct cf_buf *out, struct cf_error *reterr);
+/* Limits with the defaults filled in. */
+struct cf_query_limits cf_event_limits(const struct cf_query_limits *l);
 /* Appends v with the escapes query parameters need. */
 void cf_event_escape_param(struct cf_buf *out, cf_str v);
 /* Appends 'v' as an SQL string literal. */

@@ -131,11 +131,15 @@ static void columns_sql(struct cf_buf *out)
     }
     cf_buf_z(out, "extras Map(LowCardinality(String), String) CODEC(ZSTD(1)),\n"
                   "INDEX time_range time TYPE minmax GRANULARITY 1,\n"
-                  "INDEX words lower(event_original) TYPE text(tokenizer = 'splitByNonAlpha')");
+                  "INDEX words " CF_EVENT_WORDS_SQL " TYPE text(tokenizer = 'asciiCJK')");
     static const enum cf_field blooms[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_HOST_NAME, CF_F_USER_NAME, CF_F_PROCESS_NAME,
                                            CF_F_URL_DOMAIN, CF_F_DNS_QUESTION_NAME, CF_F_FILE_HASH_SHA256, CF_F_EVENT_ACTION};
-    for (size_t i = 0; i < sizeof blooms / sizeof *blooms; i++)
-        cf_buf_printf(out, ",\nINDEX by_%s %s TYPE bloom_filter(0.01) GRANULARITY 1", c[blooms[i]].name, c[blooms[i]].name);
+    for (size_t i = 0; i < sizeof blooms / sizeof *blooms; i++) {
+        bool text = c[blooms[i]].type == CF_COL_LC || c[blooms[i]].type == CF_COL_STR;
+
+        cf_buf_printf(out, ",\nINDEX by_%s %s%s%s TYPE bloom_filter(0.01) GRANULARITY 1", c[blooms[i]].name, text ? "lower(" : "", c[blooms[i]].name,
+                      text ? ")" : "");
+    }
 }
 
 static void on_cluster(const struct cf_event_ddl *d, struct cf_buf *out)

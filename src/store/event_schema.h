@@ -12,6 +12,13 @@
 #include "base/base.h"
 #include "event/event.h"
 
+/* The text that free words are looked up in, and the same treatment of the words themselves: lower case, and the characters
+ * that tokens may hold inside (".", "_", ":", "'") cut, so that powershell finds powershell.exe. Chinese text is split into
+ * characters by the tokenizer. The index on the table is on exactly this expression. */
+#define CF_EVENT_WORDS_OF(x) "translate(lower(" x
+#define CF_EVENT_WORDS_END "), '._:\\'', '    ')"
+#define CF_EVENT_WORDS_SQL CF_EVENT_WORDS_OF("event_original") CF_EVENT_WORDS_END
+
 enum cf_coltype {
     CF_COL_LC,     /* LowCardinality(String); '' absent */
     CF_COL_STR,    /* String; '' absent */

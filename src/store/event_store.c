@@ -11,6 +11,7 @@
 
 #define RETENTION_DEFAULT 400
 #define RETENTION_MIN 365
+#define SCOPE_MAX 20000
 #define MEMORY_DEFAULT (INT64_C(600) << 20)
 
 static const struct cf_query_limits limits_default = {.max_ms = 10000, .max_memory = INT64_C(400) << 20, .max_rows = 100000};
@@ -205,7 +206,24 @@ void cf_event_sql_quote(struct cf_buf *out, cf_str v)
     cf_buf_byte(out, '\'');
 }
 
-static struct cf_query_limits limits_of(const struct cf_query_limits *l)
+int cf_event_scope_sql(const struct cf_event_scope *scope, struct cf_buf *out, struct cf_error *reterr)
+{
+    if (scope->n_orgs > SCOPE_MAX)
+        return cf_error_set(reterr, CF_ELIMIT, "event store: scope of more than %d organisations", SCOPE_MAX);
+    if (!scope->n_orgs) {
+        cf_buf_byte(out, '0');
+        return 0;
+    }
+    cf_buf_z(out, "organization_id IN (");
+    for (size_t i = 0; i < scope->n_orgs; i++) {
+        cf_buf_z(out, i ? "," : "");
+        cf_event_sql_quote(out, scope->orgs[i]);
+    }
+    cf_buf_byte(out, ')');
+    return out->failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : 0;
+}
+
+struct cf_query_limits cf_event_limits(const struct cf_query_limits *l)
 {
     struct cf_query_limits x = limits_default;
 
@@ -221,7 +239,7 @@ static struct cf_query_limits limits_of(const struct cf_query_limits *l)
 int cf_event_store_query(struct cf_event_store *s, cf_str sql, const struct cf_query_param *p, size_t n_p, const char *format,
                          const struct cf_query_limits *lim, struct cf_buf *out, struct cf_error *reterr)
 {
-    struct cf_equery q = {.sql = sql, .n_param = n_p, .format = format, .lim = limits_of(lim)};
+    struct cf_equery q = {.sql = sql, .n_param = n_p, .format = format, .lim = cf_event_limits(lim)};
     struct cf_query_param *own = NULL;
     struct cf_arena a;
     size_t before = out->n;

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tree of a search as a condition on the event table. Values travel as parameters, never as SQL text; names of columns come
+ * from the field table, names of extras are parameters too. Letter case does not matter in text. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/event_private.h"
+#include "store/search_lang.h"
+
+/* What a name in a query stands for. */
+struct target {
+    enum { T_TIME, T_ID, T_SOURCE, T_COLUMN, T_EXTRA } what;
+    enum cf_coltype type;
+    bool text;         /* long text: values are looked for inside it */
+    char col[320];     /* SQL expression */
+};
+
+int cf_search_param(struct cf_search_sql *s, cf_str value)
+{
+    if (s->n_param == s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 16;
+        struct cf_query_param *more = cf_arena_alloc(s->arena, cap * sizeof *more);
+
+        if (!more)
+            return -1;
+        if (s->n_param)
+            memcpy(more, s->param, s->n_param * sizeof *more);
+        s->param = more;
+        s->cap = cap;
+    }
+    cf_str name = cf_arena_printf(s->arena, "p%zu", s->n_param);
+
+    if (!name.p)
+        return -1;
+    s->param[s->n_param] = (struct cf_query_param){cf_arena_strdup(s->arena, name), value};
+    return s->param[s->n_param].name ? (int)s->n_param++ : -1;
+}
+
+static int wrong(size_t pos, struct cf_error *reterr, cf_str field, const char *what)
+{
+    (void)cf_error_set(reterr, CF_ESYNTAX, "query, position %zu: %.*s %s", pos + 1, CF_ARG(field), what);
+    if (reterr)
+        reterr->pos = pos;
+    return CF_ESYNTAX;
+}
+
+static int no_memory(struct cf_error *reterr)
+{
+    return cf_error_set(reterr, CF_ENOMEM, "query: out of memory");
+}
+
+static cf_str lower(struct cf_arena *a, cf_str v)
+{
+    char *o = cf_arena_bytes(a, v.n + 1);
+
+    if (!o)
+        return CF_STR_NONE;
+    for (size_t i = 0; i < v.n; i++)
+        o[i] = (char)(v.p[i] >= 'A' && v.p[i] <= 'Z' ? v.p[i] + 32 : v.p[i]);
+    return (cf_str){o, v.n};
+}
+
+/* {pN:type} of a new parameter, appended to the condition. */
+static int bind(struct cf_search_sql *s, cf_str v, const char *type, struct cf_error *reterr)
+{
+    int n = v.p ? cf_search_param(s, v) : -1;
+
+    if (n < 0)
+        return no_memory(reterr);
+    cf_buf_printf(&s->cond, "{p%d:%s}", n, type);
+    return 0;
+}
+
+static int resolve(struct cf_search_sql *s, cf_str name, struct target *t, struct cf_error *reterr)
+{
+    enum cf_field f = cf_field_find(name);
+
+    memset(t, 0, sizeof *t);
+    if (cf_str_eqz(name, "@timestamp") || cf_str_eqz(name, "time")) {
+        t->what = T_TIME;
+        (void)snprintf(t->col, sizeof t->col, "time");
+    } else if (cf_str_eqz(name, "_id")) {
+        t->what = T_ID;
+        (void)snprintf(t->col, sizeof t->col, "id");
+    } else if (cf_str_eqz(name, "_source")) {
+        t->what = T_SOURCE;
+        t->type = CF_COL_LC;
+        (void)snprintf(t->col, sizeof t->col, "source");
+    } else if (f != CF_F_EXTRA) {
+        t->what = T_COLUMN;
+        t->type = cf_columns()[f].type;
+        t->text = cf_fields[f].type == CF_T_TEXT;
+        (void)snprintf(t->col, sizeof t->col, "%s", cf_columns()[f].name);
+    } else {
+        int n = cf_search_param(s, name);
+
+        if (n < 0)
+            return no_memory(reterr);
+        t->what = T_EXTRA;
+        t->type = CF_COL_STR;
+        (void)snprintf(t->col, sizeof t->col, "extras[{p%d:String}]", n);
+    }
+    return 0;
+}
+
+/* ---- free words ---- */
+
+/* One ASCII word: the token index alone decides. */
+static bool single_token(cf_str w)
+{
+    for (size_t i = 0; i < w.n; i++) {
+        char c = w.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
+            return false;
+    }
+    return w.n > 0;
+}
+
+static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct cf_error *reterr)
+{
+    struct cf_buf *c = &s->cond;
+    cf_str w = lower(s->arena, v->text);
+    int r;
+
+    if (!v->text.n) {
+        cf_buf_z(c, "1");
+        return 0;
+    }
+    if (v->wild) {
+        cf_str like = lower(s->arena, v->like);
+        cf_str p = cf_arena_printf(s->arena, "%%%.*s%%", CF_ARG(like));
+
+        cf_buf_z(c, "lower(event_original) LIKE ");
+        return bind(s, p, "String", reterr);
+    }
+    cf_buf_z(c, "(hasAllTokens(" CF_EVENT_WORDS_SQL ", tokens(" CF_EVENT_WORDS_OF(""));
+    r = bind(s, w, "String", reterr);
+    cf_buf_z(c, CF_EVENT_WORDS_END ", 'asciiCJK'))");
+    if (r == 0 && !single_token(v->text)) {
+        cf_buf_z(c, " AND position(lower(event_original), ");
+        r = bind(s, w, "String", reterr);
+        cf_buf_z(c, ") > 0");
+    }
+    cf_buf_byte(c, ')');
+    return r;
+}
+
+/* ---- fields ---- */
+
+static const char *const ops[] = {"=", "<", "<=", ">", ">=", ""};
+
+static int text_eq(struct cf_search_sql *s, const struct target *t, const char *expr, const struct cf_search_value *v, struct cf_error *reterr)
+{
+    cf_str w = lower(s->arena, v->wild ? v->like : v->text);
+    int r;
+
+    if (v->wild) {
+        cf_buf_printf(&s->cond, "lower(%s) LIKE ", expr);
+        return bind(s, w, "String", reterr);
+    }
+    if (t->text) {
+        cf_buf_printf(&s->cond, "position(lower(%s), ", expr);
+        r = bind(s, w, "String", reterr);
+        cf_buf_z(&s->cond, ") > 0");
+        return r;
+    }
+    cf_buf_printf(&s->cond, "lower(%s) = ", expr);
+    return bind(s, w, "String", reterr);
+}
+
+static int text_cmp(struct cf_search_sql *s, const struct target *t, const char *expr, enum cf_search_op op, const struct cf_search_value *v,
+                    struct cf_error *reterr)
+{
+    double d;
+    int r;
+
+    if (op == CF_OP_EQ)
+        return text_eq(s, t, expr, v, reterr);
+    if (t->what == T_EXTRA && !v->quoted && cf_str_f64(v->text, &d)) { /* a number without a column of its own */
+        cf_buf_printf(&s->cond, "toFloat64OrNull(%s) %s ", expr, ops[op]);
+        return bind(s, v->text, "Float64", reterr);
+    }
+    cf_buf_printf(&s->cond, "(%s != '' AND %s %s ", expr, expr, ops[op]);
+    r = bind(s, v->text, "String", reterr);
+    cf_buf_byte(&s->cond, ')');
+    return r;
+}
+
+static int number_cmp(struct cf_search_sql *s, const struct target *t, const char *expr, enum cf_search_op op, const struct cf_search_value *v,
+                      cf_str field, struct cf_error *reterr)
+{
+    int64_t i;
+    double d;
+    bool whole = t->type == CF_COL_I64 && cf_str_i64(v->text, &i);
+
+    if (v->wild) {
+        cf_buf_printf(&s->cond, "ifNull(toString(%s) LIKE ", expr);
+        int r = bind(s, v->like, "String", reterr);
+
+        cf_buf_z(&s->cond, ", 0)");
+        return r;
+    }
+    if (!whole && !cf_str_f64(v->text, &d))
+        return wrong(v->pos, reterr, field, "is a number");
+    cf_buf_printf(&s->cond, "%s %s ", expr, ops[op]);
+    return bind(s, v->text, whole ? "Int64" : "Float64", reterr);
+}
+
+static int time_cmp(struct cf_search_sql *s, const char *expr, enum cf_search_op op, const struct cf_search_value *v, cf_str field,
+                    struct cf_error *reterr)
+{
+    int64_t us;
+    bool day = v->text.n == 10 && v->text.p[4] == '-';
+    int r = 0;
+
+    if (!cf_time_parse_rel(v->text, s->now_us, &us) && !(day && cf_time_parse(cf_arena_printf(s->arena, "%.*sT00:00:00Z", CF_ARG(v->text)), &us)))
+        return wrong(v->pos, reterr, field, "is a time: write 2026-11-21T06:00:00Z or now-1h");
+    us = cf_event_clamp_time(us);
+    cf_str text = cf_arena_printf(s->arena, "%" PRId64, us);
+
+    if (op == CF_OP_EQ && day) {
+        cf_buf_printf(&s->cond, "(%s >= fromUnixTimestamp64Micro(", expr);
+        r = bind(s, text, "Int64", reterr);
+        cf_buf_printf(&s->cond, ") AND %s < fromUnixTimestamp64Micro(", expr);
+        if (r == 0)
+            r = bind(s, cf_arena_printf(s->arena, "%" PRId64, us + CF_US_PER_DAY), "Int64", reterr);
+        cf_buf_z(&s->cond, "))");
+        return r;
+    }
+    cf_buf_printf(&s->cond, "%s %s fromUnixTimestamp64Micro(", expr, ops[op]);
+    r = bind(s, text, "Int64", reterr);
+    cf_buf_byte(&s->cond, ')');
+    return r;
+}
+
+static cf_str ip_text(struct cf_arena *a, const struct cf_ip *ip)
+{
+    char out[64] = "", tmp[46];
+    size_t n = cf_ip_format(ip, tmp);
+    int k = snprintf(out, sizeof out, "%s%.*s", cf_ip_is4(ip) ? "::ffff:" : "", (int)n, tmp);
+
+    return cf_arena_copy(a, (cf_str){out, (size_t)k});
+}
+
+/* 10.1.*: the wildcard at the end of whole octets is a prefix. */
+static bool octets(cf_str v, struct cf_cidr *ret)
+{
+    char text[40];
+    size_t dots = 0, n = 0;
+    int k;
+
+    if (v.n < 3 || v.n > 14 || v.p[v.n - 1] != '*' || v.p[v.n - 2] != '.')
+        return false;
+    for (size_t i = 0; i + 1 < v.n; i++) {
+        dots += v.p[i] == '.';
+        if (v.p[i] != '.' && (v.p[i] < '0' || v.p[i] > '9'))
+            return false;
+        text[n++] = v.p[i];
+    }
+    if (dots > 3)
+        return false;
+    k = snprintf(text + n, sizeof text - n, "%s/%zu", dots == 1 ? "0.0.0" : dots == 2 ? "0.0" : "0", dots * 8);
+    return cf_cidr_parse((cf_str){text, n + (size_t)k}, ret);
+}
+
+static int ip_range(struct cf_search_sql *s, const char *expr, const struct cf_cidr *c, struct cf_error *reterr)
+{
+    struct cf_ip lo = c->ip, hi = c->ip;
+    int r;
+
+    for (unsigned bit = c->bits; bit < 128; bit++) {
+        lo.b[bit / 8] = (uint8_t)(lo.b[bit / 8] & ~(0x80u >> (bit % 8)));
+        hi.b[bit / 8] = (uint8_t)(hi.b[bit / 8] | (0x80u >> (bit % 8)));
+    }
+    cf_buf_printf(&s->cond, "(%s >= ", expr);
+    r = bind(s, ip_text(s->arena, &lo), "IPv6", reterr);
+    cf_buf_printf(&s->cond, " AND %s <= ", expr);
+    if (r == 0)
+        r = bind(s, ip_text(s->arena, &hi), "IPv6", reterr);
+    cf_buf_byte(&s->cond, ')');
+    return r;
+}
+
+static int ip_cmp(struct cf_search_sql *s, const char *expr, enum cf_search_op op, const struct cf_search_value *v, cf_str field,
+                  struct cf_error *reterr)
+{
+    struct cf_ip ip;
+    struct cf_cidr cidr;
+    int r;
+
+    if (op == CF_OP_EQ && v->wild) {
+        if (octets(v->text, &cidr))
+            return ip_range(s, expr, &cidr, reterr);
+        cf_buf_printf(&s->cond, "ifNull(replaceOne(toString(%s), '::ffff:', '') LIKE ", expr);
+        r = bind(s, lower(s->arena, v->like), "String", reterr);
+        cf_buf_z(&s->cond, ", 0)");
+        return r;
+    }
+    if (op == CF_OP_EQ && memchr(v->text.p, '/', v->text.n) && cf_cidr_parse(v->text, &cidr))
+        return ip_range(s, expr, &cidr, reterr);
+    if (!cf_ip_parse(v->text, &ip))
+        return wrong(v->pos, reterr, field, "is an address: write 10.0.0.1, 10.0.0.0/8, 10.0.* or an IPv6 address");
+    cf_buf_printf(&s->cond, "%s %s ", expr, ops[op]);
+    return bind(s, ip_text(s->arena, &ip), "IPv6", reterr);
+}
+
+static int id_eq(struct cf_search_sql *s, const struct cf_search_value *v, enum cf_search_op op, cf_str field, struct cf_error *reterr)
+{
+    for (size_t i = 0; i < v->text.n; i++) {
+        char c = (char)(v->text.p[i] | 0x20);
+
+        if (!(i == 8 || i == 13 || i == 18 || i == 23 ? v->text.p[i] == '-' : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return wrong(v->pos, reterr, field, "is an event id");
+    }
+    if (v->text.n != 36 || op != CF_OP_EQ)
+        return wrong(v->pos, reterr, field, "is an event id");
+    cf_buf_z(&s->cond, "id = ");
+    return bind(s, v->text, "UUID", reterr);
+}
+
+/* One comparison of expr (a column, or x in an array). */
+static int compare(struct cf_search_sql *s, const struct target *t, const char *expr, enum cf_search_op op, const struct cf_search_value *v,
+                   cf_str field, struct cf_error *reterr)
+{
+    if (t->what == T_TIME)
+        return time_cmp(s, expr, op, v, field, reterr);
+    if (t->what == T_ID)
+        return id_eq(s, v, op, field, reterr);
+    switch (t->type) {
+    case CF_COL_I64:
+    case CF_COL_F64: return number_cmp(s, t, expr, op, v, field, reterr);
+    case CF_COL_TIME: return time_cmp(s, expr, op, v, field, reterr);
+    case CF_COL_IP:
+    case CF_COL_AIP: return ip_cmp(s, expr, op, v, field, reterr);
+    case CF_COL_BOOL:
+        if (!cf_str_eqz(v->text, "true") && !cf_str_eqz(v->text, "false"))
+            return wrong(v->pos, reterr, field, "is true or false");
+        cf_buf_printf(&s->cond, "%s = %.*s", expr, CF_ARG(v->text));
+        return 0;
+    default: return text_cmp(s, t, expr, op, v, reterr);
+    }
+}
+
+static int field(struct cf_search_sql *s, const struct cf_search_node *n, struct cf_error *reterr)
+{
+    struct target t;
+    const char *expr;
+    bool array;
+    int r = resolve(s, n->field, &t, reterr);
+
+    if (r < 0)
+        return r;
+    array = t.what == T_COLUMN && cf_coltype_array(t.type);
+    expr = array ? "x" : t.col;
+    if (t.what == T_COLUMN && n->op == CF_OP_EQ && strcmp(t.col, "event_original") == 0 && !n->a.wild)
+        return word(s, &n->a, reterr);
+    cf_buf_z(&s->cond, array ? "arrayExists(x -> (" : "(");
+    if (n->op != CF_OP_RANGE) {
+        r = compare(s, &t, expr, n->op, &n->a, n->field, reterr);
+    } else {
+        if (n->a.open)
+            cf_buf_z(&s->cond, "1");
+        else
+            r = compare(s, &t, expr, n->a_open ? CF_OP_GT : CF_OP_GE, &n->a, n->field, reterr);
+        cf_buf_z(&s->cond, " AND ");
+        if (n->b.open)
+            cf_buf_z(&s->cond, "1");
+        else if (r == 0)
+            r = compare(s, &t, expr, n->b_open ? CF_OP_LT : CF_OP_LE, &n->b, n->field, reterr);
+    }
+    cf_buf_z(&s->cond, ")");
+    if (array)
+        cf_buf_printf(&s->cond, ", %s)", t.col);
+    return r;
+}
+
+static int exists(struct cf_search_sql *s, cf_str name, struct cf_error *reterr)
+{
+    struct target t;
+    int r = resolve(s, name, &t, reterr);
+
+    if (r < 0)
+        return r;
+    if (t.what == T_TIME || t.what == T_ID)
+        cf_buf_z(&s->cond, "1");
+    else if (t.what == T_COLUMN && cf_coltype_array(t.type))
+        cf_buf_printf(&s->cond, "notEmpty(%s)", t.col);
+    else if (t.type == CF_COL_LC || t.type == CF_COL_STR)
+        cf_buf_printf(&s->cond, "%s != ''", t.col);
+    else
+        cf_buf_printf(&s->cond, "%s IS NOT NULL", t.col);
+    return 0;
+}
+
+int cf_search_to_sql(const struct cf_search_node *n, struct cf_search_sql *s, struct cf_error *reterr)
+{
+    int r = 0;
+
+    switch (n->kind) {
+    case CF_S_ALL: cf_buf_z(&s->cond, "1"); return 0;
+    case CF_S_WORD: return word(s, &n->a, reterr);
+    case CF_S_FIELD: return field(s, n, reterr);
+    case CF_S_EXISTS: return exists(s, n->field, reterr);
+    case CF_S_NOT:
+        cf_buf_z(&s->cond, "NOT ifNull(");
+        r = cf_search_to_sql(n->child, s, reterr);
+        cf_buf_z(&s->cond, ", 0)");
+        return r;
+    case CF_S_AND:
+    case CF_S_OR:
+        cf_buf_byte(&s->cond, '(');
+        for (const struct cf_search_node *c = n->child; r == 0 && c; c = c->next) {
+            r = cf_search_to_sql(c, s, reterr);
+            if (c->next)
+                cf_buf_z(&s->cond, n->kind == CF_S_AND ? " AND " : " OR ");
+        }
+        cf_buf_byte(&s->cond, ')');
+        return r;
+    }
+    return 0;
+}
