@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Listeners: sockets, start and stop, and the hand-over to the spool. */
+#include "collect/listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "collect/listen_int.h"
+
+void listen_peer_ip(const void *sockaddr, struct cf_ip *ret)
+{
+    const struct sockaddr *sa = sockaddr;
+
+    *ret = (struct cf_ip){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}};
+    if (sa->sa_family == AF_INET)
+        memcpy(ret->b + 12, &((const struct sockaddr_in *)sockaddr)->sin_addr, 4);
+    else if (sa->sa_family == AF_INET6)
+        memcpy(ret->b, &((const struct sockaddr_in6 *)sockaddr)->sin6_addr, 16);
+}
+
+/* One append of records that fit a frame; waits for room. */
+static bool put_frame(struct cf_listener *l, const struct cf_spool_origin *o, const cf_str *recs, size_t n)
+{
+    struct cf_error err = {0};
+    bool waiting = false;
+    int r;
+
+    while ((r = cf_spool_append(l->o.spool, o, recs, n, NULL, &err)) == CF_EBUSY || r == CF_EFULL) {
+        if (!waiting) {
+            waiting = true;
+            atomic_fetch_add(&l->paused, 1);
+        }
+        if (atomic_load(&l->stop))
+            break;
+        if (!cf_spool_wait_space(l->o.spool, 100) && r == CF_EFULL)
+            (void)usleep(20000);
+    }
+    if (waiting)
+        atomic_fetch_sub(&l->paused, 1);
+    if (r != 0 && r != CF_EBUSY && r != CF_EFULL)
+        cf_log_error("collect", "records not taken", "peer=%.*s reason=\"%s\"", CF_ARG(o->peer), err.msg);
+    return r == 0;
+}
+
+bool listen_put(struct cf_listener *l, const struct cf_source_info *src, struct cf_counter *counter, cf_str peer, const cf_str *recs, size_t n)
+{
+    const size_t max = cf_spool_frame_max(l->o.spool);
+    struct cf_spool_origin o = {
+        .source = cf_str_c(src->source), .format = cf_str_c(src->format[0] ? src->format : "syslog"), .peer = peer,
+        .org = cf_str_c(src->org), .key = cf_str_c(src->name), .received_us = cf_now_us(),
+    };
+
+    if (!src->enabled || (!src->known && l->o.refuse_unknown)) {
+        cf_counter_reject(counter, n);
+        atomic_fetch_add(&l->unknown_refused, n);
+        return true;
+    }
+    for (size_t i = 0; i < n;) {
+        size_t k = 0, bytes = 0;
+        cf_str one;
+
+        while (i + k < n && bytes + recs[i + k].n + 4 <= max)
+            bytes += recs[i + k++].n + 4;
+        one = cf_str_n(recs[i].p, max - 4);
+        if (k == 0 ? !put_frame(l, &o, &one, 1) : !put_frame(l, &o, recs + i, k))
+            return false;
+        cf_counter_accept(counter, k ? k : 1, k ? bytes - 4 * k : one.n, o.received_us);
+        atomic_fetch_add(&l->cut, k == 0);
+        i += k ? k : 1;
+    }
+    return true;
+}
+
+/* "host:port" or "[v6]:port" -> bound socket. */
+static int bind_socket(const char *listen_on, int type, int *ret_fd, unsigned *ret_port, struct cf_error *reterr)
+{
+    struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *ai = NULL;
+    const char *colon = strrchr(listen_on, ':');
+    struct sockaddr_storage sa;
+    socklen_t n = sizeof sa;
+    char host[256] = "";
+    size_t len;
+    int fd = -1, r = 0, one = 1, gai;
+
+    if (!colon || (size_t)(colon - listen_on) >= sizeof host)
+        return cf_error_set(reterr, CF_EINVAL, "listen address \"%s\": write ADDRESS:PORT", listen_on);
+    len = (size_t)(colon - listen_on);
+    if (len >= 2 && listen_on[0] == '[' && listen_on[len - 1] == ']')
+        memcpy(host, listen_on + 1, len - 2);
+    else
+        memcpy(host, listen_on, len);
+    gai = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &ai);
+    if (gai != 0)
+        return cf_error_set(reterr, CF_EINVAL, "listen address \"%s\": %s", listen_on, gai_strerror(gai));
+    fd = socket(ai->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
+        (type == SOCK_STREAM && listen(fd, 1024) < 0) || getsockname(fd, (struct sockaddr *)&sa, &n) < 0)
+        r = cf_error_errno(reterr, "listening on \"%s\"", listen_on);
+    freeaddrinfo(ai);
+    if (r < 0) {
+        if (fd >= 0)
+            (void)close(fd);
+        return r;
+    }
+    *ret_port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&sa)->sin6_port : ((struct sockaddr_in *)(void *)&sa)->sin_port);
+    *ret_fd = fd;
+    return 0;
+}
+
+static void prepare_udp(int fd)
+{
+    int size = 16 << 20, one = 1;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
+}
+
+int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **ret, struct cf_error *reterr)
+{
+    struct cf_listener *l = calloc(1, sizeof *l);
+    int r = 0;
+
+    if (!l)
+        return cf_error_set(reterr, CF_ENOMEM, "listeners");
+    l->o = *o;
+    l->o.line_max = o->line_max ? o->line_max : 1u << 20;
+    l->o.connections_max = o->connections_max ? o->connections_max : 4096;
+    l->udp_fd = l->tcp_fd = -1;
+    l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->stop_fd < 0)
+        r = cf_error_errno(reterr, "listeners");
+    if (r == 0 && o->udp && o->udp[0] && (r = bind_socket(o->udp, SOCK_DGRAM, &l->udp_fd, &l->udp_port, reterr)) == 0)
+        prepare_udp(l->udp_fd);
+    if (r == 0 && o->tcp && o->tcp[0])
+        r = bind_socket(o->tcp, SOCK_STREAM, &l->tcp_fd, &l->tcp_port, reterr);
+    if (r == 0 && l->udp_fd >= 0) {
+        l->udp_on = pthread_create(&l->udp_thread, NULL, listen_udp_main, l) == 0;
+        if (!l->udp_on)
+            r = cf_error_set(reterr, CF_ENOMEM, "listener thread");
+    }
+    if (r == 0 && l->tcp_fd >= 0) {
+        l->tcp_on = pthread_create(&l->tcp_thread, NULL, listen_tcp_main, l) == 0;
+        if (!l->tcp_on)
+            r = cf_error_set(reterr, CF_ENOMEM, "listener thread");
+    }
+    if (r < 0) {
+        cf_listener_stop(l);
+        return r;
+    }
+    *ret = l;
+    return 0;
+}
+
+void cf_listener_stop(struct cf_listener *l)
+{
+    uint64_t one = 1;
+
+    if (!l)
+        return;
+    atomic_store(&l->stop, true);
+    if (l->stop_fd >= 0 && write(l->stop_fd, &one, sizeof one) < 0)
+        cf_log_warn("collect", "stop signal not sent", "errno=%d", errno);
+    if (l->udp_on)
+        (void)pthread_join(l->udp_thread, NULL);
+    if (l->tcp_on)
+        (void)pthread_join(l->tcp_thread, NULL);
+    if (l->udp_fd >= 0)
+        (void)close(l->udp_fd);
+    if (l->tcp_fd >= 0)
+        (void)close(l->tcp_fd);
+    if (l->stop_fd >= 0)
+        (void)close(l->stop_fd);
+    free(l);
+}
+
+unsigned cf_listener_udp_port(const struct cf_listener *l) { return l->udp_port; }
+unsigned cf_listener_tcp_port(const struct cf_listener *l) { return l->tcp_port; }
+
+void cf_listener_get_stats(const struct cf_listener *l, struct cf_listener_stats *ret)
+{
+    *ret = (struct cf_listener_stats){
+        .udp_received = atomic_load(&l->udp_received), .udp_dropped = atomic_load(&l->udp_dropped),
+        .tcp_connections = atomic_load(&l->tcp_connections), .tcp_accepted = atomic_load(&l->tcp_accepted),
+        .tcp_refused = atomic_load(&l->tcp_refused), .tcp_closed_idle = atomic_load(&l->tcp_closed_idle),
+        .tcp_bad_framing = atomic_load(&l->tcp_bad_framing), .cut = atomic_load(&l->cut),
+        .unknown_refused = atomic_load(&l->unknown_refused), .paused = atomic_load(&l->paused) > 0,
+    };
+}

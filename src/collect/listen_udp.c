@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Syslog over UDP: up to 64 datagrams a system call; consecutive ones of the same peer become one frame. */
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "collect/listen_int.h"
+
+#define MSGS 64
+#define MSG_SIZE 65536
+
+struct udp {
+    struct mmsghdr hdr[MSGS];
+    struct iovec iov[MSGS];
+    struct sockaddr_storage from[MSGS];
+    char control[MSGS][64];
+    char (*data)[MSG_SIZE];
+    cf_str rec[MSGS];
+    struct cf_ip peer_ip; /* of the last look-up */
+    struct cf_source_info info;
+    struct cf_counter *counter;
+    char peer[46];
+    size_t peer_n;
+    int64_t looked_us;
+};
+
+static void note_drops(struct cf_listener *l, struct msghdr *h)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t v;
+
+            memcpy(&v, CMSG_DATA(c), sizeof v);
+            atomic_store(&l->udp_dropped, v); /* the kernel's total of this socket */
+        }
+}
+
+/* Looks the peer up again when it changed, or after a second (the table may have). */
+static void look_up(struct cf_listener *l, struct udp *u, const struct cf_ip *ip)
+{
+    int64_t now = cf_mono_us();
+
+    if (u->counter && memcmp(ip, &u->peer_ip, sizeof *ip) == 0 && now - u->looked_us < CF_US_PER_S)
+        return;
+    u->peer_ip = *ip;
+    u->looked_us = now;
+    u->peer_n = cf_ip_format(ip, u->peer);
+    cf_source_find(l->o.sources, ip, &u->info);
+    u->counter = cf_counters_get(l->o.counters, cf_str_c(u->info.name));
+}
+
+static void take(struct cf_listener *l, struct udp *u, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n) {
+        struct cf_ip ip, other;
+        size_t k = 0, j = i;
+
+        listen_peer_ip(&u->from[i], &ip);
+        for (; j < n; j++) {
+            cf_str r = cf_str_n(u->data[j], u->hdr[j].msg_len);
+
+            listen_peer_ip(&u->from[j], &other);
+            if (memcmp(&ip, &other, sizeof ip) != 0)
+                break;
+            while (r.n && (r.p[r.n - 1] == '\n' || r.p[r.n - 1] == '\r' || r.p[r.n - 1] == '\0'))
+                r.n--;
+            if (r.n > l->o.line_max) {
+                r.n = l->o.line_max;
+                atomic_fetch_add(&l->cut, 1);
+            }
+            if (r.n)
+                u->rec[k++] = r;
+        }
+        look_up(l, u, &ip);
+        if (k && !listen_put(l, &u->info, u->counter, cf_str_n(u->peer, u->peer_n), u->rec, k))
+            return;
+        i = j;
+    }
+}
+
+void *listen_udp_main(void *arg)
+{
+    struct cf_listener *l = arg;
+    struct udp *u = calloc(1, sizeof *u);
+    struct pollfd pfd[2] = {{.fd = l->udp_fd, .events = POLLIN}, {.fd = l->stop_fd, .events = POLLIN}};
+
+    if (u)
+        u->data = malloc((size_t)MSGS * MSG_SIZE);
+    while (u && u->data && !atomic_load(&l->stop)) {
+        int n;
+
+        for (size_t i = 0; i < MSGS; i++) {
+            u->iov[i] = (struct iovec){u->data[i], MSG_SIZE};
+            u->hdr[i].msg_hdr = (struct msghdr){.msg_name = &u->from[i], .msg_namelen = sizeof u->from[i], .msg_iov = &u->iov[i], .msg_iovlen = 1,
+                                                .msg_control = u->control[i], .msg_controllen = sizeof u->control[i]};
+        }
+        n = recvmmsg(l->udp_fd, u->hdr, MSGS, MSG_DONTWAIT, NULL);
+        if (n <= 0) {
+            (void)poll(pfd, 2, 1000);
+            continue;
+        }
+        note_drops(l, &u->hdr[n - 1].msg_hdr);
+        atomic_fetch_add(&l->udp_received, (uint64_t)n);
+        take(l, u, (size_t)n);
+    }
+    if (u)
+        free(u->data);
+    free(u);
+    return NULL;
+}
