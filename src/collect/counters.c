@@ -23,7 +23,7 @@ struct cf_counters *cf_counters_new(void)
     if (!c)
         return NULL;
     (void)pthread_mutex_init(&c->mu, NULL);
-    c->other = cf_counters_get(c, CF_STR("other"));
+    c->other = cf_counters_get(c, CF_STR("other"), CF_STR_NONE);
     if (!c->other) {
         cf_counters_free(c);
         return NULL;
@@ -69,7 +69,7 @@ struct cf_counter *cf_counters_find(const struct cf_counters *c, cf_str key)
     return atomic_load_explicit(&c->bucket[place(c, key)], memory_order_acquire);
 }
 
-struct cf_counter *cf_counters_get(struct cf_counters *c, cf_str key)
+struct cf_counter *cf_counters_get(struct cf_counters *c, cf_str key, cf_str org)
 {
     struct cf_counter *k = cf_counters_find(c, key);
     size_t i;
@@ -84,6 +84,8 @@ struct cf_counter *cf_counters_get(struct cf_counters *c, cf_str key)
         k = c->other;
     if (!k && (k = calloc(1, sizeof *k))) {
         memcpy(k->key, key.p, key.n);
+        if (org.n && org.n < sizeof k->org)
+            memcpy(k->org, org.p, org.n);
         k->next = atomic_load(&c->first);
         c->n++;
         atomic_store_explicit(&c->bucket[i], k, memory_order_release);

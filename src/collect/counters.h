@@ -16,7 +16,7 @@
 #define CF_COUNTER_KEY 96
 
 struct cf_counter {
-    char key[CF_COUNTER_KEY];
+    char key[CF_COUNTER_KEY], org[64];
     _Atomic uint64_t received, accepted, rejected, stored, failed, unparsed, bytes;
     _Atomic uint64_t today, today_unparsed;
     _Atomic int64_t last_us, first_us; /* receiving time of the newest and the first record; 0: none */
@@ -28,7 +28,7 @@ struct cf_counter {
 struct cf_counters;
 struct cf_counters *cf_counters_new(void);
 void cf_counters_free(struct cf_counters *c);
-struct cf_counter *cf_counters_get(struct cf_counters *c, cf_str key);        /* made when missing; lives as long as c */
+struct cf_counter *cf_counters_get(struct cf_counters *c, cf_str key, cf_str org); /* made when missing; lives as long as c */
 struct cf_counter *cf_counters_find(const struct cf_counters *c, cf_str key); /* NULL: none */
 struct cf_counter *cf_counters_first(const struct cf_counters *c);            /* list through ->next */
 void cf_counters_tick(struct cf_counters *c, int64_t now_us);                 /* once a second: rates, day change */

@@ -56,7 +56,7 @@ static void look_up(struct tcp *t, struct conn *c, int64_t now)
         return;
     c->looked_us = now;
     cf_source_find(t->l->o.sources, &c->ip, &c->info);
-    c->counter = cf_counters_get(t->l->o.counters, cf_str_c(c->info.name));
+    c->counter = cf_counters_get(t->l->o.counters, cf_str_c(c->info.name), cf_str_c(c->info.org));
 }
 
 static void accept_one(struct tcp *t, int fd, const struct sockaddr_storage *sa)

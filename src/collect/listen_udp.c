@@ -48,7 +48,7 @@ static void look_up(struct cf_listener *l, struct udp *u, const struct cf_ip *ip
     u->looked_us = now;
     u->peer_n = cf_ip_format(ip, u->peer);
     cf_source_find(l->o.sources, ip, &u->info);
-    u->counter = cf_counters_get(l->o.counters, cf_str_c(u->info.name));
+    u->counter = cf_counters_get(l->o.counters, cf_str_c(u->info.name), cf_str_c(u->info.org));
 }
 
 static void take(struct cf_listener *l, struct udp *u, size_t n)

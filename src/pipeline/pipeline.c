@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Life of the pipeline: content, spool, workers, listeners; appending for the HTTP interface and the generators. */
+#include "pipeline/pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "asset/asset.h"
+#include "pipeline/pipeline_int.h"
+
+static void free_norm(void *p) { cf_normaliser_free(p); }
+static void free_rules(void *p) { cf_ruleset_free(p); }
+
+static int load_normaliser(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    struct cf_normaliser *n = NULL;
+    struct cf_norm_options o = {.zone = p->o.zone};
+    char dir[4200];
+    int r;
+
+    (void)snprintf(dir, sizeof dir, "%s/sources", p->content_dir);
+    o.sources_dir = dir;
+    r = cf_normaliser_load(&o, &n, reterr);
+    if (r == 0 && cf_shared_set(&p->norm, n, free_norm) < 0)
+        r = cf_error_set(reterr, CF_ENOMEM, "source files");
+    return r;
+}
+
+static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    char own[4200], imported[4200], taxonomy[4200];
+    struct cf_rules_options o = {.taxonomy_dir = taxonomy};
+    const char **path = calloc(p->n_rule_paths + 2, sizeof *path);
+    struct cf_ruleset *rs = NULL;
+    struct stat st;
+    int r;
+
+    if (!path)
+        return cf_error_set(reterr, CF_ENOMEM, "rules");
+    (void)snprintf(own, sizeof own, "%s/rules", p->content_dir);
+    (void)snprintf(imported, sizeof imported, "%s/rules", p->data_dir);
+    (void)snprintf(taxonomy, sizeof taxonomy, "%s/taxonomy", p->content_dir);
+    if (stat(own, &st) == 0)
+        path[o.n_paths++] = own;
+    if (stat(imported, &st) == 0)
+        path[o.n_paths++] = imported;
+    for (size_t i = 0; i < p->n_rule_paths; i++)
+        path[o.n_paths++] = p->rule_path[i];
+    o.paths = path;
+    r = o.n_paths ? cf_ruleset_load(&o, &rs, reterr) : 0;
+    free(path);
+    if (r == 0 && rs) {
+        const struct cf_rule_refused *refused;
+        size_t n = cf_ruleset_refused(rs, &refused);
+
+        cf_log_info("pipeline", "rules loaded", "rules=%zu refused=%zu", cf_ruleset_count(rs), n);
+        if (cf_shared_set(&p->rules, rs, free_rules) < 0)
+            r = cf_error_set(reterr, CF_ENOMEM, "rules");
+    }
+    return r;
+}
+
+int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    int r = load_normaliser(p, reterr);
+
+    if (r == 0 && !p->o.no_rules)
+        r = load_rules(p, reterr);
+    return r;
+}
+
+void pipeline_load_tables(struct cf_pipeline *p)
+{
+    struct cf_source_table *t = NULL;
+    struct cf_enricher *e = NULL;
+    struct cf_error err = {0};
+    int r = 0;
+
+    if (!p->o.db)
+        return;
+    r = cf_asset_load_sources(p->o.db, &t, &err);
+    if (r == 0)
+        r = cf_shared_set(&p->sources, t, cf_source_table_free);
+    if (r == 0)
+        r = cf_asset_load_enricher(p->o.db, p->geo, &e, &err);
+    if (r == 0)
+        r = cf_shared_set(&p->enrich, e, cf_enricher_free);
+    if (r < 0)
+        cf_log_error("pipeline", "assets and data sources not loaded, the old ones stay", "reason=\"%s\"", err.msg);
+}
+
+void cf_pipeline_assets_changed(struct cf_pipeline *p) { atomic_store(&p->assets_dirty, true); }
+
+static void free_disabled(void *v)
+{
+    struct disabled_rules *d = v;
+
+    for (size_t i = 0; i < d->n; i++)
+        free((void *)(uintptr_t)d->id[i].p);
+    free(d->id);
+    free(d);
+}
+
+static int id_cmp(const void *a, const void *b) { return cf_str_cmp(*(const cf_str *)a, *(const cf_str *)b); }
+
+int cf_pipeline_disable_rules(struct cf_pipeline *p, const cf_str *ids, size_t n)
+{
+    struct disabled_rules *d = calloc(1, sizeof *d);
+
+    if (!d)
+        return CF_ENOMEM;
+    d->id = calloc(n + 1, sizeof *d->id);
+    for (size_t i = 0; d->id && i < n; i++) {
+        char *q = malloc(ids[i].n + 1);
+
+        if (!q) {
+            free_disabled(d);
+            return CF_ENOMEM;
+        }
+        memcpy(q, ids[i].p, ids[i].n);
+        d->id[d->n++] = cf_str_n(q, ids[i].n);
+    }
+    if (!d->id) {
+        free_disabled(d);
+        return CF_ENOMEM;
+    }
+    qsort(d->id, d->n, sizeof *d->id, id_cmp);
+    return cf_shared_set(&p->disabled, d, free_disabled);
+}
+
+const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shared_box **ret_box)
+{
+    *ret_box = cf_shared_get(&p->rules);
+    return *ret_box ? (*ret_box)->p : NULL;
+}
+
+void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->rules, box); }
+
+struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, size_t *ret_n)
+{
+    struct cf_shared_box *box = cf_shared_get(&p->rules);
+    struct cf_rule_counters *c = NULL;
+
+    *ret_n = box ? cf_ruleset_count(box->p) : 0;
+    c = calloc(*ret_n + 1, sizeof *c);
+    for (size_t i = 0; c && box && i < p->n_workers; i++) {
+        struct worker *w = &p->worker[i];
+
+        (void)pthread_mutex_lock(&w->detector_mu);
+        if (w->detector && w->rules_gen == box->generation)
+            cf_detector_counters(w->detector, c);
+        (void)pthread_mutex_unlock(&w->detector_mu);
+    }
+    cf_shared_put(&p->rules, box);
+    return c;
+}
+
+/* ---- start and stop ---------------------------------------------------------------------------------------------- */
+
+static int copy_options(struct cf_pipeline *p, const struct cf_pipeline_options *o, struct cf_error *reterr)
+{
+    p->o = *o;
+    p->data_dir = strdup(o->data_dir);
+    p->content_dir = strdup(o->content_dir);
+    p->geo = strdup(o->geo ? o->geo : "");
+    p->rule_path = calloc(o->n_rules + 1, sizeof *p->rule_path);
+    if (!p->data_dir || !p->content_dir || !p->geo || !p->rule_path)
+        return cf_error_set(reterr, CF_ENOMEM, "pipeline");
+    for (size_t i = 0; i < o->n_rules; i++)
+        if (!(p->rule_path[p->n_rule_paths++] = strdup(o->rules[i])))
+            return cf_error_set(reterr, CF_ENOMEM, "pipeline");
+    return 0;
+}
+
+static int start_workers(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    p->n_workers = p->o.workers > 0 ? (size_t)p->o.workers : cores > 0 ? (size_t)cores : 1;
+    p->worker = calloc(p->n_workers, sizeof *p->worker);
+    if (!p->worker)
+        return cf_error_set(reterr, CF_ENOMEM, "workers");
+    for (size_t i = 0; i < p->n_workers; i++) {
+        struct worker *w = &p->worker[i];
+
+        w->p = p;
+        (void)pthread_mutex_init(&w->detector_mu, NULL);
+        cf_arena_init(&w->arena, (size_t)4 << 20, 0);
+    }
+    for (size_t i = 0; i < p->n_workers; i++) {
+        struct worker *w = &p->worker[i];
+
+        w->block = cf_event_block_new();
+        w->on = w->block && pthread_create(&w->thread, NULL, pipeline_worker_main, w) == 0;
+        if (!w->on)
+            return cf_error_set(reterr, CF_ENOMEM, "workers");
+    }
+    p->keeper_on = pthread_create(&p->keeper, NULL, pipeline_keeper_main, p) == 0;
+    return p->keeper_on ? 0 : cf_error_set(reterr, CF_ENOMEM, "workers");
+}
+
+static int start_listeners(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    struct cf_listen_options o = p->o.listen;
+
+    if (!(o.udp && o.udp[0]) && !(o.tcp && o.tcp[0]))
+        return 0;
+    o.spool = p->spool;
+    o.counters = p->counters;
+    o.sources = &p->sources;
+    return cf_listener_start(&o, &p->listener, reterr);
+}
+
+int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **ret, struct cf_error *reterr)
+{
+    struct cf_pipeline *p = calloc(1, sizeof *p);
+    char spool_dir[4200];
+    int r;
+
+    if (!p)
+        return cf_error_set(reterr, CF_ENOMEM, "pipeline");
+    (void)pthread_mutex_init(&p->mu, NULL);
+    cf_shared_init(&p->norm);
+    cf_shared_init(&p->rules);
+    cf_shared_init(&p->enrich);
+    cf_shared_init(&p->sources);
+    cf_shared_init(&p->disabled);
+    r = copy_options(p, o, reterr);
+    if (r == 0)
+        r = cf_pipeline_reload(p, reterr);
+    if (r == 0) {
+        pipeline_load_tables(p);
+        (void)snprintf(spool_dir, sizeof spool_dir, "%s/spool", p->data_dir);
+        p->o.spool.dir = spool_dir;
+        p->counters = cf_counters_new();
+        r = p->counters ? cf_spool_open(&p->o.spool, &p->spool, reterr) : cf_error_set(reterr, CF_ENOMEM, "counters");
+    }
+    if (r == 0)
+        r = start_workers(p, reterr);
+    if (r == 0)
+        r = start_listeners(p, reterr);
+    if (r < 0) {
+        cf_pipeline_stop(p);
+        return r;
+    }
+    *ret = p;
+    return 0;
+}
+
+static void free_samples(struct cf_pipeline *p)
+{
+    for (size_t i = 0; i < UNPARSED_MAX; i++) {
+        free(p->unparsed[i].key);
+        free(p->unparsed[i].peer);
+        free(p->unparsed[i].raw);
+        free(p->unparsed[i].reason);
+    }
+}
+
+void cf_pipeline_stop(struct cf_pipeline *p)
+{
+    if (!p)
+        return;
+    cf_listener_stop(p->listener);
+    atomic_store(&p->stop, true);
+    if (p->spool)
+        cf_spool_wake(p->spool);
+    for (size_t i = 0; i < p->n_workers && p->worker; i++)
+        if (p->worker[i].on)
+            (void)pthread_join(p->worker[i].thread, NULL);
+    if (p->keeper_on)
+        (void)pthread_join(p->keeper, NULL); /* commits what the workers finished */
+    for (size_t i = 0; i < p->n_workers && p->worker; i++)
+        worker_release(&p->worker[i]);
+    free(p->worker);
+    cf_spool_close(p->spool);
+    cf_shared_release(&p->norm);
+    cf_shared_release(&p->rules);
+    cf_shared_release(&p->enrich);
+    cf_shared_release(&p->sources);
+    cf_shared_release(&p->disabled);
+    cf_counters_free(p->counters);
+    json_decref(p->store_stats);
+    free_samples(p);
+    for (size_t i = 0; i < p->n_rule_paths; i++)
+        free(p->rule_path[i]);
+    free(p->rule_path);
+    free(p->data_dir);
+    free(p->content_dir);
+    free(p->geo);
+    (void)pthread_mutex_destroy(&p->mu);
+    free(p);
+}
+
+struct cf_spool *cf_pipeline_spool(struct cf_pipeline *p) { return p->spool; }
+struct cf_counters *cf_pipeline_counters(struct cf_pipeline *p) { return p->counters; }
+struct cf_listener *cf_pipeline_listener(struct cf_pipeline *p) { return p->listener; }
+
+/* ---- appending ----------------------------------------------------------------------------------------------------- */
+
+static int append_frame(struct cf_pipeline *p, const struct cf_spool_origin *o, const cf_str *recs, size_t n, int64_t end_us, uint64_t *ret_ticket,
+                        struct cf_error *reterr)
+{
+    for (;;) {
+        int r = cf_spool_append(p->spool, o, recs, n, ret_ticket, reterr);
+        int64_t left = end_us - cf_mono_us();
+
+        if ((r != CF_EBUSY && r != CF_EFULL) || left <= 0)
+            return r;
+        if (r == CF_EFULL && left > 200000) /* full is said soon, it rarely passes within a request */
+            end_us = cf_mono_us() + 200000;
+        (void)cf_spool_wait_space(p->spool, (int)(left < 100000 ? left / 1000 + 1 : 100));
+        if (atomic_load(&p->stop))
+            return cf_error_set(reterr, CF_EBUSY, "the server is stopping");
+    }
+}
+
+int cf_pipeline_append(struct cf_pipeline *p, const struct cf_spool_origin *o, const cf_str *recs, size_t n, bool durable, int timeout_ms,
+                       struct cf_error *reterr)
+{
+    const size_t max = cf_spool_frame_max(p->spool);
+    struct cf_counter *c = cf_counters_get(p->counters, o->key, o->org);
+    int64_t end_us = cf_mono_us() + (int64_t)timeout_ms * 1000;
+    uint64_t ticket = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0;) {
+        size_t k = 0, bytes = 0;
+
+        while (i + k < n && k < CF_BATCH_MAX && bytes + recs[i + k].n + 4 <= max)
+            bytes += recs[i + k++].n + 4;
+        if (k == 0)
+            return cf_error_set(reterr, CF_ELIMIT, "record of %zu bytes is larger than the spool takes (%zu)", recs[i].n, max - 4);
+        r = append_frame(p, o, recs + i, k, end_us, &ticket, reterr);
+        if (r == 0)
+            cf_counter_accept(c, k, bytes - 4 * k, o->received_us);
+        i += k;
+    }
+    return r == 0 && durable && n ? cf_spool_wait(p->spool, ticket, timeout_ms, reterr) : r;
+}
+
+bool cf_pipeline_source(struct cf_pipeline *p, cf_str name, struct cf_source_info *ret)
+{
+    struct cf_shared_box *b = cf_shared_get(&p->sources);
+    const struct cf_source_table *t = b ? b->p : NULL;
+    bool found = false;
+
+    for (size_t i = 0; t && i < t->n && !found; i++)
+        if (cf_str_eqz(name, t->row[i].name)) {
+            *ret = t->row[i];
+            found = true;
+        }
+    cf_shared_put(&p->sources, b);
+    return found;
+}
+
+bool cf_pipeline_drain(struct cf_pipeline *p, int timeout_ms)
+{
+    int64_t end = cf_mono_us() + (int64_t)timeout_ms * 1000;
+
+    for (;;) {
+        struct cf_spool_stats st;
+        bool clean;
+
+        cf_spool_get_stats(p->spool, &st);
+        (void)pthread_mutex_lock(&p->mu);
+        struct cf_spool_pos done = cf_spool_done_pos(p->spool);
+        clean = st.backlog_bytes == 0 && st.oldest_us == 0 && p->committed.seg == done.seg && p->committed.off == done.off;
+        (void)pthread_mutex_unlock(&p->mu);
+        if (clean)
+            return true;
+        if (cf_mono_us() >= end || atomic_load(&p->stop))
+            return false;
+        (void)usleep(20000);
+    }
+}
+
+/* ---- figures -------------------------------------------------------------------------------------------------------- */
+
+void cf_pipeline_get_stats(struct cf_pipeline *p, struct cf_pipeline_stats *ret)
+{
+    struct cf_spool_stats st;
+
+    memset(ret, 0, sizeof *ret);
+    for (struct cf_counter *c = cf_counters_first(p->counters); c; c = c->next) {
+        ret->stored += atomic_load(&c->stored);
+        ret->failed += atomic_load(&c->failed);
+        ret->rejected += atomic_load(&c->rejected);
+        ret->accepted += atomic_load(&c->accepted);
+        ret->received += atomic_load(&c->received);
+        ret->unparsed += atomic_load(&c->unparsed);
+    }
+    cf_spool_get_stats(p->spool, &st);
+    ret->hits = atomic_load(&p->hits);
+    ret->batches = atomic_load(&p->batches);
+    ret->queue_bytes = st.backlog_bytes;
+    ret->eps = (double)atomic_load(&p->eps_milli) / 1000.0;
+    ret->lag_seconds = st.oldest_us ? (double)(cf_now_us() - st.oldest_us) / 1e6 : 0;
+    if (ret->lag_seconds < 0)
+        ret->lag_seconds = 0;
+    ret->store_failing = atomic_load(&p->store_failing_since) != 0;
+    (void)pthread_mutex_lock(&p->mu);
+    memcpy(ret->store_reason, p->store_reason, sizeof ret->store_reason);
+    (void)pthread_mutex_unlock(&p->mu);
+}
+
+static char *dup_clip(cf_str s, size_t max)
+{
+    size_t n = s.n < max ? s.n : max;
+    char *q = malloc(n + 1);
+
+    if (q) {
+        if (n)
+            memcpy(q, s.p, n);
+        q[n] = '\0';
+        for (size_t i = 0; i < n; i++)
+            if (q[i] == '\0')
+                q[i] = ' ';
+    }
+    return q;
+}
+
+void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason)
+{
+    int64_t now = cf_mono_us();
+    struct unparsed *u;
+
+    if (pthread_mutex_trylock(&p->mu) != 0)
+        return; /* a sample, not a ledger: the counters have them all */
+    if (now - p->unparsed_window_us > CF_US_PER_S) {
+        p->unparsed_window_us = now;
+        p->unparsed_in_window = 0;
+    }
+    if (p->unparsed_in_window++ < 20) {
+        u = &p->unparsed[p->n_unparsed++ % UNPARSED_MAX];
+        free(u->key);
+        free(u->peer);
+        free(u->raw);
+        free(u->reason);
+        *u = (struct unparsed){dup_clip(o->key, 100), dup_clip(o->peer, 200), dup_clip(raw, 2048), dup_clip(reason, 300), o->received_us};
+    }
+    (void)pthread_mutex_unlock(&p->mu);
+}
+
+static json_t *text_json(const char *s)
+{
+    struct cf_buf b;
+    json_t *j = s ? json_string(s) : json_null();
+
+    if (j)
+        return j;
+    cf_buf_init(&b, 0); /* not UTF-8: escape and read back */
+    cf_buf_json(&b, cf_str_c(s));
+    j = json_loadb(b.p, b.n, JSON_DECODE_ANY, NULL);
+    cf_buf_release(&b);
+    return j ? j : json_null();
+}
+
+json_t *cf_pipeline_unparsed(struct cf_pipeline *p, size_t max)
+{
+    json_t *list = json_array();
+
+    (void)pthread_mutex_lock(&p->mu);
+    for (size_t i = 0; i < UNPARSED_MAX && i < p->n_unparsed && i < max; i++) {
+        const struct unparsed *u = &p->unparsed[(p->n_unparsed - 1 - i) % UNPARSED_MAX];
+        char time[32];
+        size_t n = cf_time_format(u->received_us, time);
+
+        (void)json_array_append_new(list, json_pack("{s:o,s:o,s:o,s:o,s:o}", "source", text_json(u->key), "peer", text_json(u->peer), "raw",
+                                                    text_json(u->raw), "reason", text_json(u->reason), "received_at", json_stringn(time, n)));
+    }
+    (void)pthread_mutex_unlock(&p->mu);
+    return list;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * pipeline: spool -> normalise -> enrich -> detect -> event store -> incidents -> commit. Worker threads take batches from the
+ * spool in order; a batch is stored under a token that names it, so a replay after a crash changes nothing; the spool is
+ * committed after the event store has synced. Rules, source files, assets and data sources are replaced while it runs. */
+#ifndef CF_PIPELINE_PIPELINE_H
+#define CF_PIPELINE_PIPELINE_H
+
+#include <jansson.h>
+
+#include "collect/counters.h"
+#include "collect/listen.h"
+#include "collect/spool.h"
+#include "detect/detect.h"
+#include "incident/incident.h"
+#include "store/event_store.h"
+#include "store/record_store.h"
+
+struct cf_hub;
+struct cf_pipeline_options {
+    void *app;                           /* given to cf_asset_changed */
+    struct cf_db *db;
+    struct cf_event_store *events;       /* NULL: nothing is stored (tests of speed) */
+    struct cf_incident_engine *incidents; /* NULL: hits are counted only */
+    struct cf_hub *hub;                  /* NULL: no live figures */
+    const char *data_dir, *content_dir;
+    size_t n_rules;                      /* rule paths beside content/rules and DATA/rules */
+    const char *const *rules;
+    bool no_rules;
+    cf_str zone;                         /* of sources that state none */
+    const char *geo;                     /* MaxMind database, "" none */
+    int64_t workers;                     /* 0: one per core */
+    struct cf_spool_options spool;       /* dir is set to DATA/spool */
+    struct cf_listen_options listen;     /* spool, counters, sources are set; udp and tcp NULL: no listeners */
+};
+struct cf_pipeline;
+int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **ret, struct cf_error *reterr);
+/* Stops listeners and workers; what is in the spool stays there for the next start. NULL is fine. */
+void cf_pipeline_stop(struct cf_pipeline *p);
+
+/* Records of one origin into the spool, counted for origin.key. durable: returns when they are on disk. Waits at most
+ * timeout_ms for room. CF_EFULL (reason), CF_ETIMEOUT, CF_ELIMIT, CF_EIO. Thread-safe. */
+int cf_pipeline_append(struct cf_pipeline *p, const struct cf_spool_origin *o, const cf_str *recs, size_t n, bool durable, int timeout_ms,
+                       struct cf_error *reterr);
+/* Data source by name: false when there is none. */
+bool cf_pipeline_source(struct cf_pipeline *p, cf_str name, struct cf_source_info *ret);
+/* Waits until everything appended so far is stored and committed. False: not within timeout_ms. */
+bool cf_pipeline_drain(struct cf_pipeline *p, int timeout_ms);
+
+/* Loads rules and source files again and swaps them in; on an error the old ones stay. */
+int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr);
+/* Rules that are off: hits of these ids are dropped (copied). */
+int cf_pipeline_disable_rules(struct cf_pipeline *p, const cf_str *ids, size_t n);
+/* The rules in use, held until cf_pipeline_rules_put. */
+const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shared_box **ret_box);
+void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box);
+/* Adds the counters of every worker; ret has *ret_n = rules in use entries (malloc, owned by caller). */
+struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, size_t *ret_n);
+void cf_pipeline_assets_changed(struct cf_pipeline *p); /* assets or data sources: loaded again within a second */
+
+struct cf_pipeline_stats {
+    uint64_t received, accepted, rejected, stored, failed, unparsed, hits, batches;
+    uint64_t queue_bytes;
+    double eps, lag_seconds;
+    bool store_failing;
+    char store_reason[240];
+};
+void cf_pipeline_get_stats(struct cf_pipeline *p, struct cf_pipeline_stats *ret);
+struct cf_spool *cf_pipeline_spool(struct cf_pipeline *p);
+struct cf_counters *cf_pipeline_counters(struct cf_pipeline *p);
+struct cf_listener *cf_pipeline_listener(struct cf_pipeline *p); /* NULL: none */
+json_t *cf_pipeline_health(struct cf_pipeline *p);               /* body of GET /api/v1/health; new reference */
+json_t *cf_pipeline_unparsed(struct cf_pipeline *p, size_t max); /* newest samples; new reference */
+
+void cf_pipeline_routes(void); /* health, sources, unparsed, bulk */
+
+#endif

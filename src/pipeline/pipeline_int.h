@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of this folder share: pipeline.c (life), worker.c (batches), keeper.c (commit, figures), *_routes.c. */
+#ifndef CF_PIPELINE_PIPELINE_INT_H
+#define CF_PIPELINE_PIPELINE_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "collect/crash.h"
+#include "collect/shared.h"
+#include "enrich/enrich.h"
+#include "normalise/normalise.h"
+#include "pipeline/pipeline.h"
+
+#define UNPARSED_MAX 256
+struct unparsed {
+    char *key, *peer, *raw, *reason;
+    int64_t received_us;
+};
+#define WORKER_KEYS 64
+struct worker_key {
+    struct cf_counter *counter;
+    char key[CF_COUNTER_KEY];
+    size_t key_n;
+    uint64_t stored, failed, unparsed;
+};
+struct worker {
+    struct cf_pipeline *p;
+    pthread_t thread;
+    bool on;
+    struct cf_shared_box *norm_box, *rules_box, *enrich_box; /* held while a batch runs */
+    uint64_t norm_gen, rules_gen;                           /* of norm and detector */
+    struct cf_norm_thread *norm;
+    struct cf_detector *detector;
+    pthread_mutex_t detector_mu; /* detector is replaced or read from outside under it */
+    struct cf_arena arena;
+    struct cf_event_block *block;
+    struct cf_spool_batch batch;
+    /* reading position in the batch */
+    struct cf_spool_frame frame;
+    uint32_t frame_at;
+    const uint8_t *frame_bytes;
+    struct worker_key key[WORKER_KEYS];
+    size_t n_keys, cur_key;
+    struct cf_hit *hit;
+    struct hit_id {
+        char text[40];
+    } *hit_id;
+    cf_str *hit_id_str;
+    size_t n_hits, cap_hits;
+};
+
+struct cf_pipeline {
+    struct cf_pipeline_options o;
+    char *data_dir, *content_dir, *geo;
+    char **rule_path;
+    size_t n_rule_paths;
+    struct cf_spool *spool;
+    struct cf_counters *counters;
+    struct cf_listener *listener;
+    struct cf_shared norm, rules, enrich, sources, disabled;
+    struct worker *worker;
+    size_t n_workers;
+    pthread_t keeper;
+    bool keeper_on;
+    _Atomic bool stop, assets_dirty;
+    _Atomic uint64_t hits, batches, store_retries, fold_retries;
+    pthread_mutex_t mu;          /* below */
+    pthread_cond_t drained;
+    char store_reason[240], sync_reason[240];
+    _Atomic int64_t store_failing_since; /* 0: works */
+    struct unparsed unparsed[UNPARSED_MAX];
+    size_t n_unparsed;           /* ever; the ring holds the newest */
+    int64_t unparsed_window_us;
+    unsigned unparsed_in_window;
+    json_t *store_stats;         /* newest, refreshed by the keeper */
+    struct cf_spool_pos committed;
+    /* keeper only */
+    uint64_t tick_received;
+    _Atomic uint64_t eps_milli;
+    int64_t tick_us;
+};
+
+/* Rule ids switched off, sorted. */
+struct disabled_rules {
+    size_t n;
+    cf_str *id;
+};
+
+void *pipeline_worker_main(void *arg);
+void *pipeline_keeper_main(void *arg);
+void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; errors are logged, the old tables stay */
+void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
+void worker_release(struct worker *w);
+extern const struct cf_route pipeline_bulk_route;
+void pipeline_source_routes(void);
+
+#endif
