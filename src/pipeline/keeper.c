@@ -12,10 +12,10 @@
 #define COMMIT_US (1 * CF_US_PER_S)
 #define STATS_US (2 * CF_US_PER_S)
 #define STORE_US (15 * CF_US_PER_S)
-#define SOURCES_US (15 * CF_US_PER_S)
+#define SOURCES_US (5 * CF_US_PER_S)
 
 /* Everything done so far is made durable in the store, then the spool may forget it. */
-static void commit(struct cf_pipeline *p)
+void pipeline_commit(struct cf_pipeline *p)
 {
     struct cf_spool_pos pos = cf_spool_done_pos(p->spool);
     struct cf_error err = {0};
@@ -159,7 +159,7 @@ void *pipeline_keeper_main(void *arg)
         if (atomic_exchange(&p->assets_dirty, false))
             pipeline_load_tables(p);
         if (now - commit_us >= COMMIT_US) {
-            commit(p);
+            pipeline_commit(p);
             commit_us = now;
         }
         if (now - tick_us >= CF_US_PER_S) {
@@ -184,8 +184,6 @@ void *pipeline_keeper_main(void *arg)
         }
         (void)usleep(STEP_US);
     }
-    /* the workers are joined before this thread: wait for them through the flag order in cf_pipeline_stop */
-    save_sources(p, saved_us);
-    commit(p);
+    save_sources(p, saved_us); /* the last commit is done by cf_pipeline_stop, after the workers */
     return NULL;
 }

@@ -271,7 +271,9 @@ void cf_pipeline_stop(struct cf_pipeline *p)
         if (p->worker[i].on)
             (void)pthread_join(p->worker[i].thread, NULL);
     if (p->keeper_on)
-        (void)pthread_join(p->keeper, NULL); /* commits what the workers finished */
+        (void)pthread_join(p->keeper, NULL);
+    if (p->spool && p->keeper_on)
+        pipeline_commit(p);
     for (size_t i = 0; i < p->n_workers && p->worker; i++)
         worker_release(&p->worker[i]);
     free(p->worker);

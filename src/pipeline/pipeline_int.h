@@ -91,8 +91,9 @@ void *pipeline_worker_main(void *arg);
 void *pipeline_keeper_main(void *arg);
 void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; errors are logged, the old tables stay */
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
+void pipeline_commit(struct cf_pipeline *p);    /* store sync, then checkpoint; failures are noted and tried again */
 void worker_release(struct worker *w);
-extern const struct cf_route pipeline_bulk_route;
+void pipeline_bulk_routes(void);
 void pipeline_source_routes(void);
 
 #endif

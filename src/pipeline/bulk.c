@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * POST /api/v1/events:bulk?source=NAME: newline-delimited JSON of any size, piece by piece. Good lines go to the spool,
+ * bad ones are named with their line number; the answer is given when the good ones are on disk.
+ *
+ *   piece -> lines -> JSON object? -> gathered -> spool        end: wait for the disk, answer
+ *
+ * Idempotency-Key: a key that was answered within this run gets the same answer again and its body is not taken. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/route.h"
+#include "app/app.h"
+#include "normalise/json_node.h"
+#include "pipeline/pipeline_int.h"
+
+#define LINE_MAX_BYTES ((size_t)4 << 20)
+#define GATHER 2048
+#define GATHER_BYTES ((size_t)1 << 20)
+#define ERRORS_MAX 100
+#define WAIT_MS 30000
+#define KEYS 1024
+
+struct bulk {
+    struct cf_pipeline *p;
+    struct cf_source_info info;
+    char peer[64];
+    struct cf_json *json;
+    struct cf_buf part;     /* line that is not complete yet */
+    struct cf_buf text;     /* lines gathered */
+    size_t end[GATHER];     /* ends of the gathered lines in text */
+    size_t n;
+    bool skip;              /* rest of a line that is too long */
+    bool repeated;          /* answered before */
+    uint64_t line, accepted, rejected;
+    json_t *errors;
+    uint64_t key;           /* hash of user and Idempotency-Key, 0: none */
+};
+
+static pthread_mutex_t keys_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    uint64_t key, accepted, rejected;
+} keys[KEYS];
+static size_t n_keys;
+
+static void bulk_free(void *v)
+{
+    struct bulk *b = v;
+
+    cf_json_free(b->json);
+    cf_buf_release(&b->part);
+    cf_buf_release(&b->text);
+    json_decref(b->errors);
+    free(b);
+}
+
+/* Whose records: the data source of that name when the caller may see it, else the caller's organisation. */
+static int bulk_origin(struct cf_req *req, struct bulk *b, struct cf_error *reterr)
+{
+    struct cf_app *app = req->app;
+    cf_str name = cf_req_query(req, "source");
+    struct cf_tx *tx = NULL;
+    bool may;
+    int r;
+
+    if (name.n == 0)
+        name = CF_STR("http");
+    if (name.n >= sizeof b->info.name || !cf_utf8_valid(name))
+        return cf_req_field_error(req, "source", "a name of 1 to %zu bytes is expected", sizeof b->info.name - 1);
+    if (!cf_pipeline_source(b->p, name, &b->info)) {
+        (void)snprintf(b->info.name, sizeof b->info.name, "%.*s", CF_ARG(name));
+        (void)snprintf(b->info.source, sizeof b->info.source, "%.*s", (int)(name.n < 63 ? name.n : 63), name.p);
+        (void)snprintf(b->info.org, sizeof b->info.org, "%.*s", CF_ARG(req->who->org_id));
+        return 0;
+    }
+    if (!b->info.enabled)
+        return cf_error_set(reterr, CF_EPERM, "data source \"%s\" is disabled", b->info.name);
+    r = cf_tx_begin(app->db, CF_TX_READ, &tx, reterr);
+    if (r < 0)
+        return r;
+    may = cf_scope_has_org(tx, req->who, cf_str_c(b->info.org));
+    cf_tx_rollback(&tx);
+    return may ? 0 : cf_error_set(reterr, CF_EPERM, "data source \"%s\" belongs to an organisation outside your scope", b->info.name);
+}
+
+static uint64_t bulk_key(struct cf_req *req)
+{
+    cf_str key = cf_req_header(req, "Idempotency-Key");
+
+    return key.n ? cf_hash64_seed(key, cf_hash64(req->who->user_id)) | 1 : 0;
+}
+
+static bool answered_before(struct bulk *b)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&keys_mu);
+    for (size_t i = 0; b->key && i < KEYS && i < n_keys && !found; i++)
+        if (keys[i].key == b->key) {
+            b->accepted = keys[i].accepted;
+            b->rejected = keys[i].rejected;
+            found = true;
+        }
+    (void)pthread_mutex_unlock(&keys_mu);
+    return found;
+}
+
+static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *reterr)
+{
+    struct cf_app *app = req->app;
+    struct bulk *b = calloc(1, sizeof *b);
+    int r;
+
+    if (!app->pipeline) {
+        free(b);
+        return cf_error_set(reterr, CF_EBUSY, "the pipeline is not running");
+    }
+    if (!b)
+        return cf_error_set(reterr, CF_ENOMEM, "bulk request");
+    req->state = b;
+    req->state_free = bulk_free;
+    b->p = app->pipeline;
+    cf_buf_init(&b->part, LINE_MAX_BYTES + 1);
+    cf_buf_init(&b->text, LINE_MAX_BYTES * 2);
+    b->json = cf_json_new();
+    b->errors = json_array();
+    if (!b->json || !b->errors)
+        return cf_error_set(reterr, CF_ENOMEM, "bulk request");
+    (void)snprintf(b->peer, sizeof b->peer, "%.*s", (int)(req->peer.n < 63 ? req->peer.n : 63), req->peer.p ? req->peer.p : "");
+    r = bulk_origin(req, b, reterr);
+    if (r < 0)
+        return r;
+    b->key = bulk_key(req);
+    b->repeated = answered_before(b);
+    *ret = b;
+    return 0;
+}
+
+static int bulk_flush(struct bulk *b, bool durable, struct cf_error *reterr)
+{
+    struct cf_spool_origin o = {.source = cf_str_c(b->info.source), .format = cf_str_c("json"), .peer = cf_str_c(b->peer),
+                                .org = cf_str_c(b->info.org), .key = cf_str_c(b->info.name), .received_us = cf_now_us()};
+    cf_str rec[GATHER];
+    size_t at = 0;
+    int r;
+
+    if (b->n == 0)
+        return 0;
+    for (size_t i = 0; i < b->n; i++) {
+        rec[i] = cf_str_n(b->text.p + at, b->end[i] - at);
+        at = b->end[i];
+    }
+    r = cf_pipeline_append(b->p, &o, rec, b->n, durable, WAIT_MS, reterr);
+    if (r < 0)
+        return r;
+    b->accepted += b->n;
+    b->n = 0;
+    cf_buf_clear(&b->text);
+    return 0;
+}
+
+static void bulk_reject(struct bulk *b, const char *why)
+{
+    b->rejected++;
+    cf_counter_reject(cf_counters_get(b->p->counters, cf_str_c(b->info.name), cf_str_c(b->info.org)), 1);
+    if (json_array_size(b->errors) < ERRORS_MAX)
+        (void)json_array_append_new(b->errors, json_pack("{s:I,s:s}", "line", (json_int_t)b->line, "message", why));
+}
+
+static int bulk_line(struct bulk *b, cf_str line, struct cf_error *reterr)
+{
+    const char *why;
+    size_t n = 0;
+
+    b->line++;
+    line = cf_str_trim(line);
+    if (line.n == 0)
+        return 0;
+    if (line.n > LINE_MAX_BYTES) {
+        bulk_reject(b, "the line is longer than 4 MiB");
+        return 0;
+    }
+    why = cf_json_stage(b->json, line.p, line.n);
+    if (!why && (cf_json_nodes(b->json, &n)->kind != CF_J_OBJ || n == 0))
+        why = "a JSON object is expected on each line";
+    if (why) {
+        bulk_reject(b, why);
+        return 0;
+    }
+    if (b->n == GATHER || b->text.n + line.n > GATHER_BYTES) {
+        int r = bulk_flush(b, false, reterr);
+
+        if (r < 0)
+            return r;
+    }
+    cf_buf_str(&b->text, line);
+    if (b->text.failed)
+        return cf_error_set(reterr, CF_ENOMEM, "bulk request");
+    b->end[b->n++] = b->text.n;
+    return 0;
+}
+
+static int bulk_piece(struct cf_req *req, cf_str piece, struct cf_error *reterr)
+{
+    struct bulk *b = req->state;
+    int r = 0;
+
+    if (!b && (r = bulk_begin(req, &b, reterr)) < 0)
+        return r;
+    while (piece.n && !b->repeated) {
+        const char *lf = memchr(piece.p, '\n', piece.n);
+        size_t n = lf ? (size_t)(lf - piece.p) : piece.n;
+        cf_str line = cf_str_n(piece.p, n);
+
+        piece = cf_str_sub(piece, n + (lf ? 1 : 0), piece.n);
+        if (b->skip) {
+            b->skip = !lf;
+            continue;
+        }
+        if (b->part.n || !lf) {
+            if (b->part.n + n > LINE_MAX_BYTES) {
+                b->line++;
+                bulk_reject(b, "the line is longer than 4 MiB");
+                cf_buf_clear(&b->part);
+                b->skip = !lf;
+                continue;
+            }
+            cf_buf_str(&b->part, line);
+            if (b->part.failed)
+                return cf_error_set(reterr, CF_ENOMEM, "bulk request");
+            if (!lf)
+                break;
+            line = cf_buf_view(&b->part);
+        }
+        r = bulk_line(b, line, reterr);
+        cf_buf_clear(&b->part);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int post_bulk(struct cf_req *req, struct cf_error *reterr)
+{
+    struct bulk *b = req->state;
+    int r = b ? 0 : bulk_begin(req, &b, reterr);
+
+    if (r == 0 && !b->repeated && b->part.n)
+        r = bulk_line(b, cf_buf_view(&b->part), reterr);
+    if (r == 0 && !b->repeated)
+        r = bulk_flush(b, true, reterr);
+    if (r == CF_ETIMEOUT || r == CF_EIO)
+        reterr->code = r = CF_EFULL; /* 507: not on disk for certain */
+    if (r < 0)
+        return r;
+    if (b->key && !b->repeated) {
+        (void)pthread_mutex_lock(&keys_mu);
+        keys[n_keys % KEYS].key = b->key;
+        keys[n_keys % KEYS].accepted = b->accepted;
+        keys[n_keys++ % KEYS].rejected = b->rejected;
+        (void)pthread_mutex_unlock(&keys_mu);
+    }
+    cf_reply_json(req, 200, json_pack("{s:I,s:I,s:O}", "accepted", (json_int_t)b->accepted, "rejected", (json_int_t)b->rejected, "errors", b->errors));
+    return 0;
+}
+
+static const struct cf_route routes[] = {
+    {.method = CF_POST, .path = "/api/v1/events:bulk", .permission = "event.ingest", .handler = post_bulk, .on_body = bulk_piece,
+     .flags = CF_RF_STREAM_BODY | CF_RF_RAW_BODY | CF_RF_NO_AUDIT,
+     .reply = "{\"type\":\"object\",\"required\":[\"accepted\",\"rejected\",\"errors\"],\"properties\":{\"accepted\":{\"type\":\"integer\"},"
+              "\"rejected\":{\"type\":\"integer\"},\"errors\":{\"type\":\"array\"}}}",
+     .doc = "Newline-delimited JSON events (query: source=NAME; gzip or zstd allowed); answered once they are durable"},
+};
+
+void pipeline_bulk_routes(void) { cf_routes_add(routes, 1); }

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the health page shows: components, the five numbers, spool, store, listeners; Prometheus lines. */
+#include <stdio.h>
+
+#include "api/http.h"
+#include "api/list.h"
+#include "app/app.h"
+#include "pipeline/pipeline_int.h"
+
+static json_t *component(const char *name, const char *status, const char *detail)
+{
+    return json_pack("{s:s,s:s,s:s,s:{}}", "name", name, "status", status, "detail", detail, "metrics");
+}
+
+static json_t *numbers(const struct cf_pipeline *p, const struct cf_pipeline_stats *s)
+{
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "received", (json_int_t)s->received, "accepted", (json_int_t)s->accepted,
+                     "rejected", (json_int_t)s->rejected, "stored", (json_int_t)s->stored, "failed", (json_int_t)s->failed, "queue_bytes",
+                     (json_int_t)s->queue_bytes, "lag_seconds", s->lag_seconds, "eps", s->eps, "parse_failures", (json_int_t)s->unparsed, "hits",
+                     (json_int_t)s->hits, "batches", (json_int_t)s->batches, "store_retries", (json_int_t)atomic_load(&p->store_retries), "workers",
+                     (json_int_t)p->n_workers);
+}
+
+static json_t *spool_json(const struct cf_spool_stats *s, int64_t cap)
+{
+    return json_pack("{s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "accepting", s->accepting, "reason", s->reason, "backlog_bytes",
+                     (json_int_t)s->backlog_bytes, "disk_bytes", (json_int_t)s->disk_bytes, "cap_bytes", (json_int_t)cap, "segments",
+                     (json_int_t)s->segments, "syncs", (json_int_t)s->syncs, "sync_avg_us", (json_int_t)(s->syncs ? s->sync_us / s->syncs : 0),
+                     "sync_max_us", (json_int_t)s->sync_max_us, "damaged_frames", (json_int_t)s->corrupt_frames, "damaged_bytes",
+                     (json_int_t)s->corrupt_bytes, "torn_bytes", (json_int_t)s->torn_bytes);
+}
+
+static json_t *listeners_json(struct cf_pipeline *p)
+{
+    struct cf_listener *l = p->listener;
+    json_t *list = json_array();
+    struct cf_listener_stats s;
+
+    if (!l)
+        return list;
+    cf_listener_get_stats(l, &s);
+    if (cf_listener_udp_port(l))
+        (void)json_array_append_new(list, json_pack("{s:s,s:i,s:I,s:I,s:s}", "name", "syslog-udp", "port", (int)cf_listener_udp_port(l), "received",
+                                                    (json_int_t)s.udp_received, "dropped", (json_int_t)s.udp_dropped, "status",
+                                                    s.paused ? "paused" : "ok"));
+    if (cf_listener_tcp_port(l))
+        (void)json_array_append_new(list, json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "name", "syslog-tcp", "port", (int)cf_listener_tcp_port(l),
+                                                    "connections", (json_int_t)s.tcp_connections, "accepted", (json_int_t)s.tcp_accepted, "refused",
+                                                    (json_int_t)s.tcp_refused, "closed_idle", (json_int_t)s.tcp_closed_idle, "bad_framing",
+                                                    (json_int_t)s.tcp_bad_framing, "cut", (json_int_t)s.cut, "unknown_refused",
+                                                    (json_int_t)s.unknown_refused, "status", s.paused ? "paused" : "ok"));
+    return list;
+}
+
+json_t *cf_pipeline_health(struct cf_pipeline *p)
+{
+    struct cf_pipeline_stats s;
+    struct cf_spool_stats sp;
+    json_t *all = json_array(), *store, *ret;
+    char detail[300] = "";
+    bool bad_store;
+
+    cf_pipeline_get_stats(p, &s);
+    cf_spool_get_stats(p->spool, &sp);
+    (void)pthread_mutex_lock(&p->mu);
+    bad_store = s.store_failing || p->sync_reason[0];
+    (void)snprintf(detail, sizeof detail, "%s", s.store_failing ? p->store_reason : p->sync_reason);
+    store = p->store_stats ? json_incref(p->store_stats) : json_object();
+    (void)pthread_mutex_unlock(&p->mu);
+    (void)json_array_append_new(all, component("store", bad_store ? "error" : "ok", detail));
+    (void)json_array_append_new(all, component("spool", sp.accepting ? "ok" : "error", sp.reason));
+    (void)snprintf(detail, sizeof detail, s.lag_seconds > 10 ? "%.0f s behind" : "%.1f s behind", s.lag_seconds);
+    (void)json_array_append_new(all, component("pipeline", s.lag_seconds > 60 ? "warning" : "ok", detail));
+    if (sp.corrupt_frames || sp.torn_bytes) {
+        (void)snprintf(detail, sizeof detail, "%llu damaged places skipped, %llu bytes; torn tail %llu bytes", (unsigned long long)sp.corrupt_frames,
+                       (unsigned long long)sp.corrupt_bytes, (unsigned long long)sp.torn_bytes);
+        (void)json_array_append_new(all, component("spool-integrity", sp.corrupt_frames ? "warning" : "ok", detail));
+    }
+    ret = json_pack("{s:s,s:o,s:o,s:o,s:o,s:o}", "status", bad_store || !sp.accepting ? "error" : s.lag_seconds > 60 || sp.corrupt_frames ? "warning" : "ok",
+                    "components", all, "pipeline", numbers(p, &s), "spool", spool_json(&sp, p->o.spool.cap > 0 ? p->o.spool.cap : INT64_C(8) << 30), "store",
+                    store, "listeners", listeners_json(p));
+    return ret;
+}
+
+static struct cf_pipeline *pipeline_of(struct cf_req *req) { return ((struct cf_app *)req->app)->pipeline; }
+
+static int get_health(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_pipeline *p = pipeline_of(req);
+
+    if (!p)
+        return cf_error_set(reterr, CF_EBUSY, "the pipeline is not running");
+    cf_reply_json(req, 200, cf_pipeline_health(p));
+    return 0;
+}
+
+static int get_unparsed(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_pipeline *p = pipeline_of(req);
+    int64_t limit;
+    json_t *items;
+    int r = cf_req_query_i64(req, "limit", 100, 1, UNPARSED_MAX, &limit, reterr);
+
+    if (r < 0)
+        return r;
+    if (!p)
+        return cf_error_set(reterr, CF_EBUSY, "the pipeline is not running");
+    items = cf_pipeline_unparsed(p, (size_t)limit);
+    cf_reply_list(req, items, NULL, (int64_t)json_array_size(items));
+    return 0;
+}
+
+static void metric(struct cf_buf *out, const char *name, const char *type, const char *help, double v)
+{
+    cf_buf_printf(out, "# HELP chengfang_%s %s\n# TYPE chengfang_%s %s\nchengfang_%s %.10g\n", name, help, name, type, name, v);
+}
+
+static void source_metrics(struct cf_pipeline *p, struct cf_buf *out)
+{
+    cf_buf_z(out, "# HELP chengfang_source_records_total records of a data source by outcome\n# TYPE chengfang_source_records_total counter\n");
+    for (struct cf_counter *c = cf_counters_first(p->counters); c; c = c->next) {
+        const struct {
+            const char *name;
+            uint64_t v;
+        } v[] = {{"received", atomic_load(&c->received)}, {"accepted", atomic_load(&c->accepted)}, {"rejected", atomic_load(&c->rejected)},
+                 {"stored", atomic_load(&c->stored)}, {"failed", atomic_load(&c->failed)}, {"unparsed", atomic_load(&c->unparsed)}};
+
+        for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+            cf_buf_z(out, "chengfang_source_records_total{source=");
+            cf_buf_json(out, cf_str_c(c->key));
+            cf_buf_printf(out, ",outcome=\"%s\"} %llu\n", v[i].name, (unsigned long long)v[i].v);
+        }
+    }
+}
+
+static void pipeline_metrics(struct cf_app *app, struct cf_buf *out)
+{
+    struct cf_pipeline *p = app->pipeline;
+    struct cf_pipeline_stats s;
+    struct cf_spool_stats sp;
+
+    if (!p)
+        return;
+    cf_pipeline_get_stats(p, &s);
+    cf_spool_get_stats(p->spool, &sp);
+    metric(out, "records_received_total", "counter", "records received", (double)s.received);
+    metric(out, "records_accepted_total", "counter", "records taken into the spool", (double)s.accepted);
+    metric(out, "records_rejected_total", "counter", "records refused", (double)s.rejected);
+    metric(out, "records_stored_total", "counter", "records in the event store", (double)s.stored);
+    metric(out, "records_failed_total", "counter", "records that could not be stored", (double)s.failed);
+    metric(out, "records_unparsed_total", "counter", "records no source understood (stored as they are)", (double)s.unparsed);
+    metric(out, "detection_hits_total", "counter", "rule hits", (double)s.hits);
+    metric(out, "pipeline_batches_total", "counter", "batches stored", (double)s.batches);
+    metric(out, "pipeline_lag_seconds", "gauge", "age of the oldest record not stored", s.lag_seconds);
+    metric(out, "spool_backlog_bytes", "gauge", "bytes received and not committed", (double)sp.backlog_bytes);
+    metric(out, "spool_accepting", "gauge", "1 while records are taken", sp.accepting ? 1 : 0);
+    metric(out, "spool_syncs_total", "counter", "group commits", (double)sp.syncs);
+    metric(out, "spool_damaged_frames_total", "counter", "damaged places found", (double)sp.corrupt_frames);
+    source_metrics(p, out);
+}
+
+static const struct cf_route routes[] = {
+    {.method = CF_GET, .path = "/api/v1/health", .permission = "source.read", .handler = get_health, .scope = "all",
+     .doc = "State of spool, pipeline, store and listeners with their figures"},
+    {.method = CF_GET, .path = "/api/v1/pipeline/unparsed", .permission = "source.read", .handler = get_unparsed, .scope = "all",
+     .request = "{\"type\":\"object\",\"properties\":{\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":256}}}",
+     .doc = "Newest records that no source understood, with the reason"},
+};
+
+void cf_pipeline_routes(void)
+{
+    cf_routes_add(routes, sizeof routes / sizeof *routes);
+    pipeline_bulk_routes();
+    pipeline_source_routes();
+    cf_metrics_add(pipeline_metrics);
+}
