@@ -118,7 +118,7 @@ void cf_counter_reject(struct cf_counter *k, uint64_t n)
 void cf_counters_tick(struct cf_counters *c, int64_t now_us)
 {
     int64_t day = (now_us + 8 * 3600 * CF_US_PER_S) / CF_US_PER_DAY, took = now_us - c->tick_us; /* days of the city: UTC+8 */
-    bool new_day = c->day != 0 && day != c->day;
+    bool new_day = c->tick_us != 0 && day != c->day;
 
     for (struct cf_counter *k = cf_counters_first(c); k; k = k->next) {
         uint64_t received = atomic_load(&k->received), now_milli, was = atomic_load(&k->eps_milli);
