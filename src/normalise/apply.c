@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs a compiled source over one record:
+ *   set -> extract (patterns) -> map (pairs) -> switch -> when -> time -> derive */
+#include "normalise/source.h"
+
+static bool add(struct cf_run *r, int rc)
+{
+    if (rc == CF_ENOMEM)
+        r->oom = true;
+    return rc == 0;
+}
+
+void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    if (to->field != CF_F_EXTRA)
+        (void)add(r, cf_event_set_raw(r->ev, (enum cf_field)to->field, v, raw, kind));
+    else
+        (void)add(r, cf_event_extra(r->ev, to->name, v, raw, kind));
+}
+
+void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct cf_setv *v = &s->v[i];
+        if (v->add && v->to.field != CF_F_EXTRA)
+            (void)add(r, cf_event_add(r->ev, (enum cf_field)v->to.field, v->val));
+        else if (v->val.n == 0 && v->to.field != CF_F_EXTRA)
+            cf_event_unset(r->ev, (enum cf_field)v->to.field);
+        else
+            cf_run_set(r, &v->to, v->val, 0, CF_V_STR);
+    }
+}
+
+cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref)
+{
+    if (ref->field != CF_F_EXTRA && r->ev->slot[ref->field])
+        return cf_event_get(r->ev, (enum cf_field)ref->field);
+    for (size_t i = 0; i < r->pairs.n; i++)
+        if (cf_str_eq(r->pairs.v[i].key, ref->text))
+            return r->pairs.v[i].val;
+    if (ref->name || ref->field == CF_F_EXTRA) {
+        const struct cf_value *v = cf_event_find(r->ev, ref->text);
+        if (v)
+            return cf_str_n(v->p, v->n);
+    }
+    return CF_STR_NONE;
+}
+
+static bool value_eq(cf_str v, cf_str want)
+{
+    if (want.n && want.p[want.n - 1] == '*')
+        return cf_str_istarts(v, cf_str_n(want.p, want.n - 1));
+    return v.n == want.n && cf_str_ieq(v, want);
+}
+
+bool cf_run_cond(struct cf_run *r, const struct cf_cond *c)
+{
+    cf_str v = cf_run_ref(r, &c->ref);
+    bool hit = c->n == 0 && v.p != NULL;
+
+    if (v.p)
+        for (size_t i = 0; i < c->n && !hit; i++)
+            hit = value_eq(v, c->val[i]);
+    return hit != c->negate;
+}
+
+bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text)
+{
+    return pcre2_match(code, (const unsigned char *)text.p, text.n, 0, PCRE2_NO_UTF_CHECK, r->t->md, r->t->mctx) >= 0;
+}
+
+static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, cf_str v)
+{
+    const struct cf_ref *ref = &s->hole[name];
+    struct cf_target t = {.to = *ref};
+    bool same;
+
+    if (s->hole_key[name]) {
+        (void)cf_pair_add(&r->pairs, ref->text, v, CF_V_STR);
+        return;
+    }
+    if (v.n == 0)
+        return;
+    if (!cf_run_convert(r, &t, v, 0, CF_V_STR, &same)) { /* does not fit: the text stays findable */
+        struct cf_pair *p = cf_pair_add(&r->pairs, ref->text, v, CF_V_STR);
+        if (p)
+            p->group = CF_G_DONE;
+    }
+}
+
+bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
+{
+    struct cf_tpl_hole holes[CF_TPL_HOLES_MAX];
+    size_t n;
+    int64_t id = cf_tpl_match(s->tpl, r->msg, holes, &n);
+
+    if (id >= 0) {
+        cf_run_sets(r, &s->set);
+        cf_run_sets(r, &s->action[id]);
+        for (size_t i = 0; i < n; i++)
+            capture(r, s, holes[i].name, holes[i].val);
+        return true;
+    }
+    for (size_t i = 0; i < s->n_regex; i++) {
+        const struct cf_regex *re = &s->regex[i];
+        const PCRE2_SIZE *ov;
+        if (!cf_regex_test(r, re->code, r->msg))
+            continue;
+        cf_run_sets(r, &s->set);
+        cf_run_sets(r, &s->action[re->action]);
+        ov = pcre2_get_ovector_pointer(r->t->md);
+        for (size_t g = 0; g < re->n; g++) {
+            size_t from = ov[2 * re->group[g]], to = ov[2 * re->group[g] + 1];
+            if (from != PCRE2_UNSET && to >= from && to <= r->msg.n)
+                capture(r, s, re->name[g], cf_str_n(r->msg.p + from, to - from));
+        }
+        return true;
+    }
+    return false;
+}
+
+/* --- pairs --- */
+
+static bool is_null(const struct cf_source *s, cf_str v)
+{
+    if (v.n == 0)
+        return true;
+    if (v.n == 1 && v.p[0] == '-')
+        return true;
+    for (size_t i = 0; i < s->n_null; i++)
+        if (cf_str_eq(s->null[i], v))
+            return true;
+    return false;
+}
+
+/* Interned names of a key that no map names, remembered per thread. */
+static const struct cf_keycache *key_names(struct cf_run *r, const struct cf_pair *p, cf_str prefix, uint64_t hash)
+{
+    struct cf_norm_thread *t = r->t;
+    uint64_t h = hash ^ (cf_hash64(prefix) * 31);
+    struct cf_keycache *k = &t->cache[h % CF_KEYCACHE];
+    char full[512];
+    size_t n;
+
+    if (k->hash == h && cf_str_eq(k->key, p->key))
+        return k;
+    if (p->key.n + prefix.n >= sizeof full)
+        return NULL;
+    if (t->keys.used > (4u << 20)) {
+        memset(t->cache, 0, sizeof *t->cache * CF_KEYCACHE);
+        cf_arena_reset(&t->keys);
+    }
+    memcpy(full, prefix.p, prefix.n);
+    memcpy(full + prefix.n, p->key.p, p->key.n);
+    n = prefix.n + p->key.n;
+    k->hash = h;
+    k->key = cf_arena_copy(&t->keys, p->key);
+    if (!k->key.p) {
+        k->hash = 0;
+        return NULL;
+    }
+    k->extra = cf_name_intern(cf_str_n(full, n));
+    k->raw = cf_name_intern(cf_str_sub(p->key, p->leaf, p->key.n));
+    return k;
+}
+
+static const cf_str prefix_win = {"winlog.event_data.", 18}, prefix_user = {"winlog.user_data.", 17};
+
+static cf_str pair_prefix(const struct cf_run *r, const struct cf_pair *p)
+{
+    return p->group == CF_G_WIN_DATA ? prefix_win : p->group == CF_G_WIN_USER_DATA ? prefix_user : r->src->prefix;
+}
+
+static void keep_extra(struct cf_run *r, const struct cf_pair *p, uint64_t hash)
+{
+    const struct cf_keycache *k;
+
+    if (r->src->ecs && p->group == CF_G_FREE) { /* already a field's name? */
+        enum cf_field f = cf_field_find(p->key);
+        struct cf_target t = {.to = {.field = (uint16_t)f}};
+        bool same;
+        if (f != CF_F_EXTRA && p->kind != CF_V_NULL) {
+            if (r->ev->slot[f] && p > r->pairs.v && cf_str_eq(p[-1].key, p->key))
+                (void)add(r, cf_event_add(r->ev, f, p->val)); /* next element of an array */
+            else if (p->val.n)
+                (void)cf_run_convert(r, &t, p->val, 0, (enum cf_vkind)p->kind, &same);
+            if (r->ev->slot[f] || !p->val.n)
+                return;
+        }
+    }
+    k = key_names(r, p, pair_prefix(r, p), hash);
+    if (k && k->extra)
+        (void)add(r, cf_event_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
+    else
+        r->ev->flags |= CF_EV_TRUNCATED;
+}
+
+/* True when a field took the text unchanged with its raw name, so that no extra is needed. */
+static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_maprow *row)
+{
+    bool kept = false;
+
+    if (is_null(r->src, p->val) || p->kind == CF_V_NULL)
+        return false;
+    for (size_t i = 0; i < row->n; i++) {
+        const struct cf_target *t = &row->t[i];
+        const struct cf_value *old = t->to.field != CF_F_EXTRA ? cf_event_val(r->ev, (enum cf_field)t->to.field) : NULL;
+        bool same = false, array = old && old->raw == row->raw && old->raw;
+        if (array) { /* the same key again: JSON arrays */
+            if (t->conv == CF_C_NONE && !t->lookup) {
+                (void)add(r, cf_event_add(r->ev, (enum cf_field)t->to.field, p->val));
+                kept = true;
+            }
+            continue;
+        }
+        if (old && old->raw) /* another key was first */
+            continue;
+        if (cf_run_convert(r, t, p->val, kept ? 0 : row->raw, (enum cf_vkind)p->kind, &same) && same)
+            kept = true;
+    }
+    return kept;
+}
+
+static void map_pairs(struct cf_run *r, const struct cf_map *special)
+{
+    const struct cf_source *s = r->src;
+
+    /* fields first: only the first 254 values of an event can be fields */
+    for (size_t i = 0; i < r->pairs.n; i++) {
+        struct cf_pair *p = &r->pairs.v[i];
+        uint64_t hash;
+        const struct cf_maprow *row;
+        if (p->group == CF_G_DONE)
+            continue;
+        hash = cf_hash64(p->key);
+        row = special ? cf_map_find(special, p->key, hash) : NULL;
+        if (!row)
+            row = cf_map_find(&s->map, p->key, hash);
+        if (row && row->n && map_pair(r, p, row)) {
+            p->group = CF_G_DONE;
+            continue;
+        }
+        keep_extra(r, p, hash);
+    }
+}
+
+static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
+{
+    size_t lo = 0, hi = sw->n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int c = cf_str_cmp(sw->v[mid]->val, v);
+        if (c == 0)
+            return sw->v[mid];
+        if (c < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return v.p ? sw->def : NULL;
+}
+
+static void run_whens(struct cf_run *r)
+{
+    const struct cf_source *s = r->src;
+
+    for (size_t i = 0; i < s->n_when; i++) {
+        const struct cf_when *w = &s->when[i];
+        bool hit = true;
+        for (size_t k = 0; k < w->n && hit; k++)
+            hit = cf_run_cond(r, &w->cond[k]);
+        if (!hit)
+            continue;
+        cf_run_sets(r, &w->set);
+        for (size_t k = 0; k < w->n_copy; k++) {
+            cf_str v = cf_run_ref(r, &w->copy_from[k]);
+            bool same;
+            if (v.p && !is_null(s, v))
+                (void)cf_run_convert(r, &w->copy[k], v, 0, CF_V_STR, &same);
+        }
+    }
+}
+
+static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, struct cf_stamp *st)
+{
+    if (!t->n_fmt)
+        return cf_stamp_auto(v, st);
+    for (size_t i = 0; i < t->n_fmt; i++)
+        if (cf_stamp_parse(t->fmt[i], v, st))
+            return true;
+    (void)r;
+    return false;
+}
+
+static void set_time(struct cf_run *r)
+{
+    const struct cf_source *s = r->src;
+    const struct cf_zone *z = s->has_zone ? &s->zone : &r->n->zone;
+    struct cf_stamp st;
+    int64_t us;
+
+    for (size_t i = 0; i < s->n_time; i++)
+        for (size_t k = 0; k < s->time[i].n_from; k++) {
+            cf_str v = cf_run_ref(r, &s->time[i].from[k]);
+            if (v.n && stamp_from(r, v, &s->time[i], &st) && cf_stamp_us(&st, z, r->now_us, &us)) {
+                r->ev->time_us = us;
+                return;
+            }
+        }
+    if (r->ev->time_us != CF_TIME_NONE || !r->has_sl || !r->sl.stamp.n)
+        return;
+    if (r->sl.stamp.n < sizeof r->t->stamp_text && r->t->stamp_n == r->sl.stamp.n && r->t->stamp_now == r->now_us / CF_US_PER_DAY && !s->has_zone &&
+        memcmp(r->t->stamp_text, r->sl.stamp.p, r->sl.stamp.n) == 0) {
+        r->ev->time_us = r->t->stamp_us;
+        return;
+    }
+    if (!cf_stamp_bsd(r->sl.stamp, &st) && !cf_stamp_iso(r->sl.stamp, &st))
+        return;
+    if (!cf_stamp_us(&st, z, r->now_us, &us))
+        return;
+    r->ev->time_us = us;
+    if (r->sl.stamp.n < sizeof r->t->stamp_text && !s->has_zone) {
+        memcpy(r->t->stamp_text, r->sl.stamp.p, r->sl.stamp.n);
+        r->t->stamp_n = r->sl.stamp.n;
+        r->t->stamp_us = us;
+        r->t->stamp_now = r->now_us / CF_US_PER_DAY;
+    }
+}
+
+void cf_run_apply(struct cf_run *r)
+{
+    const struct cf_source *s = r->src;
+    const struct cf_case *c[8];
+    size_t n = s->n_switch < 8 ? s->n_switch : 8;
+
+    for (size_t i = 0; i < n; i++)
+        c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
+    if (r->pairs.n) {
+        const struct cf_map *special = NULL;
+        for (size_t i = 0; i < n && !special; i++)
+            special = c[i] && c[i]->map.mask ? &c[i]->map : NULL;
+        map_pairs(r, special);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!c[i]) /* the value may have come from map */
+            c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
+        if (c[i])
+            cf_run_sets(r, &c[i]->set);
+    }
+    if (s->n_when)
+        run_whens(r);
+    set_time(r);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Values on their way into fields: conversions a mapping asks for, and the check that text fits the field's type. */
+#include "normalise/source.h"
+
+static bool all_digits(cf_str s)
+{
+    size_t i = s.n && s.p[0] == '-' ? 1 : 0;
+
+    if (i == s.n || s.n > 20)
+        return false;
+    for (; i < s.n; i++)
+        if ((unsigned)(s.p[i] - '0') > 9)
+            return false;
+    return true;
+}
+
+static bool fits_ip(cf_str *v)
+{
+    struct cf_ip ip;
+    const char *pct;
+    unsigned part = 0, dots = 0, n = 0;
+    size_t i;
+
+    for (i = 0; i < v->n; i++) { /* the usual case without a call */
+        unsigned d = (unsigned)(v->p[i] - '0');
+        if (d <= 9) {
+            part = part * 10 + d;
+            if (++n > 3 || part > 255)
+                break;
+        } else if (v->p[i] == '.' && n) {
+            dots++;
+            part = n = 0;
+        } else {
+            break;
+        }
+    }
+    if (i == v->n && dots == 3 && n)
+        return true;
+    pct = memchr(v->p, '%', v->n);
+    if (pct)
+        v->n = (size_t)(pct - v->p);
+    if (v->n > 7 && cf_str_istarts(*v, CF_STR("::ffff:")) && memchr(v->p, '.', v->n))
+        *v = cf_str_sub(*v, 7, v->n);
+    if (v->n > 2 && v->p[0] == '[' && v->p[v->n - 1] == ']')
+        *v = cf_str_n(v->p + 1, v->n - 2);
+    return cf_ip_parse(*v, &ip);
+}
+
+static bool fits(enum cf_field f, cf_str *v)
+{
+    double d;
+
+    switch (cf_fields[f].type) {
+    case CF_T_IP: return fits_ip(v);
+    case CF_T_LONG: return all_digits(*v);
+    case CF_T_FLOAT: return cf_str_f64(*v, &d);
+    case CF_T_KEYWORD: case CF_T_TEXT: case CF_T_DATE: case CF_T_BOOL: break;
+    }
+    return true;
+}
+
+static bool put(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    if (to->field != CF_F_EXTRA && !fits((enum cf_field)to->field, &v))
+        return false;
+    cf_run_set(r, to, v, raw, kind);
+    return true;
+}
+
+static cf_str fold(struct cf_run *r, cf_str v, bool upper)
+{
+    char *p = cf_arena_bytes(r->a, v.n);
+
+    if (!p)
+        return v;
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        if (upper && c >= 'a' && c <= 'z')
+            c = (char)(c - 32);
+        else if (!upper && c >= 'A' && c <= 'Z')
+            c = (char)(c + 32);
+        p[i] = c;
+    }
+    return cf_str_n(p, v.n);
+}
+
+static cf_str number(struct cf_run *r, int64_t v)
+{
+    return cf_arena_printf(r->a, "%lld", (long long)v);
+}
+
+static cf_str scaled(struct cf_run *r, cf_str v, double unit)
+{
+    double d;
+
+    if (!cf_str_f64(v, &d) || d < -9e6 || d * unit > 9e18)
+        return CF_STR_NONE;
+    return number(r, (int64_t)(d * unit + 0.5));
+}
+
+static cf_str mac(struct cf_run *r, cf_str v)
+{
+    char *p = cf_arena_bytes(r->a, 17);
+    size_t n = 0;
+
+    if (!p)
+        return CF_STR_NONE;
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        if (c == ':' || c == '-' || c == '.')
+            continue;
+        if (c >= 'a' && c <= 'f')
+            c = (char)(c - 32);
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F')) || n >= 17)
+            return CF_STR_NONE;
+        if (n % 3 == 2)
+            p[n++] = '-';
+        p[n++] = c;
+    }
+    return n == 17 ? cf_str_n(p, 17) : CF_STR_NONE;
+}
+
+/* "MD5=..,SHA256=..,IMPHASH=.." below process. or file. (the target's text names which) */
+static void hashes(struct cf_run *r, const struct cf_ref *to, cf_str v)
+{
+    bool file = cf_str_starts(to->text, CF_STR("file"));
+    cf_str one, name;
+
+    while (cf_str_cut(&v, ',', &one)) {
+        enum cf_field f;
+        if (!cf_str_cut(&one, '=', &name) || !one.n)
+            continue;
+        name = cf_str_trim(name);
+        if (cf_str_ieq(name, CF_STR("MD5")))
+            f = file ? CF_F_FILE_HASH_MD5 : CF_F_PROCESS_HASH_MD5;
+        else if (cf_str_ieq(name, CF_STR("SHA1")))
+            f = file ? CF_F_FILE_HASH_SHA1 : CF_F_PROCESS_HASH_SHA1;
+        else if (cf_str_ieq(name, CF_STR("SHA256")))
+            f = file ? CF_F_FILE_HASH_SHA256 : CF_F_PROCESS_HASH_SHA256;
+        else if (cf_str_ieq(name, CF_STR("IMPHASH")) && !file)
+            f = CF_F_PROCESS_PE_IMPHASH;
+        else
+            continue;
+        one = fold(r, one, false);
+        (void)cf_event_set(r->ev, f, one);
+        (void)cf_event_add(r->ev, CF_F_RELATED_HASH, one);
+    }
+}
+
+/* DOMAIN\user, user@domain */
+static bool user(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
+{
+    const char *cut = memchr(v.p, '\\', v.n);
+    bool target = t->to.field == CF_F_USER_TARGET_NAME;
+    enum cf_field dom = target ? CF_F_USER_TARGET_DOMAIN : CF_F_USER_DOMAIN;
+
+    if (!cut || t->to.field == CF_F_EXTRA) {
+        *same = true;
+        return put(r, &t->to, v, raw, kind);
+    }
+    if (cut > v.p && (target || t->to.field == CF_F_USER_NAME))
+        (void)cf_event_set(r->ev, dom, cf_str_n(v.p, (size_t)(cut - v.p)));
+    return put(r, &t->to, cf_str_n(cut + 1, (size_t)(v.p + v.n - cut - 1)), 0, kind);
+}
+
+static void split(struct cf_run *r, const struct cf_ref *to, cf_str v, char sep)
+{
+    cf_str one;
+    bool first = true;
+
+    while (cf_str_cut(&v, sep, &one)) {
+        one = cf_str_trim(one);
+        if (!one.n)
+            continue;
+        if (to->field != CF_F_EXTRA) {
+            if (!fits((enum cf_field)to->field, &one))
+                continue;
+            (void)(first ? cf_event_set(r->ev, (enum cf_field)to->field, one) : cf_event_add(r->ev, (enum cf_field)to->field, one));
+        } else {
+            cf_run_set(r, to, one, 0, CF_V_STR);
+        }
+        first = false;
+    }
+}
+
+/* "10.0.0.1:80" "[::1]:80": the port goes to the .port beside an .ip/.address/.domain */
+static bool host_port(struct cf_run *r, const struct cf_ref *to, cf_str v)
+{
+    static const struct {
+        uint16_t ip, port;
+    } ports[] = {{CF_F_SOURCE_IP, CF_F_SOURCE_PORT}, {CF_F_DESTINATION_IP, CF_F_DESTINATION_PORT}, {CF_F_CLIENT_IP, CF_F_CLIENT_PORT},
+                 {CF_F_SERVER_IP, CF_F_SERVER_PORT}, {CF_F_SOURCE_NAT_IP, CF_F_SOURCE_NAT_PORT},
+                 {CF_F_DESTINATION_NAT_IP, CF_F_DESTINATION_NAT_PORT}, {CF_F_URL_DOMAIN, CF_F_URL_PORT}, {CF_F_SOURCE_ADDRESS, CF_F_SOURCE_PORT},
+                 {CF_F_DESTINATION_ADDRESS, CF_F_DESTINATION_PORT}};
+    const char *colon = memrchr(v.p, ':', v.n);
+    cf_str port = CF_STR_NONE;
+
+    if (colon && all_digits(cf_str_n(colon + 1, (size_t)(v.p + v.n - colon - 1))) &&
+        (v.p[0] == '[' || memchr(v.p, ':', v.n) == colon)) {
+        port = cf_str_n(colon + 1, (size_t)(v.p + v.n - colon - 1));
+        v.n = (size_t)(colon - v.p);
+    }
+    if (!v.n || !put(r, to, v, 0, CF_V_STR))
+        return false;
+    for (size_t i = 0; port.p && i < sizeof ports / sizeof *ports; i++)
+        if (ports[i].ip == to->field)
+            (void)cf_event_set_raw(r->ev, (enum cf_field)ports[i].port, port, 0, CF_V_INT);
+    return true;
+}
+
+static cf_str protocol(struct cf_run *r, cf_str v)
+{
+    static const struct {
+        const char *num, *name;
+    } p[] = {{"1", "icmp"}, {"2", "igmp"}, {"6", "tcp"}, {"17", "udp"}, {"41", "ipv6"}, {"47", "gre"}, {"50", "esp"}, {"51", "ah"}, {"58", "ipv6-icmp"},
+             {"88", "eigrp"}, {"89", "ospf"}, {"103", "pim"}, {"112", "vrrp"}, {"132", "sctp"}};
+
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        if (cf_str_eqz(v, p[i].num)) {
+            (void)cf_event_set(r->ev, CF_F_NETWORK_IANA_NUMBER, v);
+            return cf_str_c(p[i].name);
+        }
+    return fold(r, v, false);
+}
+
+static cf_str look_up(struct cf_run *r, const struct cf_lookup *k, cf_str v)
+{
+    cf_str low = fold(r, v, false);
+
+    for (size_t i = 0; i < k->n; i++)
+        if (cf_str_eq(k->key[i], low))
+            return k->val[i];
+    return k->def;
+}
+
+static bool address(struct cf_run *r, const struct cf_ref *to, cf_str v)
+{
+    static const struct {
+        uint16_t ip, domain;
+    } d[] = {{CF_F_SOURCE_IP, CF_F_SOURCE_DOMAIN}, {CF_F_DESTINATION_IP, CF_F_DESTINATION_DOMAIN}, {CF_F_SERVER_IP, CF_F_SERVER_DOMAIN}};
+
+    if (put(r, to, v, 0, CF_V_STR))
+        return true;
+    for (size_t i = 0; i < sizeof d / sizeof *d; i++)
+        if (d[i].ip == to->field && v.n && v.n < 256 && !memchr(v.p, ' ', v.n)) {
+            (void)cf_event_set(r->ev, (enum cf_field)d[i].domain, v);
+            if (to->field == CF_F_SOURCE_IP)
+                (void)cf_event_set(r->ev, CF_F_SOURCE_ADDRESS, v);
+            else if (to->field == CF_F_DESTINATION_IP)
+                (void)cf_event_set(r->ev, CF_F_DESTINATION_ADDRESS, v);
+            return true;
+        }
+    return false;
+}
+
+static cf_str base_name(cf_str v)
+{
+    for (size_t i = v.n; i > 0; i--)
+        if (v.p[i - 1] == '/' || v.p[i - 1] == '\\')
+            return cf_str_sub(v, i, v.n);
+    return v;
+}
+
+static cf_str time_text(struct cf_run *r, cf_str v)
+{
+    struct cf_stamp st;
+    int64_t us;
+    char t[32];
+
+    if (!cf_stamp_auto(v, &st) || !cf_stamp_us(&st, r->src->has_zone ? &r->src->zone : &r->n->zone, r->now_us, &us))
+        return CF_STR_NONE;
+    return cf_arena_copy(r->a, cf_str_n(t, cf_time_format(us, t)));
+}
+
+bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
+{
+    cf_str o = v;
+    uint64_t h;
+    int64_t n;
+
+    *same = false;
+    if (t->lookup) {
+        o = look_up(r, t->lookup, v);
+        if (!o.p)
+            return false;
+        return put(r, &t->to, o, cf_str_eq(o, v) ? raw : 0, CF_V_STR) && (*same = cf_str_eq(o, v), true);
+    }
+    switch (t->conv) {
+    case CF_C_NONE:
+        if (t->to.field != CF_F_EXTRA && cf_fields[t->to.field].type == CF_T_IP) {
+            size_t before = v.n;
+            if (!fits_ip(&v))
+                return false;
+            *same = v.n == before;
+            cf_run_set(r, &t->to, v, *same ? raw : 0, kind);
+            return true;
+        }
+        *same = put(r, &t->to, v, raw, kind);
+        return *same;
+    case CF_C_LOWER: o = fold(r, v, false); break;
+    case CF_C_UPPER: o = fold(r, v, true); break;
+    case CF_C_TRIM: o = cf_str_trim(v); break;
+    case CF_C_IP: if (!fits_ip(&o)) return false; break;
+    case CF_C_MAC: o = mac(r, v); break;
+    case CF_C_BASENAME: o = base_name(v); break;
+    case CF_C_INT:
+        if (!all_digits(cf_str_trim(v)) && cf_str_starts(v, CF_STR("0x")) && cf_str_hex64(v, &h))
+            o = number(r, (int64_t)h);
+        else
+            o = all_digits(cf_str_trim(v)) ? cf_str_trim(v) : CF_STR_NONE;
+        break;
+    case CF_C_HEX: o = cf_str_hex64(v, &h) ? number(r, (int64_t)h) : CF_STR_NONE; break;
+    case CF_C_S_TO_NS: o = scaled(r, v, 1e9); break;
+    case CF_C_MS_TO_NS: o = scaled(r, v, 1e6); break;
+    case CF_C_US_TO_NS: o = scaled(r, v, 1e3); break;
+    case CF_C_TIME: o = time_text(r, v); break;
+    case CF_C_PROTO: o = protocol(r, v); break;
+    case CF_C_NOBRACES:
+        if (v.n > 2 && v.p[0] == '{' && v.p[v.n - 1] == '}')
+            o = cf_str_n(v.p + 1, v.n - 2);
+        break;
+    case CF_C_HASHES: hashes(r, &t->to, v); return true;
+    case CF_C_USER: return user(r, t, v, raw, kind, same);
+    case CF_C_SPLIT_COMMA: split(r, &t->to, v, ','); return true;
+    case CF_C_SPLIT_SPACE: split(r, &t->to, v, ' '); return true;
+    case CF_C_HOSTPORT: return host_port(r, &t->to, v);
+    case CF_C_ADDRESS: return address(r, &t->to, v);
+    case CF_C_URL: *same = true; return put(r, &t->to, v, raw, kind);
+    case CF_C_SID: *same = true; return v.n > 2 && put(r, &t->to, v, raw, kind);
+    }
+    (void)n;
+    if (!o.p || !o.n)
+        return false;
+    *same = cf_str_eq(o, v);
+    return put(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
+}

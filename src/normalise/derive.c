@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fields that follow from others, for every source alike. Each step looks at a slot first, so an event without the field
+ * costs one comparison. */
+#include "normalise/source.h"
+
+static inline bool has(const struct cf_run *r, enum cf_field f) { return r->ev->slot[f] != 0; }
+static inline cf_str get(const struct cf_run *r, enum cf_field f) { return cf_event_get(r->ev, f); }
+static inline void put(struct cf_run *r, enum cf_field f, cf_str v)
+{
+    if (!r->ev->slot[f] && v.n)
+        (void)cf_event_set(r->ev, f, v);
+}
+
+static void related(struct cf_run *r)
+{
+    static const uint16_t ips[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_SOURCE_NAT_IP, CF_F_DESTINATION_NAT_IP, CF_F_DNS_RESOLVED_IP},
+                          users[] = {CF_F_USER_NAME, CF_F_USER_TARGET_NAME, CF_F_USER_EFFECTIVE_NAME, CF_F_SOURCE_USER_NAME, CF_F_DESTINATION_USER_NAME},
+                          hosts[] = {CF_F_HOST_NAME, CF_F_DESTINATION_DOMAIN, CF_F_SOURCE_DOMAIN, CF_F_URL_DOMAIN, CF_F_OBSERVER_HOSTNAME, CF_F_DNS_QUESTION_NAME},
+                          hash[] = {CF_F_FILE_HASH_MD5, CF_F_FILE_HASH_SHA1, CF_F_FILE_HASH_SHA256, CF_F_PROCESS_HASH_SHA256};
+
+    for (size_t i = 0; i < sizeof ips / sizeof *ips; i++)
+        if (r->ev->slot[ips[i]])
+            (void)cf_event_add(r->ev, CF_F_RELATED_IP, get(r, (enum cf_field)ips[i]));
+    for (size_t i = 0; i < sizeof users / sizeof *users; i++)
+        if (r->ev->slot[users[i]])
+            (void)cf_event_add(r->ev, CF_F_RELATED_USER, get(r, (enum cf_field)users[i]));
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+        if (r->ev->slot[hosts[i]])
+            (void)cf_event_add(r->ev, CF_F_RELATED_HOSTS, get(r, (enum cf_field)hosts[i]));
+    for (size_t i = 0; i < sizeof hash / sizeof *hash; i++)
+        if (r->ev->slot[hash[i]])
+            (void)cf_event_add(r->ev, CF_F_RELATED_HASH, get(r, (enum cf_field)hash[i]));
+}
+
+static cf_str base_name(cf_str v)
+{
+    for (size_t i = v.n; i > 0; i--)
+        if (v.p[i - 1] == '/' || v.p[i - 1] == '\\')
+            return cf_str_sub(v, i, v.n);
+    return v;
+}
+
+static cf_str folder(cf_str v)
+{
+    cf_str b = base_name(v);
+
+    if (b.n == v.n)
+        return CF_STR_NONE;
+    return cf_str_n(v.p, v.n - b.n > 1 ? v.n - b.n - 1 : 1);
+}
+
+static cf_str extension(cf_str v)
+{
+    cf_str b = base_name(v);
+    const char *dot = b.n ? memrchr(b.p, '.', b.n) : NULL;
+
+    if (!dot || dot == b.p || dot + 1 == b.p + b.n || b.p + b.n - dot > 12)
+        return CF_STR_NONE;
+    for (const char *p = dot + 1; p < b.p + b.n; p++)
+        if (!((*p >= '0' && *p <= '9') || ((*p | 32) >= 'a' && (*p | 32) <= 'z')))
+            return CF_STR_NONE;
+    return cf_str_n(dot + 1, (size_t)(b.p + b.n - dot - 1));
+}
+
+static void url(struct cf_run *r)
+{
+    cf_str u = get(r, has(r, CF_F_URL_ORIGINAL) ? CF_F_URL_ORIGINAL : CF_F_URL_FULL), rest = u, auth;
+    ptrdiff_t at = cf_str_find(cf_str_sub(u, 0, 16), CF_STR("://"));
+    const char *c;
+    bool full = false;
+
+    if (!u.n)
+        return;
+    if (at > 0) {
+        put(r, CF_F_URL_SCHEME, cf_str_n(u.p, (size_t)at));
+        rest = cf_str_sub(u, (size_t)at + 3, u.n);
+        auth = rest;
+        for (size_t i = 0; i < rest.n; i++)
+            if (rest.p[i] == '/' || rest.p[i] == '?' || rest.p[i] == '#') {
+                auth.n = i;
+                break;
+            }
+        rest = cf_str_sub(rest, auth.n, rest.n);
+        c = memrchr(auth.p, '@', auth.n);
+        if (c)
+            auth = cf_str_n(c + 1, (size_t)(auth.p + auth.n - c - 1));
+        c = auth.n ? memrchr(auth.p, ':', auth.n) : NULL;
+        if (c && auth.p[0] != '[') {
+            int64_t port;
+            cf_str p = cf_str_n(c + 1, (size_t)(auth.p + auth.n - c - 1));
+            if (cf_str_i64(p, &port) && port >= 0 && port < 65536)
+                put(r, CF_F_URL_PORT, p);
+            auth.n = (size_t)(c - auth.p);
+        }
+        put(r, CF_F_URL_DOMAIN, auth);
+        full = true;
+    } else if (u.p[0] != '/') {
+        return;
+    }
+    if (full)
+        put(r, CF_F_URL_FULL, u);
+    c = rest.n ? memchr(rest.p, '#', rest.n) : NULL;
+    if (c) {
+        put(r, CF_F_URL_FRAGMENT, cf_str_n(c + 1, (size_t)(rest.p + rest.n - c - 1)));
+        rest.n = (size_t)(c - rest.p);
+    }
+    c = rest.n ? memchr(rest.p, '?', rest.n) : NULL;
+    if (c) {
+        put(r, CF_F_URL_QUERY, cf_str_n(c + 1, (size_t)(rest.p + rest.n - c - 1)));
+        rest.n = (size_t)(c - rest.p);
+    }
+    put(r, CF_F_URL_PATH, rest);
+    put(r, CF_F_URL_EXTENSION, extension(rest));
+}
+
+static void addresses(struct cf_run *r)
+{
+    static const struct {
+        uint16_t ip, address, domain;
+    } t[] = {{CF_F_SOURCE_IP, CF_F_SOURCE_ADDRESS, CF_F_SOURCE_DOMAIN}, {CF_F_DESTINATION_IP, CF_F_DESTINATION_ADDRESS, CF_F_DESTINATION_DOMAIN}};
+
+    for (size_t i = 0; i < 2; i++) {
+        enum cf_field ip = (enum cf_field)t[i].ip, a = (enum cf_field)t[i].address, d = (enum cf_field)t[i].domain;
+        struct cf_ip parsed;
+        if (has(r, ip)) {
+            put(r, a, get(r, ip));
+        } else if (has(r, a)) {
+            cf_str v = get(r, a);
+            if (cf_ip_parse(v, &parsed))
+                put(r, ip, v);
+            else
+                put(r, d, v);
+        } else if (has(r, d)) {
+            put(r, a, get(r, d));
+        }
+    }
+}
+
+static void sum(struct cf_run *r, enum cf_field a, enum cf_field b, enum cf_field to)
+{
+    int64_t x, y;
+
+    if (has(r, to) || !has(r, a) || !has(r, b) || !cf_str_i64(get(r, a), &x) || !cf_str_i64(get(r, b), &y))
+        return;
+    if (x >= 0 && y >= 0 && x < (INT64_C(1) << 61) && y < (INT64_C(1) << 61))
+        (void)cf_event_set_i64(r->ev, to, x + y);
+}
+
+void cf_run_derive(struct cf_run *r)
+{
+    if (has(r, CF_F_SOURCE_IP) || has(r, CF_F_DESTINATION_IP) || has(r, CF_F_SOURCE_ADDRESS) || has(r, CF_F_DESTINATION_ADDRESS) ||
+        has(r, CF_F_SOURCE_DOMAIN) || has(r, CF_F_DESTINATION_DOMAIN)) {
+        addresses(r);
+        if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_SOURCE_IP) && !has(r, CF_F_NETWORK_TYPE)) {
+            cf_str ip = get(r, CF_F_SOURCE_IP);
+            put(r, CF_F_NETWORK_TYPE, memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
+        }
+        sum(r, CF_F_SOURCE_BYTES, CF_F_DESTINATION_BYTES, CF_F_NETWORK_BYTES);
+        sum(r, CF_F_SOURCE_PACKETS, CF_F_DESTINATION_PACKETS, CF_F_NETWORK_PACKETS);
+    }
+    if (has(r, CF_F_PROCESS_EXECUTABLE))
+        put(r, CF_F_PROCESS_NAME, base_name(get(r, CF_F_PROCESS_EXECUTABLE)));
+    if (has(r, CF_F_PROCESS_PARENT_EXECUTABLE))
+        put(r, CF_F_PROCESS_PARENT_NAME, base_name(get(r, CF_F_PROCESS_PARENT_EXECUTABLE)));
+    if (has(r, CF_F_FILE_PATH)) {
+        cf_str p = get(r, CF_F_FILE_PATH);
+        put(r, CF_F_FILE_NAME, base_name(p));
+        put(r, CF_F_FILE_DIRECTORY, folder(p));
+        put(r, CF_F_FILE_EXTENSION, extension(p));
+    }
+    if (has(r, CF_F_URL_ORIGINAL) || has(r, CF_F_URL_FULL))
+        url(r);
+    related(r);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Scanners: text -> pairs. They know no events and no sources; each has its own limits and a fuzz target.
+ *
+ *   syslog envelope    <PRI>time host app[pid]: | message
+ *   cef  CEF:0|vendor|product|version|id|name|severity| k=v k=v with blanks
+ *   leef LEEF:1.0|vendor|product|version|id| k=v<TAB>k=v      2.0: |delimiter| before the pairs
+ *   kv   k=v k="v v" k:v, with the separators a source names
+ *   csv  a,"b ""c""",d                                       columns named by the source or by a header line
+ *   json one object, read by simdjson, flattened to dotted names */
+#ifndef CF_NORMALISE_FORMATS_H
+#define CF_NORMALISE_FORMATS_H
+
+#include "base/base.h"
+#include "event/event.h"
+#include "normalise/json_node.h"
+
+#define CF_PAIRS_MAX 2000
+
+struct cf_pair {
+    cf_str key;    /* full dotted name as the source wrote it */
+    cf_str val;
+    uint32_t leaf; /* offset of the leaf name in key */
+    uint8_t kind;  /* enum cf_vkind */
+    uint8_t group; /* enum cf_pair_group */
+};
+enum cf_pair_group { CF_G_FREE, CF_G_WIN_DATA, CF_G_WIN_USER_DATA, CF_G_DONE };
+struct cf_pairs {
+    struct cf_pair *v; /* CF_PAIRS_MAX places */
+    size_t n;
+    bool full;         /* more pairs than places: the rest was left out */
+};
+static inline struct cf_pair *cf_pair_add(struct cf_pairs *ps, cf_str key, cf_str val, enum cf_vkind kind)
+{
+    struct cf_pair *p;
+
+    if (ps->n >= CF_PAIRS_MAX) {
+        ps->full = true;
+        return NULL;
+    }
+    p = &ps->v[ps->n++];
+    *p = (struct cf_pair){.key = key, .val = val, .kind = (uint8_t)kind};
+    return p;
+}
+
+struct cf_syslog {
+    int pri;        /* -1: none */
+    int version;    /* RFC 5424; 0: RFC 3164 */
+    cf_str stamp;   /* text of the time; empty: none */
+    cf_str host, app, pid, msgid, sd, msg; /* .p NULL when absent */
+};
+/* False: neither priority nor time in front, so not syslog. Views of text. */
+bool cf_syslog_parse(cf_str text, struct cf_syslog *ret);
+/* "[id a="b"]..." -> pairs "id.a"; names and unescaped values live in arena. */
+int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret);
+
+/* Header fields become pairs cef.version, vendor, product, device_version, id, name, severity (same for LEEF). */
+int cf_cef_parse(cf_str text, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr);
+int cf_leef_parse(cf_str text, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr);
+
+struct cf_kv_style {
+    char assign;       /* '=' or ':' */
+    char sep[4];       /* bytes that end a pair: " ", ",", ";" ... */
+    bool spaced;       /* an unquoted value may hold blanks: it ends where the next key starts */
+    char quote;        /* '"' or '\'' ; both are always understood */
+};
+int cf_kv_parse(cf_str text, const struct cf_kv_style *style, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr);
+
+/* Columns in order; sep ',' '\t' '|' ' ' or ';'. At most max columns; *ret_n set. Quoted fields are unescaped in arena. */
+int cf_csv_parse(cf_str text, char sep, struct cf_arena *a, cf_str *cols, size_t max, size_t *ret_n, struct cf_error *reterr);
+
+/* --- JSON (simdjson behind it) --- */
+/* Text may hold anything; nodes are valid until the next call, their text lives in `text` or in arena. The document must
+ * be an object or an array. */
+int cf_json_parse(struct cf_json *j, cf_str text, struct cf_arena *a, const struct cf_jnode **ret, size_t *ret_n,
+                  struct cf_error *reterr);
+/* Appends node i's descendants as dotted pairs; prefix "" or "a.b.". */
+int cf_json_pairs(const struct cf_jnode *nodes, size_t i, cf_str prefix, struct cf_arena *a, struct cf_pairs *ret);
+bool cf_utf8_valid_fast(cf_str s);
+
+/* --- text encodings --- */
+struct cf_encoding;
+struct cf_encoding *cf_encoding_new(void);
+void cf_encoding_free(struct cf_encoding *e);
+/* Valid UTF-8 without NUL comes back as it is. Otherwise GB18030 when all of it fits and it holds Chinese text, otherwise
+ * each invalid byte becomes U+FFFD. The result lives in arena. .p NULL: no memory. */
+cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a);
+
+#endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one C++ file of this module: simdjson's first stage (vectorised: finds the structure, checks UTF-8 and quotes)
+// behind a C interface, and a small second stage of our own that writes one node a value. Own second stage because
+// numbers must stay text (huge ones too) and strings without escapes must stay views of the record.
+#include <simdjson.h>
+
+#include <memory>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "normalise/json_node.h"
+
+struct cf_json {
+    std::unique_ptr<simdjson::internal::dom_parser_implementation> impl;
+    size_t impl_cap = 0;
+    char *pad = nullptr;
+    size_t pad_cap = 0;
+    cf_jnode *node = nullptr;
+    size_t n = 0, cap = 0;
+    ~cf_json()
+    {
+        free(pad);
+        free(node);
+    }
+};
+
+static const size_t kNodesMax = 200000;
+
+static cf_jnode *add_node(cf_json *j)
+{
+    if (j->n == j->cap) {
+        size_t cap = j->cap ? j->cap * 2 : 256;
+        if (cap > kNodesMax)
+            return nullptr;
+        cf_jnode *p = static_cast<cf_jnode *>(realloc(static_cast<void *>(j->node), cap * sizeof *p));
+        if (!p)
+            return nullptr;
+        j->node = p;
+        j->cap = cap;
+    }
+    cf_jnode *n = &j->node[j->n++];
+    n->key = nullptr;
+    n->p = nullptr;
+    n->key_n = n->n = n->next = 0;
+    n->esc = 0;
+    return n;
+}
+
+// Token k of the structure; its text ends before the next token.
+struct cursor {
+    const char *buf;
+    const uint32_t *idx;
+    size_t n, k, len;
+    char at() const { return k < n ? buf[idx[k]] : '\0'; }
+    size_t end() const { return k + 1 < n ? idx[k + 1] : len; }
+};
+
+static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+static const char *read_string(cursor &c, const char **p, uint32_t *n, uint8_t *esc, uint8_t bit)
+{
+    size_t from = c.idx[c.k] + 1, to = c.end();
+
+    while (to > from && is_blank(c.buf[to - 1]))
+        to--;
+    if (to <= from || c.buf[to - 1] != '"')
+        return "text behind a string";
+    to--;
+    *p = c.buf + from;
+    *n = static_cast<uint32_t>(to - from);
+    if (*n && memchr(*p, '\\', *n))
+        *esc = static_cast<uint8_t>(*esc | bit);
+    for (uint32_t i = 0; i < *n && *n < 8; i++) // a bare quote inside cannot be: stage 1 pairs quotes
+        if (static_cast<unsigned char>((*p)[i]) < 0x20)
+            return "control character in a string";
+    c.k++;
+    return nullptr;
+}
+
+static const char *read_scalar(cursor &c, cf_jnode *n)
+{
+    const char *p = c.buf + c.idx[c.k];
+    size_t len = c.end() - c.idx[c.k];
+
+    while (len && is_blank(p[len - 1]))
+        len--;
+    n->p = p;
+    n->n = static_cast<uint32_t>(len);
+    c.k++;
+    if (len == 4 && memcmp(p, "true", 4) == 0) {
+        n->kind = CF_J_TRUE;
+    } else if (len == 5 && memcmp(p, "false", 5) == 0) {
+        n->kind = CF_J_FALSE;
+    } else if (len == 4 && memcmp(p, "null", 4) == 0) {
+        n->kind = CF_J_NULL;
+    } else {
+        n->kind = CF_J_NUM;
+        if (len == 0 || !((*p >= '0' && *p <= '9') || *p == '-'))
+            return "a value that is neither text, number, true, false, null, object nor array";
+        for (size_t i = 1; i < len; i++)
+            if (!((p[i] >= '0' && p[i] <= '9') || p[i] == '.' || p[i] == 'e' || p[i] == 'E' || p[i] == '+' || p[i] == '-'))
+                return "a number with letters in it";
+    }
+    return nullptr;
+}
+
+// One value at the cursor, without recursion: open[] holds the containers not yet closed.
+static const char *build(cf_json *j, cursor &c)
+{
+    uint32_t open[CF_JSON_DEPTH_MAX];
+    size_t depth = 0;
+    const char *err;
+
+    for (;;) {
+        cf_jnode key = cf_jnode();
+        // a member or element
+        if (depth && j->node[open[depth - 1]].kind == CF_J_OBJ) {
+            if (c.at() != '"')
+                return "a name in quotes is missing";
+            if ((err = read_string(c, &key.key, &key.key_n, &key.esc, 1)))
+                return err;
+            if (c.at() != ':')
+                return "a colon is missing";
+            c.k++;
+        }
+        cf_jnode *n = add_node(j);
+        if (!n)
+            return "more than 200,000 values";
+        n->key = key.key;
+        n->key_n = key.key_n;
+        n->esc = key.esc;
+        n->depth = static_cast<uint16_t>(depth);
+        char ch = c.at();
+        if (ch == '{' || ch == '[') {
+            n->kind = ch == '{' ? CF_J_OBJ : CF_J_ARR;
+            if (depth == CF_JSON_DEPTH_MAX)
+                return "nested deeper than 64";
+            c.k++;
+            if (c.at() != (ch == '{' ? '}' : ']')) {
+                open[depth++] = static_cast<uint32_t>(j->n - 1);
+                continue;
+            }
+            c.k++;
+            n->next = static_cast<uint32_t>(j->n);
+        } else if (ch == '"') {
+            n->kind = CF_J_STR;
+            if ((err = read_string(c, &n->p, &n->n, &n->esc, 2)))
+                return err;
+        } else if (ch == '\0' || ch == '}' || ch == ']' || ch == ',' || ch == ':') {
+            return "a value is missing";
+        } else if ((err = read_scalar(c, n))) {
+            return err;
+        }
+        // behind a value: close what ends here
+        for (;;) {
+            if (!depth)
+                return c.k == c.n ? nullptr : "text behind the end of the document";
+            ch = c.at();
+            if (ch == ',') {
+                c.k++;
+                break;
+            }
+            if (ch != (j->node[open[depth - 1]].kind == CF_J_OBJ ? '}' : ']'))
+                return c.k >= c.n ? "the document ends too early" : "a comma or closing bracket is missing";
+            c.k++;
+            j->node[open[--depth]].next = static_cast<uint32_t>(j->n);
+        }
+    }
+}
+
+extern "C" struct cf_json *cf_json_new(void)
+{
+    return new (std::nothrow) cf_json();
+}
+
+extern "C" void cf_json_free(struct cf_json *j) { delete j; }
+
+extern "C" bool cf_utf8_valid_simd(const char *p, size_t n) { return simdjson::validate_utf8(p, n); }
+
+// The shim's core: nodes with raw (still escaped) text. *ret_why is NULL on success. Text is copied into a padded buffer
+// because simdjson reads up to 64 bytes ahead; nodes point back into the caller's text.
+extern "C" const char *cf_json_stage(struct cf_json *j, const char *text, size_t len)
+{
+    if (len > 0xffffff00u)
+        return "longer than 4 GiB";
+    if (j->pad_cap < len + simdjson::SIMDJSON_PADDING) {
+        free(j->pad);
+        j->pad_cap = (len + simdjson::SIMDJSON_PADDING + 65535) & ~size_t(65535);
+        j->pad = static_cast<char *>(malloc(j->pad_cap));
+        if (!j->pad) {
+            j->pad_cap = 0;
+            return "no memory";
+        }
+    }
+    memcpy(j->pad, text, len);
+    memset(j->pad + len, 0x20, simdjson::SIMDJSON_PADDING);
+    if (!j->impl || j->impl_cap < len) {
+        size_t cap = (len + 65535) & ~size_t(65535);
+        if (simdjson::get_active_implementation()->create_dom_parser_implementation(cap, CF_JSON_DEPTH_MAX, j->impl))
+            return "no memory";
+        j->impl_cap = cap;
+    }
+    j->n = 0;
+    simdjson::error_code e = j->impl->stage1(reinterpret_cast<const uint8_t *>(j->pad), len, simdjson::stage1_mode::regular);
+    if (e == simdjson::EMPTY)
+        return "it is empty";
+    if (e)
+        return e == simdjson::UNCLOSED_STRING ? "a string is not closed" : e == simdjson::UTF8_ERROR ? "it is not UTF-8"
+               : e == simdjson::UNESCAPED_CHARS ? "control character in a string" : simdjson::error_message(e);
+    cursor c = {j->pad, j->impl->structural_indexes.get(), j->impl->n_structural_indexes, 0, len};
+    const char *why = build(j, c);
+    if (why)
+        return why;
+    ptrdiff_t shift = text - j->pad;
+    for (size_t i = 0; i < j->n; i++) {
+        if (j->node[i].key)
+            j->node[i].key += shift;
+        if (j->node[i].p)
+            j->node[i].p += shift;
+    }
+    return nullptr;
+}
+
+extern "C" struct cf_jnode *cf_json_nodes(struct cf_json *j, size_t *n)
+{
+    *n = j->n;
+    return j->node;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Loading: all source files of a folder -> one immutable normaliser. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "normalise/source.h"
+
+static const char *const formats[] = {"json", "evtx-json", "cef", "leef", "kv", "csv", "syslog", "suricata", "zeek", "nginx", "apache", "text", "ecs"};
+
+bool cf_normaliser_has_format(cf_str name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (cf_str_eqz(name, formats[i]))
+            return true;
+    return false;
+}
+
+struct files {
+    struct cf_arena *a;
+    size_t n, cap;
+    struct cf_source *src;
+    struct cf_error *err;
+};
+
+static int load_one(void *ctx, const char *path)
+{
+    struct files *f = ctx;
+    struct cf_buf b;
+    cf_str text;
+    int r;
+
+    if (f->n == f->cap) {
+        size_t cap = f->cap ? f->cap * 2 : 64;
+        struct cf_source *p = realloc(f->src, cap * sizeof *p);
+        if (!p)
+            return cf_error_set(f->err, CF_ENOMEM, "%s: no memory", path);
+        f->src = p;
+        f->cap = cap;
+    }
+    cf_buf_init(&b, 4u << 20);
+    r = cf_file_read(path, &b, f->err);
+    text = r == 0 ? cf_arena_copy(f->a, cf_buf_view(&b)) : CF_STR_NONE;
+    if (r == 0 && b.n == 0)
+        text = CF_STR("");
+    cf_buf_release(&b);
+    if (r < 0)
+        return r;
+    memset(&f->src[f->n], 0, sizeof f->src[f->n]);
+    r = cf_source_parse(f->a, path, text, &f->src[f->n], f->err);
+    f->n++;
+    return r;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct cf_source *x = a, *y = b;
+
+    return x->order != y->order ? x->order - y->order : cf_str_cmp(x->name_s, y->name_s);
+}
+
+/* program -> sources, in order. A name that ends in '*' is a prefix and goes to the list of general rows instead. */
+static int index_programs(struct cf_normaliser *n)
+{
+    size_t count = 0, cap = 16;
+
+    for (size_t i = 0; i < n->n; i++)
+        for (size_t m = 0; m < n->src[i].n_match; m++)
+            count += n->src[i].match[m].n_program;
+    while (cap < count * 2)
+        cap *= 2;
+    n->prog_mask = cap - 1;
+    n->prog = CF_NEW_N(&n->arena, struct cf_prog *, cap);
+    if (!n->prog)
+        return CF_ENOMEM;
+    for (size_t i = 0; i < n->n; i++)
+        for (size_t m = 0; m < n->src[i].n_match; m++)
+            for (size_t k = 0; k < n->src[i].match[m].n_program; k++) {
+                cf_str name = n->src[i].match[m].program[k];
+                uint64_t h = cf_hash64(name), at = h & n->prog_mask;
+                struct cf_prog *p;
+                if (name.n && name.p[name.n - 1] == '*')
+                    continue;
+                while ((p = n->prog[at]) && !cf_str_eq(p->name, name))
+                    at = (at + 1) & n->prog_mask;
+                if (!p) {
+                    p = CF_NEW(&n->arena, struct cf_prog);
+                    if (!p || !(p->source = CF_NEW_N(&n->arena, uint32_t, n->n)))
+                        return CF_ENOMEM;
+                    p->name = name;
+                    p->hash = h;
+                    n->prog[at] = p;
+                }
+                if (!p->n || p->source[p->n - 1] != i)
+                    p->source[p->n++] = (uint32_t)i;
+            }
+    return 0;
+}
+
+static int index_rows(struct cf_normaliser *n)
+{
+    n->text = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
+    n->obj = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
+    if (!n->text || !n->obj)
+        return CF_ENOMEM;
+    for (size_t i = 0; i < n->n; i++) {
+        bool text = false, obj = false;
+        for (size_t m = 0; m < n->src[i].n_match; m++) {
+            const struct cf_match *row = &n->src[i].match[m];
+            bool exact = row->n_program > 0;
+            for (size_t k = 0; k < row->n_program; k++)
+                exact = exact && !(row->program[k].n && row->program[k].p[row->program[k].n - 1] == '*');
+            text = text || ((row->formats & (CF_NF_TEXT | CF_NF_KV)) && !exact);
+            obj = obj || (row->formats & ~(unsigned)(CF_NF_TEXT | CF_NF_KV));
+        }
+        if (text)
+            n->text[n->n_text++] = (uint32_t)i;
+        if (obj)
+            n->obj[n->n_obj++] = (uint32_t)i;
+    }
+    return 0;
+}
+
+/* Sources without a file: what well-formed text of an unknown origin becomes. */
+static const char builtin_yaml[] = "name: generic\nmultiline: accept\necs: true\n"
+                                   "time: [{from: ['@timestamp', timestamp, time, eventTime, date, datetime, event_time, ts, rt, devTime, _time]}]\n";
+
+int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser **ret, struct cf_error *reterr)
+{
+    struct cf_normaliser *n = calloc(1, sizeof *n);
+    struct files f = {0};
+    int r;
+
+    if (!n)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the normaliser");
+    cf_arena_init(&n->arena, 256u << 10, 0);
+    n->opt = *opt;
+    n->opt.zone = CF_STR("");
+    if (!n->opt.clock_limit_us)
+        n->opt.clock_limit_us = CF_US_PER_DAY;
+    r = cf_zone_load(&n->arena, opt->zone, &n->zone, reterr);
+    f.a = &n->arena;
+    f.err = reterr;
+    if (r == 0 && opt->sources_dir)
+        r = cf_walk(opt->sources_dir, ".yaml", load_one, &f, reterr);
+    n->src = f.src;
+    n->n = f.n;
+    if (r < 0)
+        goto out;
+    if (n->n)
+        qsort(n->src, n->n, sizeof *n->src, by_order);
+    for (size_t i = 0; i < n->n; i++) {
+        n->src[i].index = i;
+        for (size_t k = 0; k < i; k++)
+            if (cf_str_eq(n->src[k].name_s, n->src[i].name_s)) {
+                r = cf_error_set(reterr, CF_EEXIST, "%s: there are two sources named %s", n->src[i].file, n->src[i].name);
+                goto out;
+            }
+    }
+    for (size_t i = 0; i < n->n; i++)
+        if ((r = cf_source_patterns(&n->arena, &n->src[i], n->src, n->n, reterr)) < 0)
+            goto out;
+    n->builtin = CF_NEW(&n->arena, struct cf_source);
+    if (!n->builtin || index_programs(n) < 0 || index_rows(n) < 0 || cf_stream_new(n) < 0) {
+        r = cf_error_set(reterr, CF_ENOMEM, "no memory for the normaliser");
+        goto out;
+    }
+    r = cf_source_parse(&n->arena, "generic.yaml", cf_str_n(builtin_yaml, sizeof builtin_yaml - 1), n->builtin, reterr);
+    if (r == 0)
+        r = cf_source_patterns(&n->arena, n->builtin, NULL, 0, reterr);
+    if (r == 0) {
+        n->builtin->name_s = CF_STR("");
+        *ret = n;
+        return 0;
+    }
+out:
+    cf_normaliser_free(n);
+    return r;
+}
+
+void cf_normaliser_free(struct cf_normaliser *n)
+{
+    if (!n)
+        return;
+    for (size_t i = 0; i < n->n; i++)
+        cf_source_release(&n->src[i]);
+    cf_stream_free(n);
+    free(n->src);
+    cf_arena_release(&n->arena);
+    free(n);
+}
+
+size_t cf_normaliser_sources(const struct cf_normaliser *n) { return n->n; }
+const char *cf_normaliser_source_name(const struct cf_normaliser *n, size_t i) { return i < n->n ? n->src[i].name : NULL; }
+
+struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
+{
+    struct cf_norm_thread *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return NULL;
+    t->n = n;
+    t->json = cf_json_new();
+    t->enc = cf_encoding_new();
+    t->md = pcre2_match_data_create(64, NULL);
+    t->mctx = pcre2_match_context_create(NULL);
+    t->pair = malloc(sizeof *t->pair * CF_PAIRS_MAX);
+    t->cache = calloc(CF_KEYCACHE, sizeof *t->cache);
+    cf_arena_init(&t->keys, 64u << 10, 64u << 20);
+    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->cache) {
+        cf_norm_thread_free(t);
+        return NULL;
+    }
+    (void)pcre2_set_match_limit(t->mctx, 200000); /* a regex that explodes is a regex that does not match */
+    (void)pcre2_set_depth_limit(t->mctx, 2000);
+    return t;
+}
+
+void cf_norm_thread_free(struct cf_norm_thread *t)
+{
+    if (!t)
+        return;
+    cf_json_free(t->json);
+    cf_encoding_free(t->enc);
+    pcre2_match_data_free(t->md);
+    pcre2_match_context_free(t->mctx);
+    cf_stream_thread_free(t);
+    cf_arena_release(&t->keys);
+    free(t->cache);
+    free(t->pair);
+    free(t);
+}

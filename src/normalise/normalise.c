@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One record through the station: encoding -> format -> source -> fields -> checks. */
+#include "normalise/normalise.h"
+
+#include "normalise/input.h"
+#include "normalise/source.h"
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+static cf_str skip_blanks(cf_str s)
+{
+    while (s.n && is_blank(s.p[0]))
+        s = cf_str_sub(s, 1, s.n);
+    return s;
+}
+
+/* --- which source? --- */
+
+static bool row_matches(struct cf_run *r, const struct cf_source *s, const struct cf_match *m)
+{
+    bool hit;
+
+    if (!(m->formats & r->format))
+        return false;
+    if (m->n_program) {
+        hit = false;
+        for (size_t i = 0; i < m->n_program && !hit; i++) {
+            cf_str p = m->program[i];
+            hit = p.n && p.p[p.n - 1] == '*' ? r->sl.app.p && cf_str_starts(r->sl.app, cf_str_n(p.p, p.n - 1)) : cf_str_eq(r->sl.app, p);
+        }
+        if (!hit)
+            return false;
+    }
+    if (m->n_starts) {
+        hit = false;
+        for (size_t i = 0; i < m->n_starts && !hit; i++)
+            hit = cf_str_starts(r->msg, m->starts[i]);
+        if (!hit)
+            return false;
+    }
+    for (size_t i = 0; i < m->n_contains; i++)
+        if (cf_str_find(r->msg, m->contains[i]) < 0)
+            return false;
+    for (size_t i = 0; i < m->n_has; i++) {
+        hit = false;
+        for (size_t k = 0; k < r->pairs.n && !hit; k++)
+            hit = cf_str_eq(r->pairs.v[k].key, m->has[i]);
+        if (!hit)
+            return false;
+    }
+    for (size_t i = 0; i < m->n_cond; i++)
+        if (!cf_run_cond(r, &m->cond[i]))
+            return false;
+    if (m->regex && !cf_regex_test(r, m->regex, r->msg))
+        return false;
+    (void)s;
+    return true;
+}
+
+static const struct cf_source *hinted(const struct cf_normaliser *n, cf_str name)
+{
+    for (size_t i = 0; name.n && i < n->n; i++)
+        if (cf_str_eq(n->src[i].name_s, name))
+            return &n->src[i];
+    return NULL;
+}
+
+/* Text of an unknown sender: sources by program, then the general ones. *extracted: its patterns have run already. */
+static const struct cf_source *select_text(struct cf_run *r, bool *extracted)
+{
+    const struct cf_normaliser *n = r->n;
+
+    *extracted = false;
+    if (r->sl.app.n) {
+        uint64_t h = cf_hash64(r->sl.app);
+        for (uint64_t i = h & n->prog_mask; n->prog[i]; i = (i + 1) & n->prog_mask) {
+            const struct cf_prog *p = n->prog[i];
+            if (p->hash != h || !cf_str_eq(p->name, r->sl.app))
+                continue;
+            for (size_t k = 0; k < p->n; k++) {
+                const struct cf_source *s = &n->src[p->source[k]];
+                for (size_t m = 0; m < s->n_match; m++)
+                    if (s->match[m].n_program && row_matches(r, s, &s->match[m])) {
+                        if (!s->match[m].extract)
+                            return s;
+                        if (cf_run_extract(r, s)) {
+                            *extracted = true;
+                            return s;
+                        }
+                    }
+            }
+        }
+    }
+    for (size_t i = 0; i < n->n_text; i++) {
+        const struct cf_source *s = &n->src[n->text[i]];
+        for (size_t m = 0; m < s->n_match; m++) {
+            if (!row_matches(r, s, &s->match[m]))
+                continue;
+            if (!s->match[m].extract)
+                return s;
+            r->src = s;
+            if (cf_run_extract(r, s)) {
+                *extracted = true;
+                return s;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const struct cf_source *select_parsed(struct cf_run *r)
+{
+    const struct cf_normaliser *n = r->n;
+
+    for (size_t i = 0; i < n->n_obj; i++) {
+        const struct cf_source *s = &n->src[n->obj[i]];
+        for (size_t m = 0; m < s->n_match; m++)
+            if (row_matches(r, s, &s->match[m]))
+                return s;
+    }
+    return NULL;
+}
+
+/* --- envelope fields --- */
+
+static const char *const facilities[] = {"kernel", "user-level", "mail", "system", "security/authorization", "syslogd", "line-printer", "network-news",
+                                         "uucp", "clock", "authpriv", "ftp", "ntp", "log-audit", "log-alert", "clock2", "local0", "local1",
+                                         "local2", "local3", "local4", "local5", "local6", "local7"};
+static const char *const severities[] = {"Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"};
+static const char digits3[] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940";
+
+static cf_str small_number(int v) { return v < 10 ? cf_str_n(digits3 + 2 * v + 1, 1) : cf_str_n(digits3 + 2 * v, 2); }
+
+static void put(struct cf_run *r, enum cf_field f, cf_str v)
+{
+    if (v.n && cf_event_set(r->ev, f, v) == CF_ENOMEM)
+        r->oom = true;
+}
+
+static void envelope(struct cf_run *r)
+{
+    struct cf_syslog *s = &r->sl;
+    int64_t pid;
+
+    if (s->pri >= 0) {
+        (void)cf_event_set_i64(r->ev, CF_F_LOG_SYSLOG_PRIORITY, s->pri);
+        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
+        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
+        put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, cf_str_c(facilities[s->pri >> 3]));
+        put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, cf_str_c(severities[s->pri & 7]));
+    }
+    if (s->host.n)
+        put(r, CF_F_HOST_NAME, s->host);
+    else if (r->rec->peer.n && s->pri >= 0) {
+        struct cf_ip ip;
+        if (cf_ip_parse(r->rec->peer, &ip)) {
+            put(r, CF_F_HOST_NAME, r->rec->peer);
+            put(r, CF_F_HOST_IP, r->rec->peer);
+        }
+    }
+    if (s->app.n) {
+        put(r, CF_F_PROCESS_NAME, s->app);
+        if (s->pid.n && cf_str_i64(s->pid, &pid))
+            (void)cf_event_set_raw(r->ev, CF_F_PROCESS_PID, s->pid, 0, CF_V_INT);
+    }
+    if (s->version) {
+        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_VERSION, small_number(s->version), 0, CF_V_STR);
+        put(r, CF_F_LOG_SYSLOG_APPNAME, s->app);
+        put(r, CF_F_LOG_SYSLOG_PROCID, s->pid);
+        put(r, CF_F_LOG_SYSLOG_HOSTNAME, s->host);
+        put(r, CF_F_LOG_SYSLOG_MSGID, s->msgid);
+        put(r, CF_F_LOG_SYSLOG_STRUCTURED_DATA, s->sd);
+        if (s->sd.n)
+            (void)cf_syslog_sd(s->sd, r->a, &r->pairs);
+    }
+}
+
+/* --- formats --- */
+
+/* Pairs of a source's own payload. */
+static bool payload(struct cf_run *r, const struct cf_source *s)
+{
+    cf_str text = r->msg;
+    cf_str cols[256];
+    size_t n;
+    int rc = 0;
+
+    if (s->payload_after.n) {
+        ptrdiff_t at = cf_str_find(text, s->payload_after);
+        if (at >= 0)
+            text = cf_str_sub(text, (size_t)at + s->payload_after.n, text.n);
+    }
+    switch (s->payload) {
+    case CF_P_TEXT: return true;
+    case CF_P_KV: rc = cf_kv_parse(text, &s->kv, r->a, &r->pairs, &r->err); break;
+    case CF_P_CEF: rc = cf_cef_parse(text, r->a, &r->pairs, &r->err); break;
+    case CF_P_LEEF: rc = cf_leef_parse(text, r->a, &r->pairs, &r->err); break;
+    case CF_P_JSON: {
+        const struct cf_jnode *nodes;
+        rc = cf_json_parse(r->t->json, skip_blanks(text), r->a, &nodes, &n, &r->err);
+        if (rc == 0)
+            rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
+        break;
+    }
+    case CF_P_CSV:
+        rc = cf_csv_parse(text, s->csv_sep, r->a, cols, 256, &n, &r->err);
+        for (size_t i = 0; rc == 0 && i < n && i < s->n_col; i++)
+            if (s->col[i].n && !cf_str_eqz(s->col[i], "-"))
+                (void)cf_pair_add(&r->pairs, s->col[i], cf_str_trim(cols[i]), CF_V_STR);
+        break;
+    }
+    r->oom = r->oom || rc == CF_ENOMEM;
+    return rc == 0 || rc == CF_ELIMIT;
+}
+
+static void parsed_object(struct cf_run *r, const struct cf_source *hint)
+{
+    r->src = hint ? hint : select_parsed(r);
+    if (!r->src)
+        r->src = r->n->builtin;
+    cf_run_sets(r, &r->src->set);
+    cf_run_apply(r);
+    r->parsed = true;
+}
+
+static void run_text(struct cf_run *r, const struct cf_source *hint);
+
+/* {"log":"text\n","stream":"stdout","time":..} of container engines, {"MESSAGE":..} of the journal: the text inside. */
+static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
+{
+    cf_str log = CF_STR_NONE, stream = CF_STR_NONE;
+
+    for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
+        cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n), v = cf_str_n(nodes[i].p, nodes[i].n);
+        if (nodes[i].kind != CF_J_STR)
+            continue;
+        if (cf_str_eqz(k, "log"))
+            log = v;
+        else if (cf_str_eqz(k, "stream"))
+            stream = v;
+        else if (cf_str_eqz(k, "MESSAGE"))
+            log = stream = v;
+    }
+    if (!log.p || !stream.p)
+        return false;
+    for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
+        cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n), v = cf_str_n(nodes[i].p, nodes[i].n);
+        int64_t us;
+        if (nodes[i].kind != CF_J_STR)
+            continue;
+        if (cf_str_eqz(k, "time") && cf_time_parse(v, &us))
+            r->ev->time_us = us;
+        else if (cf_str_eqz(k, "__REALTIME_TIMESTAMP") && cf_str_i64(v, &us))
+            r->ev->time_us = us;
+        else if (cf_str_eqz(k, "_HOSTNAME"))
+            r->sl.host = v;
+        else if (cf_str_eqz(k, "SYSLOG_IDENTIFIER"))
+            r->sl.app = v;
+        else if (cf_str_eqz(k, "_PID"))
+            r->sl.pid = v;
+    }
+    *ret = cf_str_trim(log);
+    return true;
+}
+
+static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint)
+{
+    const struct cf_jnode *nodes;
+    cf_str inner;
+    size_t n;
+    int rc = cf_json_parse(r->t->json, text, r->a, &nodes, &n, &r->err);
+
+    if (rc < 0) {
+        r->oom = rc == CF_ENOMEM;
+        return;
+    }
+    switch (cf_json_shape(nodes, n)) {
+    case CF_SHAPE_WIN:
+        r->format = CF_NF_WIN;
+        rc = cf_windows_pairs(nodes, n, r->a, &r->pairs);
+        break;
+    case CF_SHAPE_ECS:
+        r->format = CF_NF_ECS;
+        rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
+        break;
+    case CF_SHAPE_PLAIN:
+        if (!hint && wrapped_text(r, nodes, &inner)) {
+            r->msg = r->text = inner;
+            if (r->sl.app.n || r->sl.host.n) {
+                r->has_sl = true;
+                r->sl.pri = -1;
+                envelope(r);
+            }
+            run_text(r, NULL);
+            return;
+        }
+        r->format = CF_NF_JSON;
+        rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
+        break;
+    }
+    if (rc == CF_ENOMEM)
+        r->oom = true;
+    parsed_object(r, hint);
+}
+
+static bool generic_kv(struct cf_run *r)
+{
+    static const struct cf_kv_style styles[] = {{.assign = '=', .sep = " "}, {.assign = '=', .sep = ","}, {.assign = '=', .sep = ";"}};
+    size_t eq = 0;
+
+    for (size_t i = 0; i < r->msg.n && i < 400; i++)
+        eq += r->msg.p[i] == '=';
+    if (eq < 3)
+        return false;
+    for (size_t k = 0; k < sizeof styles / sizeof *styles; k++) {
+        bool good = true;
+        r->pairs.n = 0;
+        if (cf_kv_parse(r->msg, &styles[k], r->a, &r->pairs, &r->err) < 0 || r->pairs.n < 3)
+            continue;
+        for (size_t i = 0; i < r->pairs.n && good; i++) {
+            cf_str key = r->pairs.v[i].key;
+            good = key.n < 64 && !memchr(key.p, ' ', key.n) && !memchr(key.p, ',', key.n) && !memchr(key.p, '<', key.n);
+        }
+        if (good) {
+            r->format = CF_NF_KV;
+            return true;
+        }
+    }
+    r->pairs.n = 0;
+    return false;
+}
+
+/* Text behind the envelope. */
+static void run_text(struct cf_run *r, const struct cf_source *hint)
+{
+    bool extracted = false;
+    cf_str body = skip_blanks(r->msg);
+
+    if (!hint || hint->payload == CF_P_CEF || hint->payload == CF_P_LEEF || !hint->n_match) {
+        if (body.n > 4 && body.p[0] == 'C' && memcmp(body.p, "CEF:", 4) == 0 && cf_cef_parse(body, r->a, &r->pairs, &r->err) == 0) {
+            r->format = CF_NF_CEF;
+            parsed_object(r, hint);
+            return;
+        }
+        if (body.n > 5 && body.p[0] == 'L' && memcmp(body.p, "LEEF:", 5) == 0 && cf_leef_parse(body, r->a, &r->pairs, &r->err) == 0) {
+            r->format = CF_NF_LEEF;
+            parsed_object(r, hint);
+            return;
+        }
+    }
+    if (body.n > 1 && body.p[0] == '{') {
+        size_t had = r->pairs.n;
+        run_json(r, body, hint && hint->payload == CF_P_TEXT && hint->tpl && cf_tpl_count(hint->tpl) ? NULL : hint);
+        if (r->parsed || r->oom)
+            return;
+        r->pairs.n = had;
+    }
+    r->format = CF_NF_TEXT;
+    r->src = hint;
+    if (!hint)
+        r->src = select_text(r, &extracted);
+    if (!r->src && r->pairs.n == 0 && generic_kv(r)) {
+        parsed_object(r, NULL);
+        return;
+    }
+    if (!r->src)
+        return;
+    if (!extracted) {
+        bool pairs_ok = payload(r, r->src);
+        bool patterns = cf_tpl_count(r->src->tpl) || r->src->n_regex;
+        if (patterns)
+            extracted = cf_run_extract(r, r->src);
+        if (!extracted)
+            cf_run_sets(r, &r->src->set);
+        if (!extracted && (r->src->payload == CF_P_TEXT ? patterns && !r->has_sl : !pairs_ok)) {
+            if (!r->err.msg[0])
+                (void)cf_error_set(&r->err, CF_ESYNTAX, "no pattern of source %s fits", r->src->name);
+            r->src = r->has_sl ? r->src : NULL;
+            if (!r->src)
+                return;
+        }
+    }
+    cf_run_apply(r);
+    r->parsed = true;
+}
+
+static void run_record(struct cf_run *r)
+{
+    const struct cf_source *hint = hinted(r->n, r->rec->source);
+    cf_str s = skip_blanks(r->text);
+
+    if (!hint && (cf_str_eqz(r->rec->format, "nginx") || cf_str_eqz(r->rec->format, "apache") || cf_str_eqz(r->rec->format, "suricata")))
+        hint = hinted(r->n, r->rec->format);
+    r->src = hint;
+    if (s.n == 0) {
+        (void)cf_error_set(&r->err, CF_ESYNTAX, "the record is empty");
+        return;
+    }
+    if (s.p[0] == '{' || (s.p[0] == '[' && s.n > 1 && (s.p[1] == '{' || cf_str_eqz(r->rec->format, "json")))) {
+        run_json(r, s, hint);
+        return;
+    }
+    r->src = hint;
+    if ((s.p[0] == '#' || cf_str_eqz(r->rec->format, "csv")) && cf_stream_header(r)) {
+        put(r, CF_F_EVENT_KIND, CF_STR("state"));
+        put(r, CF_F_EVENT_ACTION, CF_STR("log-header"));
+        r->src = r->n->builtin;
+        r->ev->flags |= CF_EV_HEADER;
+        r->parsed = true;
+        return;
+    }
+    if (!hint || hint->payload == CF_P_TEXT) {
+        enum cf_col_kind k = cf_stream_row(r);
+        if (k != CF_COL_NONE) {
+            r->format = k == CF_COL_ZEEK ? CF_NF_ZEEK : k == CF_COL_IIS ? CF_NF_IIS : CF_NF_CSV;
+            parsed_object(r, hint);
+            return;
+        }
+        r->err.msg[0] = '\0';
+    }
+    r->msg = r->text;
+    if (cf_syslog_parse(r->text, &r->sl)) {
+        r->has_sl = true;
+        r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
+        envelope(r);
+    }
+    run_text(r, hint);
+    if (r->parsed || !r->has_sl || r->oom)
+        return;
+    /* well-formed syslog of a program nobody described is an event, not an error; but first the whole line may be a
+     * source's own format whose start only looks like an envelope */
+    {
+        cf_str msg = r->msg;
+        bool extracted = false;
+        r->msg = r->text;
+        r->format = CF_NF_TEXT;
+        r->pairs.n = 0;
+        const struct cf_source *s2 = hint ? NULL : select_text(r, &extracted);
+        if (s2) {
+            r->src = s2;
+            if (!extracted) {
+                (void)payload(r, s2);
+                if (!cf_run_extract(r, s2))
+                    cf_run_sets(r, &s2->set);
+            }
+            cf_run_apply(r);
+            r->parsed = true;
+            return;
+        }
+        r->msg = msg;
+    }
+    r->src = r->n->builtin;
+    put(r, CF_F_EVENT_DATASET, CF_STR("syslog"));
+    cf_run_apply(r);
+    r->parsed = true;
+}
+
+static void unparsed(struct cf_run *r, const char *why)
+{
+    struct cf_event *ev = r->ev;
+    cf_str msg = cf_arena_copy(r->a, cf_str_c(why));
+
+    ev->flags |= CF_EV_UNPARSED;
+    put(r, CF_F_EVENT_KIND, CF_STR("pipeline_error"));
+    put(r, CF_F_ERROR_MESSAGE, msg);
+    put(r, CF_F_MESSAGE, r->text);
+}
+
+static void clock_check(struct cf_run *r)
+{
+    struct cf_event *ev = r->ev;
+    int64_t off;
+
+    if (ev->time_us == CF_TIME_NONE) {
+        ev->time_us = r->now_us;
+        return;
+    }
+    if (r->now_us == 0)
+        return;
+    off = ev->time_us > r->now_us ? ev->time_us - r->now_us : r->now_us - ev->time_us;
+    if (off > r->n->opt.clock_limit_us)
+        ev->flags |= CF_EV_CLOCK_OFF;
+}
+
+static bool multiline(const struct cf_run *r)
+{
+    return memchr(r->text.p, '\n', r->text.n) != NULL;
+}
+
+int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
+{
+    struct cf_run r = {.t = t, .n = t->n, .a = arena, .rec = rec, .pairs = {.v = t->pair}};
+
+    r.ev = cf_event_new(arena);
+    if (!r.ev)
+        return CF_ENOMEM;
+    r.sl.pri = -1;
+    r.ev->original = rec->raw;
+    r.ev->received_us = rec->received_us;
+    r.ev->seq = rec->seq;
+    r.now_us = t->n->opt.now_us ? t->n->opt.now_us : rec->received_us ? rec->received_us : cf_now_us();
+    r.text = cf_encoding_text(t->enc, rec->raw, arena);
+    if (!r.text.p)
+        return CF_ENOMEM;
+    if (cf_str_eqz(rec->format, CF_INPUT_OVERSIZE))
+        unparsed(&r, "longer than 16 MiB: the first 16 MiB are kept");
+    else
+        run_record(&r);
+    if (r.oom)
+        return CF_ENOMEM;
+    if (r.parsed && r.src && r.src->refuse_multiline && r.format == CF_NF_TEXT && multiline(&r)) {
+        r.parsed = false;
+        (void)cf_error_set(&r.err, CF_ESYNTAX, "several lines in one record; source %s describes single lines", r.src->name);
+    }
+    if (r.parsed) {
+        if (!r.ev->slot[CF_F_EVENT_KIND])
+            put(&r, CF_F_EVENT_KIND, CF_STR("event"));
+        if (!r.ev->slot[CF_F_MESSAGE] && r.msg.n)
+            put(&r, CF_F_MESSAGE, r.msg);
+        r.ev->source = r.src ? r.src->name_s : CF_STR("");
+        cf_run_derive(&r);
+    } else if (!(r.ev->flags & CF_EV_UNPARSED)) {
+        unparsed(&r, r.err.msg[0] ? r.err.msg : "no format or source recognises this record");
+    }
+    put(&r, CF_F_EVENT_ORIGINAL, r.text);
+    if (r.pairs.full)
+        r.ev->flags |= CF_EV_TRUNCATED;
+    clock_check(&r);
+    if (r.oom)
+        return CF_ENOMEM;
+    *ret = r.ev;
+    return 0;
+}

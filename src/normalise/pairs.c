@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The scanners of delimited text: CEF, LEEF, key=value, CSV. */
+#include "normalise/formats.h"
+
+/* Splits a header of n parts at unescaped '|'. Parts are unescaped (\| \\) in arena only when needed. */
+static int header(cf_str *s, cf_str *part, size_t n, struct cf_arena *a)
+{
+    for (size_t k = 0; k < n; k++) {
+        size_t i = 0;
+        bool esc = false;
+        while (i < s->n && s->p[i] != '|') {
+            if (s->p[i] == '\\' && i + 1 < s->n) {
+                esc = true;
+                i++;
+            }
+            i++;
+        }
+        if (i >= s->n && k + 1 < n)
+            return CF_ESYNTAX;
+        part[k] = cf_str_n(s->p, i > s->n ? s->n : i);
+        *s = cf_str_sub(*s, i + 1, s->n);
+        if (esc) {
+            char *o = cf_arena_bytes(a, part[k].n);
+            size_t w = 0;
+            if (!o)
+                return CF_ENOMEM;
+            for (size_t c = 0; c < part[k].n; c++) {
+                if (part[k].p[c] == '\\' && c + 1 < part[k].n && (part[k].p[c + 1] == '|' || part[k].p[c + 1] == '\\'))
+                    c++;
+                o[w++] = part[k].p[c];
+            }
+            part[k] = cf_str_n(o, w);
+        }
+    }
+    return 0;
+}
+
+static bool key_char(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c == '-' || c == '.' || c == '[' || c == ']' ||
+           (unsigned char)c >= 0x80;
+}
+
+static cf_str unescape(cf_str v, const char *which, struct cf_arena *a)
+{
+    char *o;
+    size_t w = 0;
+
+    if (!memchr(v.p, '\\', v.n))
+        return v;
+    o = cf_arena_bytes(a, v.n);
+    if (!o)
+        return v;
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        if (c == '\\' && i + 1 < v.n && (strchr(which, v.p[i + 1]) || v.p[i + 1] == '\\')) {
+            c = v.p[++i];
+            if (c == 'n' || c == 'r')
+                c = c == 'n' ? '\n' : '\r';
+        }
+        o[w++] = c;
+    }
+    return cf_str_n(o, w);
+}
+
+/* key=value with blanks in values: a value ends before the blank in front of the next "key=". sep ' ' in CEF. */
+static int spaced_pairs(cf_str s, char assign, struct cf_arena *a, const char *escapes, struct cf_pairs *ret)
+{
+    size_t i = 0;
+
+    while (i < s.n) {
+        size_t from, eq, end;
+        cf_str key;
+        while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t'))
+            i++;
+        from = i;
+        while (i < s.n && key_char(s.p[i]))
+            i++;
+        if (i == from || i >= s.n || s.p[i] != assign) { /* not a key: skip the word */
+            while (i < s.n && s.p[i] != ' ')
+                i++;
+            continue;
+        }
+        key = cf_str_n(s.p + from, i - from);
+        eq = ++i;
+        end = s.n;
+        for (size_t k = eq; k < s.n; k++) {
+            if (s.p[k] == '\\') {
+                k++;
+                continue;
+            }
+            if (s.p[k] != assign)
+                continue;
+            size_t b = k; /* back over the key, then over the blanks in front of it */
+            while (b > eq && key_char(s.p[b - 1]))
+                b--;
+            if (b == k || b == eq || (s.p[b - 1] != ' ' && s.p[b - 1] != '\t')) {
+                if (b == eq && b < k) { /* "a=b=c": part of the value */
+                    continue;
+                }
+                continue;
+            }
+            end = b - 1;
+            break;
+        }
+        i = end;
+        while (end > eq && (s.p[end - 1] == ' ' || s.p[end - 1] == '\t'))
+            end--;
+        if (!cf_pair_add(ret, key, unescape(cf_str_n(s.p + eq, end - eq), escapes, a), CF_V_STR))
+            return CF_ELIMIT;
+    }
+    return 0;
+}
+
+/* cs1Label=Policy cs1=Block -> also a pair "Policy" */
+static void labels(struct cf_pairs *ps, size_t from, struct cf_arena *a)
+{
+    size_t n = ps->n;
+
+    for (size_t i = from; i < n; i++) {
+        cf_str k = ps->v[i].key;
+        if (k.n < 6 || !cf_str_ends(k, CF_STR("Label")) || !ps->v[i].val.n || ps->v[i].val.n > 64)
+            continue;
+        k.n -= 5;
+        for (size_t j = from; j < n; j++)
+            if (cf_str_eq(ps->v[j].key, k)) {
+                cf_str name = cf_arena_copy(a, ps->v[i].val);
+                if (!name.p)
+                    return;
+                for (size_t c = 0; c < name.n; c++)
+                    if (name.p[c] == ' ' || name.p[c] == '.')
+                        ((char *)(uintptr_t)name.p)[c] = '_';
+                (void)cf_pair_add(ps, name, ps->v[j].val, CF_V_STR);
+                break;
+            }
+    }
+}
+
+int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
+{
+    static const char *const names[] = {"cef.version", "cef.device.vendor", "cef.device.product", "cef.device.version",
+                                        "cef.device.event_class_id", "cef.name", "cef.severity"};
+    cf_str part[7];
+    size_t from;
+    int r;
+
+    if (!cf_str_starts(s, CF_STR("CEF:")))
+        return cf_error_set(reterr, CF_ESYNTAX, "not CEF: it does not start with CEF:");
+    s = cf_str_sub(s, 4, s.n);
+    r = header(&s, part, 7, a);
+    if (r < 0)
+        return cf_error_set(reterr, r, "CEF header has fewer than 7 parts");
+    for (size_t i = 0; i < 7; i++) {
+        struct cf_pair *p = cf_pair_add(ret, cf_str_c(names[i]), cf_str_trim(part[i]), CF_V_STR);
+        if (p)
+            p->leaf = (uint32_t)(strrchr(names[i], '.') + 1 - names[i]);
+    }
+    from = ret->n;
+    r = spaced_pairs(s, '=', a, "=nr|", ret);
+    labels(ret, from, a);
+    return r;
+}
+
+static char leef_delimiter(cf_str d)
+{
+    uint64_t v;
+
+    if (d.n == 1)
+        return d.p[0];
+    if (d.n >= 2 && (d.p[0] == 'x' || d.p[0] == 'X') && cf_str_hex64(cf_str_sub(d, 1, d.n), &v) && v && v < 128)
+        return (char)v;
+    if (d.n >= 3 && d.p[0] == '0' && (d.p[1] | 32) == 'x' && cf_str_hex64(d, &v) && v && v < 128)
+        return (char)v;
+    return '\t';
+}
+
+int cf_leef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
+{
+    static const char *const names[] = {"leef.version", "leef.vendor", "leef.product", "leef.product_version", "leef.event_id"};
+    cf_str part[5], d, field;
+    char sep = '\t';
+    int r;
+
+    if (!cf_str_starts(s, CF_STR("LEEF:")))
+        return cf_error_set(reterr, CF_ESYNTAX, "not LEEF: it does not start with LEEF:");
+    s = cf_str_sub(s, 5, s.n);
+    r = header(&s, part, 5, a);
+    if (r < 0)
+        return cf_error_set(reterr, r, "LEEF header has fewer than 5 parts");
+    for (size_t i = 0; i < 5; i++) {
+        struct cf_pair *p = cf_pair_add(ret, cf_str_c(names[i]), cf_str_trim(part[i]), CF_V_STR);
+        if (p)
+            p->leaf = 5;
+    }
+    if (part[0].n && part[0].p[0] == '2') { /* 2.0 names its delimiter, or leaves it out */
+        const char *bar = memchr(s.p, '|', s.n), *eq = memchr(s.p, '=', s.n);
+        if (bar && (!eq || bar < eq) && bar - s.p <= 4 && cf_str_cut(&s, '|', &d))
+            sep = leef_delimiter(d);
+    }
+    if (sep == '\t' && !memchr(s.p ? s.p : "", '\t', s.n)) /* senders that write blanks instead */
+        return spaced_pairs(s, '=', a, "=", ret);
+    while (cf_str_cut(&s, sep, &field)) {
+        const char *eq = memchr(field.p, '=', field.n);
+        if (!eq || eq == field.p)
+            continue;
+        if (!cf_pair_add(ret, cf_str_trim(cf_str_n(field.p, (size_t)(eq - field.p))), cf_str_n(eq + 1, (size_t)(field.p + field.n - eq - 1)),
+                         CF_V_STR))
+            return CF_ELIMIT;
+    }
+    return 0;
+}
+
+static bool is_sep(const struct cf_kv_style *st, char c)
+{
+    for (size_t i = 0; i < sizeof st->sep && st->sep[i]; i++)
+        if (st->sep[i] == c)
+            return true;
+    return false;
+}
+
+static cf_str trim_key(cf_str k)
+{
+    k = cf_str_trim(k);
+    while (k.n && (k.p[0] == '(' || k.p[0] == '[' || k.p[0] == '"'))
+        k = cf_str_sub(k, 1, k.n);
+    while (k.n && k.p[k.n - 1] == '"')
+        k.n--;
+    return k;
+}
+
+int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
+{
+    size_t i = 0, had = ret->n;
+    bool blank_sep = is_sep(st, ' ');
+
+    if (st->spaced) {
+        int r = spaced_pairs(s, st->assign, a, "=\"", ret);
+        if (r == 0 && ret->n == had)
+            r = cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
+        return r;
+    }
+    while (i < s.n) {
+        size_t from, end;
+        cf_str key, val;
+        while (i < s.n && (is_sep(st, s.p[i]) || s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\n' || s.p[i] == '\r'))
+            i++;
+        from = i;
+        while (i < s.n && s.p[i] != st->assign && !is_sep(st, s.p[i]))
+            i++;
+        if (i >= s.n || s.p[i] != st->assign)
+            continue; /* a word without value */
+        key = trim_key(cf_str_n(s.p + from, i - from));
+        i++;
+        while (!blank_sep && i < s.n && s.p[i] == ' ')
+            i++;
+        if (i < s.n && (s.p[i] == '"' || s.p[i] == '\'')) {
+            char q = s.p[i];
+            bool esc = false;
+            size_t open = i;
+            from = ++i;
+            while (i < s.n && s.p[i] != q) {
+                if (s.p[i] == '\\' && i + 1 < s.n) {
+                    esc = true;
+                    i++;
+                }
+                i++;
+            }
+            if (i >= s.n && q == '\'') { /* an apostrophe, not a quote */
+                i = open;
+                goto plain;
+            }
+            end = i < s.n ? i : s.n;
+            val = cf_str_n(s.p + from, end - from);
+            if (esc)
+                val = unescape(val, "\"'", a);
+            i = end + 1;
+        } else {
+        plain:
+            from = i;
+            while (i < s.n && !is_sep(st, s.p[i]))
+                i++;
+            val = cf_str_n(s.p + from, i - from);
+            if (!blank_sep)
+                val = cf_str_trim(val);
+        }
+        if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
+            return CF_ELIMIT;
+    }
+    return ret->n > had ? 0 : cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
+}
+
+int cf_csv_parse(cf_str s, char sep, struct cf_arena *a, cf_str *cols, size_t max, size_t *ret_n, struct cf_error *reterr)
+{
+    size_t n = 0, i = 0;
+
+    for (;;) {
+        if (n == max)
+            return cf_error_set(reterr, CF_ELIMIT, "more than %zu columns", max);
+        while (sep == ' ' && i < s.n && s.p[i] == ' ')
+            i++;
+        if (i < s.n && s.p[i] == '"' && sep != '\t') {
+            size_t w = 0, from = ++i;
+            char *o = NULL;
+            while (i < s.n && (s.p[i] != '"' || (i + 1 < s.n && s.p[i + 1] == '"'))) {
+                if (s.p[i] == '"') {
+                    if (!o) {
+                        o = cf_arena_bytes(a, s.n - from);
+                        if (!o)
+                            return CF_ENOMEM;
+                        memcpy(o, s.p + from, i - from);
+                        w = i - from;
+                    }
+                    i++;
+                }
+                if (o)
+                    o[w++] = s.p[i];
+                i++;
+            }
+            cols[n++] = o ? cf_str_n(o, w) : cf_str_n(s.p + from, i - from);
+            if (i >= s.n)
+                return cf_error_set(reterr, CF_ESYNTAX, "column %zu: the quote is not closed", n);
+            i++;
+            while (i < s.n && s.p[i] != sep)
+                i++;
+        } else {
+            const char *e = i < s.n ? memchr(s.p + i, sep, s.n - i) : NULL;
+            size_t end = e ? (size_t)(e - s.p) : s.n;
+            cols[n++] = cf_str_n(s.p + i, end - i);
+            i = end;
+        }
+        if (i >= s.n)
+            break;
+        i++;
+    }
+    *ret_n = n;
+    return 0;
+}

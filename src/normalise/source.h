@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Source files (content/sources/NAME.yaml) compiled: what loading makes and what running reads. Everything lives in the
+ * normaliser's arena and never changes after load. content/sources/README.md is the manual of the file format. */
+#ifndef CF_NORMALISE_SOURCE_H
+#define CF_NORMALISE_SOURCE_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "normalise/formats.h"
+#include "normalise/normalise.h"
+#include "normalise/template.h"
+#include "normalise/timefmt.h"
+
+enum cf_nfmt { /* bits: formats a source accepts */
+    CF_NF_TEXT = 1, CF_NF_JSON = 2, CF_NF_WIN = 4, CF_NF_ECS = 8, CF_NF_CEF = 16, CF_NF_LEEF = 32, CF_NF_ZEEK = 64, CF_NF_IIS = 128,
+    CF_NF_CSV = 256, CF_NF_KV = 512,
+};
+
+enum cf_conv {
+    CF_C_NONE, CF_C_LOWER, CF_C_UPPER, CF_C_INT, CF_C_HEX, CF_C_IP, CF_C_MAC, CF_C_BASENAME, CF_C_HASHES, CF_C_USER, CF_C_S_TO_NS, CF_C_MS_TO_NS,
+    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID,
+};
+
+/* A place in the event: a field of the table, an extra, or (at load) a key of the record. */
+struct cf_ref {
+    uint16_t field; /* enum cf_field or CF_F_EXTRA */
+    uint16_t name;  /* extra: interned full name */
+    uint16_t raw;   /* interned leaf of text */
+    cf_str text;    /* as written in the file */
+};
+struct cf_setv {
+    struct cf_ref to;
+    cf_str val;
+    bool add;    /* second and later values of a list */
+};
+struct cf_sets {
+    size_t n;
+    struct cf_setv *v;
+};
+struct cf_lookup {
+    cf_str name;
+    size_t n;
+    cf_str *key, *val; /* keys in lower case */
+    cf_str def;        /* .p NULL: no default */
+};
+struct cf_target {
+    struct cf_ref to;
+    enum cf_conv conv;
+    const struct cf_lookup *lookup;
+};
+struct cf_maprow {
+    cf_str key;
+    uint64_t hash;
+    uint16_t raw, extra; /* interned leaf; interned full name for keeping it as an extra */
+    size_t n;
+    struct cf_target *t;
+};
+struct cf_map {
+    uint64_t mask; /* 0: empty */
+    struct cf_maprow **slot;
+};
+struct cf_cond {
+    struct cf_ref ref;
+    size_t n;        /* 0: the field is present */
+    cf_str *val;     /* any of them; a trailing '*' stands for any rest */
+    bool negate;
+};
+struct cf_when {
+    size_t n;
+    struct cf_cond *cond;
+    struct cf_sets set;
+    struct cf_target *copy; /* copy.n pairs: text of `from` goes to `to` */
+    struct cf_ref *copy_from;
+    size_t n_copy;
+};
+struct cf_case {
+    cf_str val;
+    struct cf_sets set;
+    struct cf_map map;
+};
+struct cf_switch {
+    struct cf_ref on;
+    size_t n;
+    struct cf_case **v; /* sorted by val */
+    struct cf_case *def;
+};
+struct cf_regex {
+    pcre2_code *code;
+    size_t n;              /* named groups */
+    uint32_t *group, *name;
+    uint32_t action;
+};
+struct cf_match {
+    unsigned formats;
+    size_t n_program, n_contains, n_starts, n_cond, n_has;
+    cf_str *program, *contains, *starts, *has;
+    struct cf_cond *cond;
+    pcre2_code *regex;
+    bool extract;   /* matches when one of the source's patterns does */
+};
+struct cf_time {
+    size_t n_from, n_fmt;
+    struct cf_ref *from;
+    cf_str *fmt;
+};
+enum cf_payload { CF_P_TEXT, CF_P_KV, CF_P_CSV, CF_P_JSON, CF_P_CEF, CF_P_LEEF };
+struct cf_source {
+    const char *name, *file;
+    cf_str name_s, prefix; /* prefix with its dot, or empty */
+    int order;
+    size_t index;
+    bool refuse_multiline, ecs;
+    size_t n_match;
+    struct cf_match *match;
+    enum cf_payload payload;
+    cf_str payload_after;     /* pairs start behind this text */
+    struct cf_kv_style kv;
+    char csv_sep;
+    size_t n_col;
+    cf_str *col;
+    struct cf_sets set;
+    struct cf_tpl *tpl;
+    size_t n_regex;
+    struct cf_regex *regex;
+    size_t n_action;
+    struct cf_sets *action;   /* what a pattern sets */
+    size_t n_hole;
+    struct cf_ref *hole;      /* names of captures: fields, extras, or keys that go through map */
+    bool *hole_key;           /* goes through map */
+    size_t n_null;
+    cf_str *null;
+    struct cf_map map;
+    size_t n_switch;
+    struct cf_switch *sw;
+    size_t n_when;
+    struct cf_when *when;
+    size_t n_time;
+    struct cf_time *time;
+    bool has_zone;
+    struct cf_zone zone;
+    /* only while loading */
+    size_t n_include;
+    cf_str *include;
+    struct cf_ynode *extract_y;
+};
+
+struct cf_prog { /* program name -> sources that name it */
+    cf_str name;
+    uint64_t hash;
+    size_t n;
+    uint32_t *source; /* indices in order */
+};
+struct cf_stream;
+struct cf_normaliser {
+    struct cf_arena arena;
+    struct cf_norm_options opt;
+    struct cf_zone zone;
+    size_t n;
+    struct cf_source *src;    /* sorted by order, then name */
+    uint64_t prog_mask;
+    struct cf_prog **prog;
+    size_t n_text, n_obj;
+    uint32_t *text, *obj;     /* sources with match rows without program, for text and for parsed formats */
+    struct cf_source *builtin; /* what unknown but well-formed records become: syslog, json, cef ... */
+    struct cf_stream *streams;
+};
+
+/* Compiles one file. Lives in a. */
+int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf_source *ret, struct cf_error *reterr);
+/* Patterns: after all files are read, because of include. */
+int cf_source_patterns(struct cf_arena *a, struct cf_source *s, struct cf_source *all, size_t n, struct cf_error *reterr);
+void cf_source_release(struct cf_source *s); /* frees what is not in the arena */
+
+static inline const struct cf_maprow *cf_map_find(const struct cf_map *m, cf_str key, uint64_t hash)
+{
+    if (!m->mask)
+        return NULL;
+    for (uint64_t i = hash & m->mask;; i = (i + 1) & m->mask) {
+        const struct cf_maprow *r = m->slot[i];
+        if (!r)
+            return NULL;
+        if (r->hash == hash && cf_str_eq(r->key, key))
+            return r;
+    }
+}
+
+/* --- running: shared by the engine's files --- */
+struct cf_state_cols;
+struct cf_keycache { /* unmapped keys: interned names */
+    uint64_t hash;
+    cf_str key;
+    uint16_t raw, extra;
+};
+#define CF_KEYCACHE 8192u
+struct cf_norm_thread {
+    const struct cf_normaliser *n;
+    struct cf_json *json;
+    struct cf_encoding *enc;
+    pcre2_match_data *md;
+    pcre2_match_context *mctx;
+    struct cf_pair *pair;
+    struct cf_keycache *cache;
+    struct cf_arena keys;      /* texts of the key cache */
+    char stamp_text[40];       /* last syslog stamp and its time */
+    size_t stamp_n;
+    int64_t stamp_us, stamp_now;
+    struct cf_state_cols *cols;
+    uint64_t cols_generation;
+};
+struct cf_run { /* one record on its way */
+    struct cf_norm_thread *t;
+    const struct cf_normaliser *n;
+    struct cf_arena *a;
+    const struct cf_record *rec;
+    struct cf_event *ev;
+    const struct cf_source *src;
+    cf_str text;               /* the record as UTF-8 */
+    cf_str msg;                /* what patterns see: text without envelope */
+    struct cf_syslog sl;
+    bool has_sl, parsed, oom;
+    unsigned format;           /* one CF_NF_ bit */
+    struct cf_pairs pairs;
+    struct cf_error err;       /* why it could not be understood */
+    int64_t now_us;
+};
+/* apply.c */
+bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
+cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);
+bool cf_run_extract(struct cf_run *r, const struct cf_source *s);
+void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, when, time */
+void cf_run_sets(struct cf_run *r, const struct cf_sets *s);
+void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind);
+bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text);
+/* convert.c */
+/* Puts v into `to` after conversion; *same is set when the text went in unchanged. False: v does not fit the field. */
+bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same);
+/* derive.c: fields that follow from others (related.*, network.type, url parts, process.name ...) */
+void cf_run_derive(struct cf_run *r);
+/* windows.c: JSON nodes of Windows events in any known shape -> pairs with the names of the event's XML. */
+enum cf_json_shape { CF_SHAPE_PLAIN, CF_SHAPE_ECS, CF_SHAPE_WIN };
+enum cf_json_shape cf_json_shape(const struct cf_jnode *nodes, size_t n);
+int cf_windows_pairs(const struct cf_jnode *nodes, size_t n, struct cf_arena *a, struct cf_pairs *ret);
+/* stream.c: column headers of Zeek TSV, IIS/W3C and CSV, kept per peer */
+enum cf_col_kind { CF_COL_NONE, CF_COL_ZEEK, CF_COL_IIS, CF_COL_CSV };
+int cf_stream_new(struct cf_normaliser *n);
+void cf_stream_free(struct cf_normaliser *n);
+bool cf_stream_header(struct cf_run *r);                 /* true: the line was a header (event says so) */
+enum cf_col_kind cf_stream_row(struct cf_run *r);        /* a row of a known stream: pairs are filled */
+void cf_stream_thread_free(struct cf_norm_thread *t);
+
+#endif

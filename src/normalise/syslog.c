@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The syslog envelope: RFC 5424, RFC 3164 and what devices make of it (no year, year behind the time, ISO stamps, no
+ * host, no tag, a second stamp of the device behind the relay's). */
+#include "normalise/formats.h"
+#include "normalise/timefmt.h"
+
+static bool word(cf_str *in, cf_str *ret)
+{
+    while (in->n && in->p[0] == ' ') {
+        in->p++;
+        in->n--;
+    }
+    if (!in->n)
+        return false;
+    return cf_str_cut(in, ' ', ret);
+}
+
+static cf_str nil(cf_str s) { return s.n == 1 && s.p[0] == '-' ? CF_STR_NONE : s; }
+
+static size_t sd_length(cf_str s)
+{
+    bool quoted = false;
+
+    if (s.n && s.p[0] == '-')
+        return 1;
+    if (!s.n || s.p[0] != '[')
+        return 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (quoted) {
+            if (s.p[i] == '\\')
+                i++;
+            else if (s.p[i] == '"')
+                quoted = false;
+        } else if (s.p[i] == '"') {
+            quoted = true;
+        } else if (s.p[i] == ']' && (i + 1 == s.n || s.p[i + 1] != '[')) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static bool rfc5424(cf_str s, struct cf_syslog *ret)
+{
+    struct cf_syslog r = *ret;
+    struct cf_stamp st;
+    cf_str stamp, sd;
+    size_t n;
+
+    if (!word(&s, &stamp) || !word(&s, &r.host) || !word(&s, &r.app) || !word(&s, &r.pid) || !word(&s, &r.msgid))
+        return false;
+    if (!(stamp.n == 1 && stamp.p[0] == '-') && cf_stamp_iso(stamp, &st) == 0)
+        return false;
+    n = sd_length(s);
+    if (!n)
+        return false;
+    sd = cf_str_n(s.p, n);
+    s = cf_str_sub(s, n, s.n);
+    if (s.n && s.p[0] == ' ')
+        s = cf_str_sub(s, 1, s.n);
+    if (s.n >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0)
+        s = cf_str_sub(s, 3, s.n);
+    r.stamp = nil(stamp);
+    r.host = nil(r.host);
+    r.app = nil(r.app);
+    r.pid = nil(r.pid);
+    r.msgid = nil(r.msgid);
+    r.sd = nil(sd);
+    r.msg = s;
+    *ret = r;
+    return true;
+}
+
+static bool tag_char(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c == '-' || c == '.' || c == '/' || c == '@';
+}
+
+/* "sshd[77]: " "su: " "sshd(pam_unix)[19939]: " "postfix/smtpd[1]:"; bytes used, 0: none */
+static size_t tag(cf_str s, cf_str *app, cf_str *pid)
+{
+    size_t i = 0, n;
+    cf_str p = CF_STR_NONE;
+
+    while (i < s.n && i < 80 && tag_char(s.p[i]))
+        i++;
+    n = i;
+    if (n == 0)
+        return 0;
+    if (i < s.n && s.p[i] == '(') {
+        while (i < s.n && s.p[i] != ')' && s.p[i] != ' ' && i < 120)
+            i++;
+        if (i == s.n || s.p[i] != ')')
+            return 0;
+        i++;
+    }
+    if (i < s.n && s.p[i] == '[') {
+        size_t from = ++i;
+        while (i < s.n && s.p[i] != ']' && s.p[i] != ' ' && i - from < 32)
+            i++;
+        if (i == s.n || s.p[i] != ']')
+            return 0;
+        p = cf_str_n(s.p + from, i - from);
+        i++;
+    }
+    if (i >= s.n || s.p[i] != ':' || (!p.p && i + 1 < s.n && s.p[i + 1] != ' '))
+        return 0;
+    *app = cf_str_n(s.p, n);
+    if (p.p)
+        *pid = p;
+    i++;
+    return i < s.n && s.p[i] == ' ' ? i + 1 : i;
+}
+
+static void body(cf_str s, bool stamped, struct cf_syslog *r)
+{
+    cf_str rest = s, host;
+    size_t n;
+    struct cf_stamp st;
+
+    while (s.n && s.p[0] == ' ')
+        s = cf_str_sub(s, 1, s.n);
+    n = tag(s, &r->app, &r->pid);
+    if (n || !stamped) {
+        r->msg = cf_str_sub(s, n, s.n);
+        return;
+    }
+    rest = s;
+    if (!word(&rest, &host)) {
+        r->msg = s;
+        return;
+    }
+    /* a word that cannot be a host (device text without one): pairs, signs, brackets */
+    if (memchr(host.p, '=', host.n) || memchr(host.p, '%', host.n) || memchr(host.p, '|', host.n) || host.p[0] == '[' || host.p[0] == '{' ||
+        host.p[0] == '(' || host.p[0] == '"' || host.n > 255) {
+        r->msg = s;
+        return;
+    }
+    if (host.p[host.n - 1] == ':') /* Cisco: "Mar 1 18:46:11: %SYS-5" or "host: message" */
+        host.n--;
+    r->host = host;
+    while (rest.n && rest.p[0] == ' ')
+        rest = cf_str_sub(rest, 1, rest.n);
+    n = cf_stamp_iso(rest, &st); /* the device's own stamp and name behind the relay's */
+    if (n && n < rest.n && rest.p[n] == ' ') {
+        cf_str again = cf_str_sub(rest, n + 1, rest.n), name;
+        r->stamp = cf_str_n(rest.p, n);
+        if (word(&again, &name) && name.n && !memchr(name.p, '%', name.n) && !memchr(name.p, '=', name.n)) {
+            if (!tag(cf_str_n(name.p, name.n + again.n + 1), &r->app, &r->pid))
+                r->host = name;
+            else
+                again = cf_str_sub(rest, n + 1, rest.n);
+            rest = again;
+        } else {
+            rest = cf_str_sub(rest, n + 1, rest.n);
+        }
+    }
+    n = tag(rest, &r->app, &r->pid);
+    r->msg = cf_str_sub(rest, n, rest.n);
+}
+
+bool cf_syslog_parse(cf_str s, struct cf_syslog *ret)
+{
+    struct cf_stamp st;
+    size_t n, i;
+    int pri = 0;
+
+    memset(ret, 0, sizeof *ret);
+    ret->pri = -1;
+    if (s.n >= 3 && s.p[0] == '<') {
+        for (i = 1; i < s.n && i < 5 && (unsigned)(s.p[i] - '0') <= 9; i++)
+            pri = pri * 10 + (s.p[i] - '0');
+        if (i == 1 || i >= s.n || s.p[i] != '>' || pri > 191)
+            return false;
+        ret->pri = pri;
+        s = cf_str_sub(s, i + 1, s.n);
+        if (s.n > 2 && s.p[0] >= '1' && s.p[0] <= '9' && s.p[1] == ' ') {
+            ret->version = s.p[0] - '0';
+            if (rfc5424(cf_str_sub(s, 2, s.n), ret))
+                return true;
+            ret->version = 0;
+        }
+        while (s.n && s.p[0] == ' ')
+            s = cf_str_sub(s, 1, s.n);
+    }
+    i = s.n && (s.p[0] == '*' || s.p[0] == '.') ? 1 : 0; /* Cisco: clock not in step */
+    n = cf_stamp_bsd(cf_str_sub(s, i, s.n), &st);
+    if (!n)
+        n = cf_stamp_iso(cf_str_sub(s, i, s.n), &st);
+    if (n && i + n < s.n && s.p[i + n] != ' ' && s.p[i + n] != ':')
+        n = 0;
+    if (!n && ret->pri < 0)
+        return false;
+    if (n) {
+        ret->stamp = cf_str_n(s.p + i, n);
+        n += i;
+        if (n < s.n && s.p[n] == ':')
+            n++;
+    }
+    body(cf_str_sub(s, n, s.n), n > 0, ret);
+    return true;
+}
+
+int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
+{
+    size_t i = 0;
+
+    while (i < sd.n && sd.p[i] == '[') {
+        size_t from = ++i;
+        cf_str id;
+        while (i < sd.n && sd.p[i] != ' ' && sd.p[i] != ']')
+            i++;
+        id = cf_str_n(sd.p + from, i - from);
+        while (i < sd.n && sd.p[i] == ' ') {
+            cf_str key, full;
+            char *v;
+            size_t n = 0;
+            from = ++i;
+            while (i < sd.n && sd.p[i] != '=' && sd.p[i] != ' ' && sd.p[i] != ']')
+                i++;
+            if (i + 1 >= sd.n || sd.p[i] != '=' || sd.p[i + 1] != '"')
+                break;
+            key = cf_str_n(sd.p + from, i - from);
+            i += 2;
+            from = i;
+            while (i < sd.n && sd.p[i] != '"')
+                i += sd.p[i] == '\\' ? 2 : 1;
+            if (i > sd.n)
+                i = sd.n;
+            v = cf_arena_bytes(a, i - from + 1);
+            full = cf_arena_printf(a, "%.*s.%.*s", CF_ARG(id), CF_ARG(key));
+            if (!v || !full.p)
+                return CF_ENOMEM;
+            for (size_t k = from; k < i; k++) {
+                if (sd.p[k] == '\\' && k + 1 < i && (sd.p[k + 1] == '"' || sd.p[k + 1] == '\\' || sd.p[k + 1] == ']'))
+                    k++;
+                v[n++] = sd.p[k];
+            }
+            struct cf_pair *p = cf_pair_add(ret, full, cf_str_n(v, n), CF_V_STR);
+            if (!p)
+                return CF_ELIMIT;
+            p->leaf = (uint32_t)id.n + 1;
+            if (i < sd.n)
+                i++;
+        }
+        while (i < sd.n && sd.p[i] != ']')
+            i++;
+        i++;
+    }
+    return 0;
+}
