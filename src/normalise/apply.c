@@ -18,6 +18,14 @@ void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t ra
         (void)add(r, cf_event_extra(r->ev, to->name, v, raw, kind));
 }
 
+/* The source's constants, its base's first. */
+void cf_run_constants(struct cf_run *r, const struct cf_source *s)
+{
+    if (s->base)
+        cf_run_sets(r, &s->base->set);
+    cf_run_sets(r, &s->set);
+}
+
 void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -95,7 +103,7 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
     int64_t id = cf_tpl_match(s->tpl, r->msg, holes, &n);
 
     if (id >= 0) {
-        cf_run_sets(r, &s->set);
+        cf_run_constants(r, s);
         cf_run_sets(r, &s->action[id]);
         for (size_t i = 0; i < n; i++)
             capture(r, s, holes[i].name, holes[i].val);
@@ -106,7 +114,7 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
         const PCRE2_SIZE *ov;
         if (!cf_regex_test(r, re->code, r->msg))
             continue;
-        cf_run_sets(r, &s->set);
+        cf_run_constants(r, s);
         cf_run_sets(r, &s->action[re->action]);
         ov = pcre2_get_ovector_pointer(r->t->md);
         for (size_t g = 0; g < re->n; g++) {
@@ -164,11 +172,12 @@ static const struct cf_keycache *key_names(struct cf_run *r, const struct cf_pai
     return k;
 }
 
-static const cf_str prefix_win = {"winlog.event_data.", 18}, prefix_user = {"winlog.user_data.", 17};
+static const cf_str prefix_win = {"winlog.event_data.", 18}, prefix_user = {"winlog.user_data.", 17}, prefix_sys = {"winlog.", 7};
 
 static cf_str pair_prefix(const struct cf_run *r, const struct cf_pair *p)
 {
-    return p->group == CF_G_WIN_DATA ? prefix_win : p->group == CF_G_WIN_USER_DATA ? prefix_user : r->src->prefix;
+    return p->group == CF_G_WIN_DATA ? prefix_win : p->group == CF_G_WIN_USER_DATA ? prefix_user
+           : p->group == CF_G_WIN_SYSTEM ? prefix_sys : r->src->prefix;
 }
 
 static void keep_extra(struct cf_run *r, const struct cf_pair *p, uint64_t hash)
@@ -236,7 +245,9 @@ static void map_pairs(struct cf_run *r, const struct cf_map *special)
         row = special ? cf_map_find(special, p->key, hash) : NULL;
         if (!row)
             row = cf_map_find(&s->map, p->key, hash);
-        if (row && row->n && map_pair(r, p, row)) {
+        if (!row && s->base)
+            row = cf_map_find(&s->base->map, p->key, hash);
+        if (row && (row->n == 0 || map_pair(r, p, row))) { /* no target: a helper that is not kept */
             p->group = CF_G_DONE;
             continue;
         }
@@ -261,10 +272,8 @@ static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
     return v.p ? sw->def : NULL;
 }
 
-static void run_whens(struct cf_run *r)
+static void run_whens(struct cf_run *r, const struct cf_source *s)
 {
-    const struct cf_source *s = r->src;
-
     for (size_t i = 0; i < s->n_when; i++) {
         const struct cf_when *w = &s->when[i];
         bool hit = true;
@@ -300,6 +309,8 @@ static void set_time(struct cf_run *r)
     struct cf_stamp st;
     int64_t us;
 
+    if (!s->n_time && s->base && s->base->n_time)
+        s = s->base;
     for (size_t i = 0; i < s->n_time; i++)
         for (size_t k = 0; k < s->time[i].n_from; k++) {
             cf_str v = cf_run_ref(r, &s->time[i].from[k]);
@@ -348,7 +359,8 @@ void cf_run_apply(struct cf_run *r)
         if (c[i])
             cf_run_sets(r, &c[i]->set);
     }
-    if (s->n_when)
-        run_whens(r);
+    if (s->base)
+        run_whens(r, s->base);
+    run_whens(r, s);
     set_time(r);
 }

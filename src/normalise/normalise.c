@@ -218,7 +218,7 @@ static void parsed_object(struct cf_run *r, const struct cf_source *hint)
     r->src = hint ? hint : select_parsed(r);
     if (!r->src)
         r->src = r->n->builtin;
-    cf_run_sets(r, &r->src->set);
+    cf_run_constants(r, r->src);
     cf_run_apply(r);
     r->parsed = true;
 }
@@ -371,7 +371,7 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
         if (patterns)
             extracted = cf_run_extract(r, r->src);
         if (!extracted)
-            cf_run_sets(r, &r->src->set);
+            cf_run_constants(r, r->src);
         if (!extracted && (r->src->payload == CF_P_TEXT ? patterns && !r->has_sl : !pairs_ok)) {
             if (!r->err.msg[0])
                 (void)cf_error_set(&r->err, CF_ESYNTAX, "no pattern of source %s fits", r->src->name);
@@ -441,7 +441,7 @@ static void run_record(struct cf_run *r)
             if (!extracted) {
                 (void)payload(r, s2);
                 if (!cf_run_extract(r, s2))
-                    cf_run_sets(r, &s2->set);
+                    cf_run_constants(r, s2);
             }
             cf_run_apply(r);
             r->parsed = true;

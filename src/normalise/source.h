@@ -130,6 +130,7 @@ struct cf_source {
     bool *hole_key;           /* goes through map */
     size_t n_null;
     cf_str *null;
+    const struct cf_source *base; /* map, set, when and time go on there */
     struct cf_map map;
     size_t n_switch;
     struct cf_switch *sw;
@@ -140,6 +141,7 @@ struct cf_source {
     bool has_zone;
     struct cf_zone zone;
     /* only while loading */
+    cf_str base_name;
     size_t n_include;
     cf_str *include;
     struct cf_ynode *extract_y;
@@ -230,6 +232,7 @@ cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);
 bool cf_run_extract(struct cf_run *r, const struct cf_source *s);
 void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, when, time */
 void cf_run_sets(struct cf_run *r, const struct cf_sets *s);
+void cf_run_constants(struct cf_run *r, const struct cf_source *s);
 void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind);
 bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text);
 /* convert.c */

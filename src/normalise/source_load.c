@@ -609,6 +609,7 @@ static int parse_head(struct load *l, const struct cf_ynode *root)
     c = cf_ymap_get(root, "ecs");
     if (c && !cf_ynode_bool(c, &s->ecs))
         return FAIL(l, c, "ecs must be true or false");
+    s->base_name = cf_ymap_str(root, "base");
     s->refuse_multiline = true;
     c = cf_ymap_get(root, "multiline");
     if (c && cf_str_eqz(c->text, "accept"))
@@ -637,7 +638,7 @@ int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf
     if (!doc || !doc->root || doc->next || doc->root->kind != CF_Y_MAP)
         return cf_error_set(reterr, CF_ESYNTAX, "%s:1: a source file holds one map", file);
     root = doc->root;
-    if ((r = only_keys(&l, root, "a source", "name doc prefix order ecs multiline match payload null include extract map lookups switch when set time")) < 0 ||
+    if ((r = only_keys(&l, root, "a source", "name doc base prefix order ecs multiline match payload null include extract map lookups switch when set time")) < 0 ||
         (r = parse_head(&l, root)) < 0 || (r = parse_lookups(&l, cf_ymap_get(root, "lookups"))) < 0 ||
         (r = parse_matches(&l, cf_ymap_get(root, "match"))) < 0 || (r = parse_payload(&l, cf_ymap_get(root, "payload"))) < 0 ||
         (r = strings(&l, cf_ymap_get(root, "null"), "null", &s->null, &s->n_null)) < 0 ||
@@ -760,6 +761,11 @@ int cf_source_patterns(struct cf_arena *a, struct cf_source *s, struct cf_source
     size_t rules = s->extract_y ? s->extract_y->n : 0;
     int r;
 
+    for (size_t k = 0; s->base_name.p && k < n; k++)
+        if (cf_str_eq(all[k].name_s, s->base_name) && &all[k] != s)
+            s->base = &all[k];
+    if (s->base_name.p && (!s->base || s->base->base_name.p))
+        return FAIL(&l, NULL, "base: there is no source \"%.*s\" without a base of its own", CF_ARG(s->base_name));
     for (size_t i = 0; i < s->n_include; i++) {
         struct cf_source *other = NULL;
         for (size_t k = 0; k < n; k++)

@@ -195,7 +195,7 @@ static void attributes(const struct cf_jnode *nodes, size_t obj, const struct cf
             attr = cf_str_sub(attr, 1, attr.n);
         for (size_t k = 0; k < sizeof t / sizeof *t; k++)
             if (key_is(of, t[k].part) && cf_str_eqz(attr, t[k].attr))
-                (void)put(ps, cf_str_c(t[k].name), &nodes[i], CF_G_FREE);
+                (void)put(ps, cf_str_c(t[k].name), &nodes[i], CF_G_WIN_SYSTEM);
     }
 }
 
@@ -204,7 +204,7 @@ static void system_part(const struct cf_jnode *nodes, size_t sys, struct cf_pair
     for (size_t i = sys + 1; i < nodes[sys].next; i = step(nodes, i)) {
         const struct cf_jnode *n = &nodes[i], *t = text_of(nodes, i);
         if (t)
-            (void)put(ps, renamed(key_of(n)), t, CF_G_FREE);
+            (void)put(ps, renamed(key_of(n)), t, CF_G_WIN_SYSTEM);
         else if (n->kind == CF_J_OBJ)
             attributes(nodes, i, n, ps);
         else if (key_is(n, "EventID") || key_is(n, "EventRecordID"))
@@ -241,6 +241,7 @@ static int winlogbeat(const struct cf_jnode *nodes, struct cf_arena *a, struct c
             if (k.p != p->key.p) {
                 p->key = k;
                 p->leaf = 0;
+                p->group = CF_G_WIN_SYSTEM;
             }
         }
     }
@@ -267,7 +268,7 @@ static int flat(const struct cf_jnode *nodes, struct cf_arena *a, struct cf_pair
             for (size_t f = 0; f < sizeof flat_system / sizeof *flat_system && !sys; f++)
                 sys = cf_str_eqz(p->key, flat_system[f]);
         }
-        p->group = sys ? CF_G_FREE : CF_G_WIN_DATA;
+        p->group = sys ? CF_G_WIN_SYSTEM : CF_G_WIN_DATA;
         computer = computer || cf_str_eqz(p->key, "Computer");
     }
     return 0;
@@ -296,6 +297,6 @@ int cf_windows_pairs(const struct cf_jnode *nodes, size_t n, struct cf_arena *a,
     c = child(nodes, top, "RenderingInfo");
     c = c && c->kind == CF_J_OBJ ? child(nodes, (size_t)(c - nodes), "Message") : NULL;
     if (c && c->kind == CF_J_STR)
-        (void)put(ps, CF_STR("Message"), c, CF_G_FREE);
+        (void)put(ps, CF_STR("Message"), c, CF_G_WIN_SYSTEM);
     return 0;
 }
