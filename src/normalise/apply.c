@@ -305,12 +305,13 @@ static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, stru
 static void set_time(struct cf_run *r)
 {
     const struct cf_source *s = r->src;
-    const struct cf_zone *z = s->has_zone ? &s->zone : &r->n->zone;
+    const struct cf_zone *z;
     struct cf_stamp st;
     int64_t us;
 
     if (!s->n_time && s->base && s->base->n_time)
         s = s->base;
+    z = s->has_zone ? &s->zone : &r->n->zone;
     for (size_t i = 0; i < s->n_time; i++)
         for (size_t k = 0; k < s->time[i].n_from; k++) {
             cf_str v = cf_run_ref(r, &s->time[i].from[k]);
