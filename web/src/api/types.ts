@@ -170,8 +170,7 @@ export interface WorkAction {
   label: string | LangText
   style?: string
   form?: string | FormTemplate | null
-  note?: string
-  confirm?: string
+  note_required?: boolean
 }
 export interface LangText {
   zh?: string
@@ -227,7 +226,9 @@ export interface FormField {
   pattern?: string
   help?: string | LangText
   placeholder?: string | LangText
-  visible_if?: unknown
+  visible_if?: { field: string; in: string[] }
+  internal?: boolean
+  format?: string
   default?: unknown
 }
 export interface FormTemplate {
@@ -239,7 +240,7 @@ export interface FormTemplate {
 export interface Dictionary {
   id: string
   title?: LangText
-  items: { code?: string; value?: string; id?: string; label?: string | LangText; name?: string | LangText; zh?: string; en?: string; parent?: string }[]
+  items: { value: string; label: LangText }[]
 }
 export interface Message {
   id: string
