@@ -44,6 +44,7 @@ struct cf_workflow_options {
     const char *data_dir;           /* <data_dir>/attachments */
     int64_t check_us;               /* how often clocks are looked at; 0: no thread (tests call cf_workflow_tick) */
     int64_t attachment_max;         /* bytes; 0: 50 MiB */
+    bool four_eyes;                 /* who.not_creator holds: nobody approves his own draft */
 };
 /* Loads and checks all definitions, stores new versions, and reads the versions that running items still need. A changed file
  * that kept its version number is refused while items of that version are running. */
