@@ -113,6 +113,23 @@ static int start_directory(struct cf_app_run *run, struct cf_error *reterr)
 
 static void stop_directory(struct cf_app_run *run) { cf_directory_close(run->app.directory); }
 
+static int start_events(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_event_store_options o = {
+        .kind = c->store_events, .path = cf_str_c(in_data(run, "events")), .urls = c->store_events_urls, .cluster = c->store_events_cluster,
+        .database = c->store_events_database, .user = c->store_events_user, .password_file = c->store_events_password_file,
+        .retention_days = c->store_retention_days, .retention_override = c->store_retention_override, .memory_max = c->store_memory_max,
+        .threads = c->store_threads,
+    };
+
+    if (cf_str_eqz(c->store_events, "none"))
+        return 0;
+    return cf_event_store_open(&o, &run->app.events, reterr);
+}
+
+static void stop_events(struct cf_app_run *run) { cf_event_store_close(run->app.events); }
+
 static int start_hub(struct cf_app_run *run, struct cf_error *reterr)
 {
     run->app.hub = cf_hub_new();
@@ -157,6 +174,7 @@ static const struct part {
     {"record store", true, start_records, stop_records},
     {"audit log", true, start_audit, stop_audit},
     {"directory", true, start_directory, stop_directory},
+    {"event store", false, start_events, stop_events},
     {"event stream", true, start_hub, stop_hub},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */
 };

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/admin_client.h"
+#include "app/admin_client.h"
 #include "cli/cli.h"
 
 static int create(struct cf_admin *a, const char *user, const char *name, const char *expires, json_t *scopes, struct cf_error *err)

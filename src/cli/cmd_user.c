@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/admin_client.h"
+#include "app/admin_client.h"
 #include "cli/cli.h"
 
 struct args {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * How subcommands reach the stores of a data directory: through the running server's administration socket, or, when none
  * runs, through the same API started in this process without network. Either way the caller is the principal "system". */
-#ifndef CF_API_ADMIN_CLIENT_H
-#define CF_API_ADMIN_CLIENT_H
+#ifndef CF_APP_ADMIN_CLIENT_H
+#define CF_APP_ADMIN_CLIENT_H
 
 #include <jansson.h>
 

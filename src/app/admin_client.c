@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/admin_client.h"
+#include "app/admin_client.h"
 
 #include <curl/curl.h>
 #include <limits.h>
