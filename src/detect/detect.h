@@ -61,4 +61,23 @@ struct cf_rule_counters {
 };
 void cf_detector_counters(const struct cf_detector *d, struct cf_rule_counters *ret /* [cf_ruleset_count] added to */);
 
+
+/* ---- correlations: windows shared by all detectors of a rule set ---- */
+/* At the end of an input: decides all windows still open. Hits live in arena. */
+int cf_detect_flush(struct cf_detector *d, struct cf_arena *arena, const struct cf_hit **ret_hits, size_t *ret_n);
+/* lateness_us: how far an event may be behind the newest of its group (default 5 min); < 0: unchanged.
+ * max_bytes: of all windows (default 512 MiB); 0: unchanged. Before the first event. */
+void cf_ruleset_corr_options(struct cf_ruleset *rs, int64_t lateness_us, size_t max_bytes);
+struct cf_corr_counters {
+    uint64_t keys, bytes;
+    uint64_t evicted;   /* keys or entries given up for memory */
+    uint64_t late;      /* hits older than the lateness */
+    uint64_t ungrouped; /* hits without a group-by or value field */
+};
+void cf_ruleset_corr_counters(const struct cf_ruleset *rs, struct cf_corr_counters *ret);
+/* Snapshot of all windows: written durably, checked when read; states of rules that are gone are left out. */
+int cf_ruleset_corr_save(struct cf_ruleset *rs, const char *path, struct cf_error *reterr);
+int cf_ruleset_corr_load(struct cf_ruleset *rs, const char *path, size_t *ret_states, struct cf_error *reterr);
+int cf_ruleset_corr_restore(struct cf_ruleset *rs, cf_str data, size_t *ret_states, struct cf_error *reterr);
+
 #endif

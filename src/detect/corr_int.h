@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CF_DETECT_CORR_INT_H
+#define CF_DETECT_CORR_INT_H
+
+#include "detect/correlate.h"
+
+#define CF_SHARDS 64u
+struct cf_entry { /* one counted hit */
+    int64_t t;
+    uint64_t seq;
+    union {
+        uint64_t val; /* hash of the value, or number of the rule */
+        double num;
+    } u;
+};
+struct cf_dslot {
+    uint64_t val;
+    uint32_t n;
+};
+struct cf_state { /* one correlation and group */
+    uint64_t key;
+    int64_t fired_us;   /* end of the window that fired last, CF_TIME_NONE */
+    struct cf_entry *e; /* sorted by time, then arrival */
+    double sum;
+    struct cf_dslot *dist; /* counts per distinct value of the window, when it is large */
+    double *sorted;        /* percentile: the window's numbers in order */
+    uint32_t n, cap;
+    uint32_t win;          /* first entry of the window that ends at the newest entry */
+    uint32_t n_dist, used_dist, cap_dist;
+    uint32_t cap_sorted;
+    uint32_t corr;         /* rule index */
+    uint32_t text_n;       /* group values, each ended by a NUL */
+    bool active;           /* the condition was true at the newest entry */
+    char text[];
+};
+struct cf_close { /* heap of windows to decide */
+    int64_t at;
+    uint64_t key;
+};
+struct cf_shard {
+    pthread_mutex_t lock; /* guards all below */
+    struct cf_state **slot;
+    size_t cap, n, hand;
+    size_t bytes;
+    int64_t newest_us;
+    struct cf_close *heap;
+    size_t n_heap, cap_heap;
+};
+struct cf_correlator {
+    const struct cf_ruleset *rs;
+    struct cf_shard shard[CF_SHARDS];
+    int64_t lateness_us;
+    size_t max_bytes; /* per shard */
+    _Atomic int64_t next_close_us; /* no window needs a decision before */
+    _Atomic uint64_t evicted, late, ungrouped;
+};
+
+/* ---- aggregates (corr_agg.c) ---- */
+/* Aggregate of e[from, to) computed anew. */
+double cf_agg_fresh(const struct cf_corr *k, const struct cf_entry *e, size_t from, size_t to);
+/* Running aggregate of e[win, n): an entry joins or leaves. */
+bool cf_agg_join(const struct cf_corr *k, struct cf_state *s, const struct cf_entry *e);
+void cf_agg_leave(const struct cf_corr *k, struct cf_state *s, const struct cf_entry *e);
+double cf_agg_now(const struct cf_corr *k, const struct cf_state *s);
+void cf_agg_reset(struct cf_state *s);
+bool cf_agg_true(const struct cf_corr *k, double v);
+
+/* ---- keys (corr_state.c) ---- */
+struct cf_state *cf_state_find(struct cf_shard *sh, uint64_t key);
+struct cf_state *cf_state_make(struct cf_correlator *c, struct cf_shard *sh, uint64_t key, uint32_t corr, cf_str text);
+void cf_state_drop(struct cf_shard *sh, struct cf_state *s);
+void cf_state_free(struct cf_state *s);
+/* Puts an entry in at its place; returns its index, or -1 (no memory). */
+ptrdiff_t cf_state_insert(struct cf_shard *sh, struct cf_state *s, const struct cf_entry *e);
+void cf_state_cut(struct cf_shard *sh, const struct cf_corr *k, struct cf_state *s, uint32_t n); /* drops the n oldest */
+/* A few keys per call: those whose windows are over go. */
+void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps);
+bool cf_close_push(struct cf_correlator *c, struct cf_shard *sh, int64_t at, uint64_t key);
+bool cf_close_pop(struct cf_shard *sh, int64_t now, struct cf_close *ret);
+
+#endif

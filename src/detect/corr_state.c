@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Keys of a correlation shard: a table of states, their entries, and what happens when memory or time runs out. */
+#include <stdlib.h>
+
+#include "detect/corr_int.h"
+
+static size_t state_bytes(const struct cf_state *s)
+{
+    return sizeof *s + s->text_n + s->cap * sizeof *s->e + s->cap_dist * sizeof *s->dist + s->cap_sorted * sizeof *s->sorted + 16;
+}
+
+void cf_state_free(struct cf_state *s)
+{
+    if (!s)
+        return;
+    free(s->e);
+    free(s->dist);
+    free(s->sorted);
+    free(s);
+}
+
+static size_t place(const struct cf_shard *sh, uint64_t key)
+{
+    size_t i = (size_t)(key >> 8) & (sh->cap - 1);
+
+    while (sh->slot[i] && sh->slot[i]->key != key)
+        i = (i + 1) & (sh->cap - 1);
+    return i;
+}
+
+struct cf_state *cf_state_find(struct cf_shard *sh, uint64_t key) { return sh->cap ? sh->slot[place(sh, key)] : NULL; }
+
+static bool grow(struct cf_shard *sh)
+{
+    struct cf_shard big = {.cap = sh->cap ? sh->cap * 2 : 64};
+
+    big.slot = calloc(big.cap, sizeof *big.slot);
+    if (!big.slot)
+        return false;
+    for (size_t i = 0; i < sh->cap; i++)
+        if (sh->slot[i])
+            big.slot[place(&big, sh->slot[i]->key)] = sh->slot[i];
+    free(sh->slot);
+    sh->slot = big.slot;
+    sh->cap = big.cap;
+    return true;
+}
+
+struct cf_state *cf_state_make(struct cf_correlator *c, struct cf_shard *sh, uint64_t key, uint32_t corr, cf_str text)
+{
+    struct cf_state *s;
+
+    for (int tries = 0; sh->bytes > c->max_bytes && sh->n && tries < 64; tries++) { /* over the limit: the clock hand takes keys */
+        sh->hand = (sh->hand + 1) & (sh->cap - 1);
+        if (!sh->slot[sh->hand])
+            continue;
+        cf_state_drop(sh, sh->slot[sh->hand]);
+        (void)atomic_fetch_add_explicit(&c->evicted, 1, memory_order_relaxed);
+        break;
+    }
+    if (sh->n * 4 >= sh->cap * 3 && !grow(sh))
+        return NULL;
+    s = malloc(sizeof *s + text.n);
+    if (!s)
+        return NULL;
+    memset(s, 0, sizeof *s);
+    s->key = key;
+    s->corr = corr;
+    s->fired_us = CF_TIME_NONE;
+    s->text_n = (uint32_t)text.n;
+    memcpy(s->text, text.p, text.n);
+    sh->slot[place(sh, key)] = s;
+    sh->n++;
+    sh->bytes += state_bytes(s);
+    return s;
+}
+
+/* Takes the key out and closes the gap in its row. */
+void cf_state_drop(struct cf_shard *sh, struct cf_state *s)
+{
+    size_t i = place(sh, s->key), mask = sh->cap - 1;
+
+    sh->bytes -= state_bytes(s) < sh->bytes ? state_bytes(s) : sh->bytes;
+    sh->slot[i] = NULL;
+    sh->n--;
+    for (size_t j = (i + 1) & mask; sh->slot[j]; j = (j + 1) & mask) {
+        struct cf_state *m = sh->slot[j];
+
+        sh->slot[j] = NULL;
+        sh->slot[place(sh, m->key)] = m;
+    }
+    cf_state_free(s);
+}
+
+ptrdiff_t cf_state_insert(struct cf_shard *sh, struct cf_state *s, const struct cf_entry *e)
+{
+    uint32_t at = s->n;
+
+    if (s->n == s->cap) {
+        uint32_t cap = s->cap ? s->cap * 2 : 1;
+        struct cf_entry *p = realloc(s->e, cap * sizeof *p);
+
+        if (!p)
+            return -1;
+        sh->bytes += (cap - s->cap) * sizeof *p;
+        s->e = p;
+        s->cap = cap;
+    }
+    while (at && s->e[at - 1].t > e->t)
+        at--;
+    memmove(s->e + at + 1, s->e + at, (s->n - at) * sizeof *s->e);
+    s->e[at] = *e;
+    s->n++;
+    return at;
+}
+
+void cf_state_cut(struct cf_shard *sh, const struct cf_corr *k, struct cf_state *s, uint32_t n)
+{
+    (void)sh;
+    for (; s->win < n; s->win++)
+        cf_agg_leave(k, s, &s->e[s->win]);
+    memmove(s->e, s->e + n, (s->n - n) * sizeof *s->e);
+    s->n -= n;
+    s->win -= n;
+}
+
+void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps)
+{
+    for (size_t i = 0; sh->n && i < steps; i++) {
+        struct cf_state *s;
+        const struct cf_corr *k;
+
+        sh->hand = (sh->hand + 1) & (sh->cap - 1);
+        s = sh->slot[sh->hand];
+        if (!s)
+            continue;
+        k = c->rs->rules[s->corr].corr;
+        if (k->at_close ? s->n == 0 : s->n == 0 || sh->newest_us - s->e[s->n - 1].t > k->span_us + c->lateness_us)
+            cf_state_drop(sh, s);
+    }
+}
+
+/* ---- heap of windows that end ---- */
+
+bool cf_close_push(struct cf_correlator *c, struct cf_shard *sh, int64_t at, uint64_t key)
+{
+    size_t i = sh->n_heap;
+    int64_t seen;
+
+    if (sh->n_heap == sh->cap_heap) {
+        size_t cap = sh->cap_heap ? sh->cap_heap * 2 : 64;
+        struct cf_close *p = realloc(sh->heap, cap * sizeof *p);
+
+        if (!p)
+            return false;
+        sh->heap = p;
+        sh->cap_heap = cap;
+    }
+    sh->n_heap++;
+    for (; i && sh->heap[(i - 1) / 2].at > at; i = (i - 1) / 2)
+        sh->heap[i] = sh->heap[(i - 1) / 2];
+    sh->heap[i] = (struct cf_close){at, key};
+    seen = atomic_load(&c->next_close_us);
+    while (at < seen && !atomic_compare_exchange_weak(&c->next_close_us, &seen, at))
+        ;
+    return true;
+}
+
+bool cf_close_pop(struct cf_shard *sh, int64_t now, struct cf_close *ret)
+{
+    struct cf_close last;
+    size_t i = 0;
+
+    if (!sh->n_heap || sh->heap[0].at >= now)
+        return false;
+    *ret = sh->heap[0];
+    last = sh->heap[--sh->n_heap];
+    for (;;) {
+        size_t k = i * 2 + 1;
+
+        if (k >= sh->n_heap)
+            break;
+        if (k + 1 < sh->n_heap && sh->heap[k + 1].at < sh->heap[k].at)
+            k++;
+        if (sh->heap[k].at >= last.at)
+            break;
+        sh->heap[i] = sh->heap[k];
+        i = k;
+    }
+    if (sh->n_heap)
+        sh->heap[i] = last;
+    return true;
+}

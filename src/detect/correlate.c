@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/correlate.h"
+
+#include <stdlib.h>
+
+#include "detect/corr_int.h"
+
+#define ENTRIES_MAX 262144u                       /* of one key: the oldest go first, counted as evicted */
+#define LATENESS_US (INT64_C(300) * CF_US_PER_S)  /* how far behind a key's newest entry an event may be */
+#define AHEAD_US (INT64_C(3600) * CF_US_PER_S)    /* clocks further ahead than this are not believed */
+#define BYTES_MAX (UINT64_C(512) << 20)           /* all shards */
+#define EVENTS_MAX 1000u                          /* listed with a hit: the newest */
+#define KEY_MAX 4096u
+
+struct fire { /* a condition that became true; filled under the shard's lock, acted on after it */
+    bool yes;
+    double value;
+    int64_t t;
+    cf_str text;       /* group values */
+    uint64_t *events;
+    size_t n_events;
+};
+
+struct cf_correlator *cf_correlator_new(const struct cf_ruleset *rs)
+{
+    struct cf_correlator *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->rs = rs;
+    c->lateness_us = LATENESS_US;
+    c->max_bytes = BYTES_MAX / CF_SHARDS;
+    atomic_store(&c->next_close_us, INT64_MAX);
+    for (size_t i = 0; i < CF_SHARDS; i++) {
+        (void)pthread_mutex_init(&c->shard[i].lock, NULL);
+        c->shard[i].newest_us = INT64_MIN / 4;
+    }
+    return c;
+}
+
+void cf_correlator_free(struct cf_correlator *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < CF_SHARDS; i++) {
+        struct cf_shard *sh = &c->shard[i];
+
+        for (size_t k = 0; k < sh->cap; k++)
+            cf_state_free(sh->slot[k]);
+        free(sh->slot);
+        free(sh->heap);
+        (void)pthread_mutex_destroy(&sh->lock);
+    }
+    free(c);
+}
+
+/* The time that counts: the event's own, unless it has none or its clock runs far ahead. */
+static int64_t event_time(const struct cf_event *ev)
+{
+    int64_t now = ev->received_us > 0 ? ev->received_us : CF_TIME_NONE;
+
+    if (ev->time_us == CF_TIME_NONE)
+        return now == CF_TIME_NONE ? 0 : now;
+    if (now != CF_TIME_NONE && ev->time_us > now + AHEAD_US)
+        return now;
+    return ev->time_us;
+}
+
+static cf_str field_text(const struct cf_detector *d, uint16_t f)
+{
+    const struct cf_link *l = cf_field_first(d, f);
+
+    for (; l; l = cf_link_next(d, l))
+        if (cf_link_val(d, l)->kind != CF_V_NULL)
+            return (cf_str){cf_link_val(d, l)->p ? cf_link_val(d, l)->p : "", cf_link_val(d, l)->n};
+    return CF_STR_NONE;
+}
+
+/* Group values, each with a NUL behind; false: one is missing or they are too long. */
+static bool group_text(const struct cf_detector *d, const struct cf_corr *k, uint32_t which, char *buf, size_t *ret_n)
+{
+    size_t n = 0;
+
+    for (uint32_t g = 0; g < k->n_group; g++) {
+        cf_str v = field_text(d, k->group_field[which * k->n_group + g]);
+
+        if (!v.p || n + v.n + 1 > KEY_MAX)
+            return false;
+        memcpy(buf + n, v.p, v.n);
+        n += v.n;
+        buf[n++] = 0;
+    }
+    *ret_n = n;
+    return true;
+}
+
+/* What the hit counts for; false: the field it needs is missing. */
+static bool entry_value(const struct cf_detector *d, const struct cf_corr *k, uint32_t which, struct cf_entry *e)
+{
+    uint64_t h = 0;
+
+    switch ((enum cf_corr_type)k->type) {
+    case CF_C_EVENT_COUNT:
+        e->u.val = 1;
+        return true;
+    case CF_C_TEMPORAL:
+        e->u.val = which * 2u + 1;
+        return true;
+    case CF_C_ORDERED:
+        e->u.val = which;
+        return true;
+    case CF_C_VALUE_COUNT:
+        for (uint32_t v = 0; v < k->n_value; v++) {
+            cf_str s = field_text(d, k->value_field[which * k->n_value + v]);
+
+            if (!s.p)
+                return false;
+            h = cf_hash64_seed(s, h + v);
+        }
+        e->u.val = h | 1;
+        return true;
+    case CF_C_SUM:
+    case CF_C_AVG:
+    case CF_C_PERCENTILE: {
+        cf_str s = field_text(d, k->value_field[which * k->n_value]);
+        return s.p && cf_str_f64(cf_str_trim(s), &e->u.num);
+    }
+    }
+    return false;
+}
+
+static int note_fire(struct cf_arena *a, struct cf_state *s, uint32_t from, uint32_t to, double value, struct fire *f)
+{
+    if (to - from > EVENTS_MAX)
+        from = to - EVENTS_MAX;
+    f->events = CF_NEW_N(a, uint64_t, to - from + 1);
+    f->text = cf_arena_copy(a, (cf_str){s->text, s->text_n});
+    if (!f->events || !f->text.p)
+        return CF_ENOMEM;
+    for (uint32_t i = from; i < to; i++) /* one event that hit several rules is listed once */
+        if (!f->n_events || f->events[f->n_events - 1] != s->e[i].seq)
+            f->events[f->n_events++] = s->e[i].seq;
+    f->value = value;
+    f->t = to > 0 ? s->e[to - 1].t : 0;
+    f->yes = true;
+    return 0;
+}
+
+static bool may_fire(const struct cf_corr *k, const struct cf_state *s, int64_t t)
+{
+    return !s->active || s->fired_us == CF_TIME_NONE || t > s->fired_us + k->span_us;
+}
+
+/* The entry is the newest: the running aggregate moves on. */
+static int newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, struct fire *f)
+{
+    const struct cf_entry *e = &s->e[s->n - 1];
+    double v;
+    int r = 0;
+
+    if (!cf_agg_join(k, s, e))
+        return CF_ENOMEM;
+    while (s->e[s->win].t < e->t - k->span_us) {
+        cf_agg_leave(k, s, &s->e[s->win]);
+        s->win++;
+    }
+    if (s->n - s->win == 1 && (k->type == CF_C_SUM || k->type == CF_C_AVG))
+        s->sum = e->u.num; /* no rounding left over from what went */
+    v = cf_agg_now(k, s);
+    if (!cf_agg_true(k, v)) {
+        s->active = false;
+        return 0;
+    }
+    if (may_fire(k, s, e->t)) {
+        r = note_fire(a, s, s->win, s->n, v, f);
+        s->fired_us = e->t;
+    }
+    s->active = true;
+    return r;
+}
+
+/* The entry came late: every window it lies in is looked at anew. */
+static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, uint32_t at, struct fire *f)
+{
+    uint32_t from = 0;
+    int64_t newest_from = s->e[s->n - 1].t - k->span_us;
+    int r = 0;
+
+    cf_agg_reset(s);
+    s->win = 0;
+    while (s->e[s->win].t < newest_from)
+        s->win++;
+    for (uint32_t i = s->win, n = s->n; i < n; i++) { /* rebuild: entries join in their order */
+        s->n = i + 1;
+        if (!cf_agg_join(k, s, &s->e[i]))
+            r = CF_ENOMEM;
+        s->n = n;
+    }
+    for (uint32_t j = at; j < s->n && s->e[j].t <= s->e[at].t + k->span_us && r == 0 && !f->yes; j++) {
+        double v;
+
+        if (j + 1 < s->n && s->e[j + 1].t == s->e[j].t)
+            continue; /* a window ends after all entries of its last moment */
+        while (s->e[from].t < s->e[j].t - k->span_us)
+            from++;
+        v = cf_agg_fresh(k, s->e, from, j + 1);
+        if (cf_agg_true(k, v) && (s->fired_us == CF_TIME_NONE || s->e[j].t > s->fired_us + k->span_us || s->e[j].t < s->fired_us - k->span_us)) {
+            r = note_fire(a, s, from, j + 1, v, f);
+            s->fired_us = s->e[j].t > s->fired_us ? s->e[j].t : s->fired_us;
+        }
+    }
+    s->active = cf_agg_true(k, cf_agg_now(k, s));
+    return r;
+}
+
+static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
+                     const struct cf_entry *e, struct fire *f)
+{
+    ptrdiff_t at;
+    uint32_t old = 0;
+    int64_t keep_from;
+
+    if (s->n && e->t < s->e[s->n - 1].t - c->lateness_us) {
+        (void)atomic_fetch_add_explicit(&c->late, 1, memory_order_relaxed);
+        return 0;
+    }
+    at = cf_state_insert(sh, s, e);
+    if (at < 0)
+        return CF_ENOMEM;
+    if (k->at_close) {
+        if (s->n == 1 && !cf_close_push(c, sh, e->t + k->span_us + c->lateness_us, s->key))
+            return CF_ENOMEM;
+        if (s->n > ENTRIES_MAX) {
+            (void)atomic_fetch_add_explicit(&c->evicted, 1, memory_order_relaxed);
+            s->n--; /* the newest is left out: the window's beginning decides its end */
+        }
+        return 0;
+    }
+    if ((uint32_t)at == s->n - 1) {
+        int r = newest(a, k, s, f);
+
+        if (r < 0)
+            return r;
+    } else {
+        int r = late(a, k, s, (uint32_t)at, f);
+
+        if (r < 0)
+            return r;
+    }
+    keep_from = s->e[s->n - 1].t - k->span_us - c->lateness_us;
+    while (old < s->win && s->e[old].t < keep_from)
+        old++;
+    if (old > s->n / 2 && old > 0)
+        cf_state_cut(sh, k, s, old);
+    if (s->n > ENTRIES_MAX) {
+        (void)atomic_fetch_add_explicit(&c->evicted, s->n / 4, memory_order_relaxed);
+        cf_state_cut(sh, k, s, s->n / 4);
+    }
+    return 0;
+}
+
+/* "field=value,field=value", and the same as matched fields. */
+static int fire_hit(struct cf_detector *d, const struct cf_rule *rule, const struct fire *f)
+{
+    const struct cf_corr *k = rule->corr;
+    struct cf_match_field *m = CF_NEW_N(d->ev->arena, struct cf_match_field, k->n_group + 1);
+    struct cf_hit h = {.rule = &rule->info, .ev = d->ev, .n_events = f->n_events, .events = f->events};
+    struct cf_buf b;
+    const char *p = f->text.p;
+
+    if (!m)
+        return CF_ENOMEM;
+    cf_buf_init(&b, 1 << 16);
+    for (uint32_t g = 0; g < k->n_group; g++) {
+        cf_str v = cf_str_c(p);
+
+        cf_buf_printf(&b, "%s%.*s=", g ? "," : "", CF_ARG(k->group[g]));
+        cf_buf_str(&b, v);
+        m[g] = (struct cf_match_field){k->group[g], v};
+        p += v.n + 1;
+    }
+    h.group = cf_arena_copy(d->ev->arena, b.n ? cf_buf_view(&b) : CF_STR(""));
+    cf_buf_release(&b);
+    h.matched = m;
+    h.n_matched = k->n_group;
+    h.count = f->value > 0 ? (uint64_t)f->value : 0;
+    if (!h.group.p)
+        return CF_ENOMEM;
+    return cf_add_hit(d, &h);
+}
+
+static int fired(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, const struct fire *f)
+{
+    int r = 0;
+
+    d->count[rule->info.index].hits++;
+    if (!rule->silent)
+        r = fire_hit(d, rule, f);
+    return r == 0 && rule->n_used_by ? cf_correlate(c, d, (uint32_t)rule->info.index) : r;
+}
+
+static int count_for(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, uint32_t which)
+{
+    const struct cf_corr *k = rule->corr;
+    char text[KEY_MAX];
+    size_t n;
+    uint64_t key;
+    struct cf_entry e = {.t = event_time(d->ev), .seq = d->ev->seq};
+    struct cf_shard *sh;
+    struct cf_state *s;
+    struct fire f = {0};
+    int r = CF_ENOMEM;
+
+    if (!group_text(d, k, which, text, &n) || !entry_value(d, k, which, &e)) {
+        (void)atomic_fetch_add_explicit(&c->ungrouped, 1, memory_order_relaxed);
+        return 0;
+    }
+    key = cf_hash64_seed((cf_str){text, n}, k->index * UINT64_C(0x9e3779b97f4a7c15) + 1);
+    sh = &c->shard[key % CF_SHARDS];
+    (void)pthread_mutex_lock(&sh->lock);
+    if (e.t > sh->newest_us)
+        sh->newest_us = e.t;
+    s = cf_state_find(sh, key);
+    if (!s)
+        s = cf_state_make(c, sh, key, k->index, (cf_str){text, n});
+    if (s)
+        r = add_entry(c, sh, d->ev->arena, k, s, &e, &f);
+    cf_shard_sweep(c, sh, 2);
+    (void)pthread_mutex_unlock(&sh->lock);
+    return r == 0 && f.yes ? fired(c, d, rule, &f) : r;
+}
+
+int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
+{
+    const struct cf_rule *base = &c->rs->rules[index];
+    int r = 0;
+
+    for (uint32_t i = 0; i < base->n_used_by && r == 0; i++) {
+        const struct cf_rule *rule = &c->rs->rules[base->used_by[i]];
+
+        d->count[rule->info.index].candidates++;
+        for (uint32_t w = 0; w < rule->corr->n_rules && r == 0; w++)
+            if (rule->corr->rules[w] == index) {
+                r = count_for(c, d, rule, w);
+                break;
+            }
+    }
+    return r;
+}
+
+/* ---- windows that are over ---- */
+
+/* Decides the oldest window of a key; what lies behind it opens the next one. */
+static int close_one(struct cf_correlator *c, struct cf_shard *sh, struct cf_arena *a, struct cf_state *s, struct fire *f)
+{
+    const struct cf_corr *k = c->rs->rules[s->corr].corr;
+    uint32_t n = 0;
+    double v;
+    int r = 0;
+
+    while (n < s->n && s->e[n].t <= s->e[0].t + k->span_us)
+        n++;
+    v = cf_agg_fresh(k, s->e, 0, n);
+    if (cf_agg_true(k, v))
+        r = note_fire(a, s, 0, n, v, f);
+    s->win = n;
+    cf_state_cut(sh, k, s, n);
+    if (s->n == 0)
+        cf_state_drop(sh, s);
+    else if (!cf_close_push(c, sh, s->e[0].t + k->span_us + c->lateness_us, s->key))
+        r = CF_ENOMEM;
+    return r;
+}
+
+/* A stand-in for the events of a closed window: its time and its group. */
+static struct cf_event *stand_in(struct cf_detector *d, const struct cf_corr *k, const struct fire *f)
+{
+    struct cf_event *ev = cf_event_new(d->ev->arena);
+    const char *p = f->text.p;
+
+    if (!ev)
+        return NULL;
+    ev->time_us = f->t;
+    ev->received_us = d->ev->received_us;
+    ev->source = d->ev->source;
+    ev->original = CF_STR("");
+    ev->seq = f->n_events ? f->events[f->n_events - 1] : d->ev->seq;
+    for (uint32_t g = 0; g < k->n_group; g++) {
+        const struct cf_rfield *rf = &d->rs->fields[k->group_field[g]];
+        uint16_t ecs = CF_F_EXTRA;
+        cf_str v = cf_str_c(p);
+
+        for (uint16_t i = 0; i < rf->n_alt && ecs == CF_F_EXTRA; i++)
+            ecs = rf->alt[i].ecs;
+        if (ecs != CF_F_EXTRA)
+            (void)cf_event_set_raw(ev, (enum cf_field)ecs, v, cf_name_intern(rf->name), CF_V_STR);
+        else
+            (void)cf_event_extra(ev, cf_name_intern(rf->name), v, cf_name_intern(rf->name), CF_V_STR);
+        p += v.n + 1;
+    }
+    return ev;
+}
+
+static int emit_closed(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, const struct fire *f)
+{
+    const struct cf_event *real = d->ev;
+    struct cf_event *ev = stand_in(d, rule->corr, f);
+    size_t n_hit = d->n_hit;
+    int r;
+
+    if (!ev)
+        return CF_ENOMEM;
+    cf_detector_begin(d, ev);
+    d->n_hit = n_hit;
+    r = fired(c, d, rule, f);
+    n_hit = d->n_hit;
+    cf_detector_begin(d, real);
+    d->n_hit = n_hit;
+    return r;
+}
+
+static int close_until(struct cf_correlator *c, struct cf_detector *d, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    int r = 0;
+
+    atomic_store(&c->next_close_us, INT64_MAX); /* pushes below and by others lower it again */
+    for (size_t i = 0; i < CF_SHARDS && r == 0; i++) {
+        struct cf_shard *sh = &c->shard[i];
+        bool more = true;
+
+        while (more && r == 0) {
+            struct fire f = {0};
+            struct cf_close cl;
+            struct cf_state *s = NULL;
+            uint32_t corr = 0;
+
+            (void)pthread_mutex_lock(&sh->lock);
+            more = cf_close_pop(sh, now, &cl);
+            if (more && (s = cf_state_find(sh, cl.key)) && s->n && c->rs->rules[s->corr].corr->at_close) {
+                corr = s->corr;
+                r = close_one(c, sh, d->ev->arena, s, &f);
+            }
+            if (!more && sh->n_heap && sh->heap[0].at < next)
+                next = sh->heap[0].at;
+            (void)pthread_mutex_unlock(&sh->lock);
+            if (r == 0 && f.yes)
+                r = emit_closed(c, d, &c->rs->rules[corr], &f);
+        }
+    }
+    if (next != INT64_MAX) {
+        int64_t seen = atomic_load(&c->next_close_us);
+
+        while (next < seen && !atomic_compare_exchange_weak(&c->next_close_us, &seen, next))
+            ;
+    }
+    return r;
+}
+
+int cf_correlate_closed(struct cf_correlator *c, struct cf_detector *d)
+{
+    int64_t now = event_time(d->ev);
+
+    if (now <= atomic_load_explicit(&c->next_close_us, memory_order_relaxed))
+        return 0;
+    return close_until(c, d, now);
+}
+
+int cf_detect_flush(struct cf_detector *d, struct cf_arena *arena, const struct cf_hit **ret_hits, size_t *ret_n)
+{
+    struct cf_event *ev = cf_event_new(arena);
+    struct cf_hit *out;
+    int r;
+
+    *ret_n = 0;
+    if (!ev)
+        return CF_ENOMEM;
+    cf_detector_begin(d, ev);
+    r = close_until(d->rs->correlator, d, INT64_MAX);
+    if (r < 0 || d->n_hit == 0)
+        return r;
+    out = CF_NEW_N(arena, struct cf_hit, d->n_hit);
+    if (!out)
+        return CF_ENOMEM;
+    memcpy(out, d->hit, d->n_hit * sizeof *out);
+    *ret_hits = out;
+    *ret_n = d->n_hit;
+    return 0;
+}
+
+void cf_ruleset_corr_options(struct cf_ruleset *rs, int64_t lateness_us, size_t max_bytes)
+{
+    if (lateness_us >= 0)
+        rs->correlator->lateness_us = lateness_us;
+    if (max_bytes)
+        rs->correlator->max_bytes = max_bytes / CF_SHARDS;
+}
+
+void cf_ruleset_corr_counters(const struct cf_ruleset *rs, struct cf_corr_counters *ret)
+{
+    struct cf_correlator *c = rs->correlator;
+
+    *ret = (struct cf_corr_counters){.evicted = atomic_load(&c->evicted), .late = atomic_load(&c->late), .ungrouped = atomic_load(&c->ungrouped)};
+    for (size_t i = 0; i < CF_SHARDS; i++) {
+        (void)pthread_mutex_lock(&c->shard[i].lock);
+        ret->keys += c->shard[i].n;
+        ret->bytes += c->shard[i].bytes + c->shard[i].cap * sizeof *c->shard[i].slot;
+        (void)pthread_mutex_unlock(&c->shard[i].lock);
+    }
+}

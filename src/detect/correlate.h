@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * correlate: windows over the hits of other rules, by event time. State is shared by all workers: 64 shards with a lock
+ * each, chosen by rule and group, touched only when a rule that a correlation refers to has hit.
+ *
+ *   hit of rule r ─► for each correlation over r: group-by values ─► shard ─► key ─► sorted entries, running aggregate
+ *                                                                              ─► condition true? ─► hit (and chains)
+ *
+ * Window: entries with end - timespan <= time <= end. A condition with lower bounds only fires when it becomes true,
+ * and again each timespan while it stays true. A condition with an upper bound is decided when its window, opened by
+ * the first entry, is over. */
+#ifndef CF_DETECT_CORRELATE_H
+#define CF_DETECT_CORRELATE_H
+
+#include "detect/match.h"
+
+struct cf_correlator *cf_correlator_new(const struct cf_ruleset *rs);
+void cf_correlator_free(struct cf_correlator *c);
+/* The event in d has hit rule `index`; hits of correlations are added to d. 0 or CF_ENOMEM. */
+int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index);
+/* Decides windows that are over at the time of the event in d. */
+int cf_correlate_closed(struct cf_correlator *c, struct cf_detector *d);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The truth of one predicate, of a tree (for explanations) and of a program (for detection). */
+#include "detect/match.h"
+
+static bool pats_match(struct cf_detector *d, const struct cf_pred *p, uint16_t val, uint32_t from, uint32_t to)
+{
+    cf_str raw = val == CF_VAL_RECORD ? d->ev->original : (cf_str){d->ev->val[val].p, d->ev->val[val].n}, low = CF_STR_NONE;
+
+    for (uint32_t i = from; i < to; i++) {
+        const struct cf_pat *pat = &p->u.pat[i];
+
+        if (!pat->cased && !low.p)
+            low = cf_folded(d, val);
+        if (cf_pat_match(pat, pat->cased ? (raw.p ? raw.p : "") : low.p, pat->cased ? raw.n : low.n))
+            return true;
+    }
+    return false;
+}
+
+static bool nums_match(uint8_t op, double v, double limit)
+{
+    switch ((enum cf_num_op)op) {
+    case CF_N_EQ:
+        return v == limit;
+    case CF_N_LT:
+        return v < limit;
+    case CF_N_LTE:
+        return v <= limit;
+    case CF_N_GT:
+        return v > limit;
+    case CF_N_GTE:
+        return v >= limit;
+    case CF_N_NEQ:
+        return v != limit;
+    }
+    return false;
+}
+
+static unsigned iso_week(int64_t days)
+{
+    int year;
+    unsigned month, day;
+    int64_t thursday = days - (((days + 3) % 7 + 7) % 7) + 3; /* Monday is 0: 1970-01-01 was a Thursday */
+
+    cf_civil_from_days(thursday, &year, &month, &day);
+    return (unsigned)((thursday - cf_days_from_civil(year, 1, 1)) / 7 + 1);
+}
+
+/* Part of a date as its text says it: no zone is applied. */
+static bool time_part(cf_str s, uint8_t part, double *ret)
+{
+    int64_t us, days, sec;
+    int year;
+    unsigned month, day;
+    cf_str t = s;
+
+    if (s.n > 10) { /* drop a zone, so that the local time of the text counts */
+        size_t n = 10;
+
+        while (n < s.n && ((s.p[n] >= '0' && s.p[n] <= '9') || strchr("T :.", s.p[n])))
+            n++;
+        t.n = n;
+    }
+    if (!cf_time_parse(cf_str_trim(t), &us))
+        return false;
+    days = us >= 0 ? us / CF_US_PER_DAY : -((CF_US_PER_DAY - 1 - us) / CF_US_PER_DAY);
+    sec = (us - days * CF_US_PER_DAY) / CF_US_PER_S;
+    cf_civil_from_days(days, &year, &month, &day);
+    switch ((enum cf_time_part)part) {
+    case CF_TP_MINUTE:
+        *ret = (double)(sec / 60 % 60);
+        break;
+    case CF_TP_HOUR:
+        *ret = (double)(sec / 3600);
+        break;
+    case CF_TP_DAY:
+        *ret = day;
+        break;
+    case CF_TP_WEEK:
+        *ret = iso_week(days);
+        break;
+    case CF_TP_MONTH:
+        *ret = month;
+        break;
+    case CF_TP_YEAR:
+        *ret = year;
+        break;
+    }
+    return true;
+}
+
+static bool value_match(struct cf_detector *d, const struct cf_pred *p, uint16_t val, uint32_t from, uint32_t to)
+{
+    cf_str s = val == CF_VAL_RECORD ? d->ev->original : (cf_str){d->ev->val[val].p, d->ev->val[val].n};
+    struct cf_ip ip;
+    double v;
+
+    switch ((enum cf_pred_kind)p->kind) {
+    case CF_P_STR:
+        return pats_match(d, p, val, from, to);
+    case CF_P_RE:
+        for (uint32_t i = from; i < to; i++)
+            if (cf_rex_match(d->rs, &d->rex, p->u.rex[i], s))
+                return true;
+        return false;
+    case CF_P_CIDR:
+        if (!cf_ip_parse(s, &ip))
+            return false;
+        for (uint32_t i = from; i < to; i++)
+            if (cf_cidr_has(&p->u.cidr[i], &ip))
+                return true;
+        return false;
+    case CF_P_NUM:
+        if (!cf_str_f64(s, &v))
+            return false;
+        for (uint32_t i = from; i < to; i++)
+            if (nums_match(p->op, v, p->u.num[i]))
+                return true;
+        return false;
+    case CF_P_TIME:
+        if (!time_part(s, p->op, &v))
+            return false;
+        for (uint32_t i = from; i < to; i++)
+            if (nums_match((uint8_t)p->ref, v, p->u.num[i]))
+                return true;
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* Any value of the field (or of the whole record) that one of the patterns [from, to) fits. */
+static bool any_value(struct cf_detector *d, const struct cf_pred *p, uint32_t from, uint32_t to, cf_str *ret)
+{
+    if (p->field == CF_RF_KEYWORD) {
+        bool text = cf_record_is_text(d);
+        uint16_t n = text ? 1 : d->ev->n;
+
+        for (uint16_t i = 0; i < n; i++) {
+            uint16_t val = text ? (uint16_t)CF_VAL_RECORD : i;
+
+            if (!text && (d->ev->val[i].id == CF_F_EVENT_ORIGINAL || d->ev->val[i].kind == CF_V_NULL))
+                continue;
+            if (value_match(d, p, val, from, to)) {
+                if (ret)
+                    *ret = text ? d->ev->original : (cf_str){d->ev->val[i].p, d->ev->val[i].n};
+                return true;
+            }
+        }
+        return false;
+    }
+    for (const struct cf_link *l = cf_field_first(d, p->field); l; l = cf_link_next(d, l)) {
+        const struct cf_value *v = cf_link_val(d, l);
+
+        if (v->kind == CF_V_NULL || !value_match(d, p, l->val, from, to))
+            continue;
+        if (ret)
+            *ret = (cf_str){v->p, v->n};
+        return true;
+    }
+    return false;
+}
+
+static bool null_eval(struct cf_detector *d, const struct cf_pred *p)
+{
+    for (const struct cf_link *l = cf_field_first(d, p->field); l; l = cf_link_next(d, l))
+        if (cf_link_val(d, l)->kind != CF_V_NULL)
+            return false;
+    return true;
+}
+
+/* Does a value of the field stand in the asked relation to a value of the other field? */
+static bool ref_eval(struct cf_detector *d, const struct cf_pred *p, cf_str *ret)
+{
+    for (const struct cf_link *a = cf_field_first(d, p->field); a; a = cf_link_next(d, a))
+        for (const struct cf_link *b = cf_field_first(d, p->ref); b; b = cf_link_next(d, b)) {
+            const struct cf_value *x = cf_link_val(d, a), *y = cf_link_val(d, b);
+            struct cf_pat pat = {.kind = p->op, .cased = p->flag};
+            cf_str s = {x->p, x->n}, t = {y->p, y->n};
+
+            if (x->kind == CF_V_NULL || y->kind == CF_V_NULL)
+                continue;
+            if (!p->flag) {
+                (void)cf_folded(d, a->val); /* both first: the buffer may move */
+                t = cf_folded(d, b->val);
+                s = cf_folded(d, a->val);
+            }
+            pat.p = t.p ? t.p : "";
+            pat.n = (uint32_t)t.n;
+            if (cf_pat_match(&pat, s.p ? s.p : "", s.n)) {
+                if (ret)
+                    *ret = (cf_str){x->p, x->n};
+                return true;
+            }
+        }
+    return false;
+}
+
+bool cf_pred_eval(struct cf_detector *d, uint32_t pred, cf_str *ret)
+{
+    const struct cf_pred *p = &d->rs->preds[pred];
+
+    switch ((enum cf_pred_kind)p->kind) {
+    case CF_P_NULL:
+        return null_eval(d, p);
+    case CF_P_EXISTS:
+        return (cf_field_first(d, p->field) != NULL) == p->flag;
+    case CF_P_REF:
+        return ref_eval(d, p, ret);
+    default:
+        break;
+    }
+    if (p->field != CF_RF_KEYWORD && !cf_field_first(d, p->field))
+        return false;
+    if (!p->all)
+        return any_value(d, p, 0, p->n, ret);
+    for (uint32_t i = 0; i < p->n; i++)
+        if (!any_value(d, p, i, i + 1, ret))
+            return false;
+    return true;
+}
+
+bool cf_node_eval(struct cf_detector *d, const struct cf_node *n)
+{
+    switch ((enum cf_node_kind)n->kind) {
+    case CF_ND_PRED:
+        return cf_pred_eval(d, n->pred, NULL);
+    case CF_ND_NOT:
+        return !cf_node_eval(d, n->child[0]);
+    case CF_ND_AND:
+        for (uint32_t i = 0; i < n->n; i++)
+            if (!cf_node_eval(d, n->child[i]))
+                return false;
+        return true;
+    case CF_ND_OR:
+        for (uint32_t i = 0; i < n->n; i++)
+            if (cf_node_eval(d, n->child[i]))
+                return true;
+        return false;
+    case CF_ND_TRUE:
+        return true;
+    case CF_ND_FALSE:
+        return false;
+    }
+    return false;
+}
+
+bool cf_program_run(struct cf_detector *d, const struct cf_rule *r)
+{
+    int32_t at = r->entry;
+
+    while (at >= 0)
+        at = cf_pred_eval(d, r->prog[at].pred, NULL) ? r->prog[at].t : r->prog[at].f;
+    return at == CF_ACCEPT;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/group.h"
+
+#include <stdlib.h>
+
+#define LIT_LEN 20u      /* longer literals are cut to their most telling end: the rest is checked by the rule itself */
+#define GROUPS_MAX 2048u /* further routes use the group of all rules */
+
+struct pending { /* one witness on its way into the tables */
+    cf_str lit;
+    uint64_t hash;
+    struct cf_lit_use use;
+    bool exact;
+};
+
+static int by_lit(const void *a, const void *b)
+{
+    const struct pending *x = a, *y = b;
+    int c;
+
+    if (x->exact != y->exact)
+        return x->exact ? 1 : -1;
+    if (x->exact)
+        return x->hash < y->hash ? -1 : x->hash > y->hash ? 1 : 0;
+    c = cf_str_cmp(x->lit, y->lit);
+    return c ? c : x->use.rule < y->use.rule ? -1 : x->use.rule > y->use.rule;
+}
+
+static bool in_route(const struct cf_rule *r, const uint64_t *route, bool unrouted)
+{
+    if (!r->root || r->entry == CF_REJECT)
+        return false;
+    if (unrouted || !r->routes)
+        return true;
+    for (size_t i = 0; i < CF_LS_WORDS; i++)
+        if (r->routes[i] & route[i])
+            return true;
+    return false;
+}
+
+static void cut(struct pending *p)
+{
+    if (p->lit.n <= LIT_LEN)
+        return;
+    if (p->use.kind != CF_PAT_PREFIX)
+        p->lit.p += p->lit.n - LIT_LEN;
+    p->lit.n = LIT_LEN;
+}
+
+static bool add_field(uint16_t *list, uint32_t *n, uint16_t f)
+{
+    for (uint32_t i = 0; i < *n; i++)
+        if (list[i] == f)
+            return false;
+    list[(*n)++] = f;
+    return true;
+}
+
+static size_t collect(struct cf_ruleset *rs, struct cf_group *g, struct pending *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < rs->n_rules; i++) {
+        const struct cf_rule *r = &rs->rules[i];
+
+        if (!in_route(r, g->route, g->unrouted))
+            continue;
+        if (!out)
+            n += r->n_wit;
+        else if (!r->n_wit)
+            g->always[g->n_always++] = (uint32_t)i;
+        g->n_rules++;
+        for (uint32_t w = 0; out && w < r->n_wit; w++) {
+            struct pending *p = &out[n++];
+
+            *p = (struct pending){.lit = r->wit[w].lit, .use = {(uint32_t)i, r->wit[w].field, r->wit[w].kind}};
+            p->exact = r->wit[w].kind == CF_PAT_EXACT;
+            if (p->exact) {
+                p->hash = cf_exact_hash(p->use.field, p->lit);
+                (void)add_field(g->exact_field, &g->n_exact_field, p->use.field);
+            } else {
+                cut(p);
+                if (p->use.field == CF_RF_KEYWORD)
+                    g->scan_all = true;
+                else
+                    (void)add_field(g->scan_field, &g->n_scan, p->use.field);
+            }
+        }
+    }
+    return n;
+}
+
+static bool compile_db(struct cf_group *g, const char **exp, size_t *len, unsigned *id, unsigned *flags)
+{
+    hs_compile_error_t *err = NULL;
+
+    if (g->n_lit == 0)
+        return true;
+    if (hs_compile_lit_multi(exp, flags, id, len, g->n_lit, HS_MODE_BLOCK, NULL, &g->db, &err) == HS_SUCCESS)
+        return true;
+    hs_free_compile_error(err);
+    return false;
+}
+
+static bool fill_literals(struct cf_group *g, const struct pending *p, size_t n)
+{
+    const char **exp = calloc(n + 1, sizeof *exp);
+    size_t *len = calloc(n + 1, sizeof *len);
+    unsigned *id = calloc(n + 1, sizeof *id), *flags = calloc(n + 1, sizeof *flags);
+    bool ok = exp && len && id && flags;
+
+    g->lit = calloc(n + 1, sizeof *g->lit);
+    for (size_t i = 0; ok && g->lit && i < n; i++) {
+        if (i == 0 || !cf_str_eq(p[i].lit, p[i - 1].lit)) {
+            g->lit[g->n_lit] = (struct cf_lit){(uint32_t)i, 0, (uint32_t)p[i].lit.n};
+            exp[g->n_lit] = p[i].lit.p;
+            len[g->n_lit] = p[i].lit.n;
+            id[g->n_lit] = g->n_lit;
+            g->n_lit++;
+        }
+        g->lit[g->n_lit - 1].n++;
+    }
+    ok = ok && g->lit && compile_db(g, exp, len, id, flags);
+    free(exp);
+    free(len);
+    free(id);
+    free(flags);
+    return ok;
+}
+
+static bool fill_exact(struct cf_group *g, const struct pending *p, size_t first, size_t n)
+{
+    size_t cap = 16;
+
+    while (cap < n * 2 + 1)
+        cap *= 2;
+    g->exact = calloc(cap, sizeof *g->exact);
+    if (!g->exact)
+        return false;
+    g->exact_mask = cap - 1;
+    for (size_t i = 0; i < n;) {
+        size_t k = i, at = p[first + i].hash & g->exact_mask;
+
+        while (k < n && p[first + k].hash == p[first + i].hash)
+            k++;
+        while (g->exact[at].n)
+            at = (at + 1) & g->exact_mask;
+        g->exact[at] = (struct cf_exact){p[first + i].hash, (uint32_t)(first + i), (uint32_t)(k - i)};
+        i = k;
+    }
+    return true;
+}
+
+static void group_free(struct cf_group *g)
+{
+    hs_free_database(g->db);
+    free(g->always);
+    free(g->scan_field);
+    free(g->exact_field);
+    free(g->lit);
+    free(g->use);
+    free(g->exact);
+    free(g);
+}
+
+static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
+{
+    size_t n = collect(rs, g, NULL), n_lit = 0;
+    struct pending *p = calloc(n + 1, sizeof *p);
+    bool ok;
+
+    g->always = calloc(g->n_rules + 1u, sizeof *g->always);
+    g->n_rules = 0;
+    g->scan_field = calloc(rs->n_fields + 1, sizeof *g->scan_field);
+    g->exact_field = calloc(rs->n_fields + 1, sizeof *g->exact_field);
+    g->use = calloc(n + 1, sizeof *g->use);
+    ok = p && g->always && g->scan_field && g->exact_field && g->use;
+    if (ok) {
+        (void)collect(rs, g, p);
+        qsort(p, n, sizeof *p, by_lit);
+        while (n_lit < n && !p[n_lit].exact)
+            n_lit++;
+        for (size_t i = 0; i < n; i++)
+            g->use[i] = p[i].use;
+        ok = fill_literals(g, p, n_lit) && fill_exact(g, p, n_lit, n - n_lit);
+    }
+    free(p);
+    return ok;
+}
+
+static struct cf_group *find(struct cf_ruleset *rs, const uint64_t *route, bool unrouted)
+{
+    for (struct cf_group *g = atomic_load_explicit(&rs->groups, memory_order_acquire); g; g = g->next)
+        if (g->unrouted == unrouted && (unrouted || memcmp(g->route, route, sizeof g->route) == 0))
+            return g;
+    return NULL;
+}
+
+struct cf_group *cf_group_get(struct cf_ruleset *rs, const uint64_t *route, bool unrouted)
+{
+    struct cf_group *g;
+
+    if (!unrouted && atomic_load_explicit(&rs->n_groups, memory_order_relaxed) >= GROUPS_MAX && !find(rs, route, false))
+        unrouted = true;
+    g = find(rs, route, unrouted);
+    if (g)
+        return g;
+    (void)pthread_mutex_lock(&rs->group_lock);
+    g = find(rs, route, unrouted);
+    if (!g) {
+        g = calloc(1, sizeof *g);
+        if (g) {
+            if (!unrouted)
+                memcpy(g->route, route, sizeof g->route);
+            g->unrouted = unrouted;
+            if (group_fill(rs, g)) {
+                g->next = atomic_load(&rs->groups);
+                atomic_store_explicit(&rs->groups, g, memory_order_release);
+                (void)atomic_fetch_add(&rs->n_groups, 1);
+            } else {
+                group_free(g);
+                g = NULL;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&rs->group_lock);
+    return g;
+}
+
+void cf_groups_free(struct cf_ruleset *rs)
+{
+    struct cf_group *g = atomic_load(&rs->groups), *next;
+
+    for (; g; g = next) {
+        next = g->next;
+        group_free(g);
+    }
+    atomic_store(&rs->groups, NULL);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * group: the rules that can match events of one route (set of log sources) with their prefilter. Made when the first
+ * event of the route arrives, kept for the life of the rule set, shared by all threads.
+ *
+ *   values of the scanned fields, folded, one after another ──hs_scan──► literal ──► field and anchor right? ──► candidate
+ *   values of the hashed fields, folded ──hash table──► candidate                      rules without witness ──► candidate */
+#ifndef CF_DETECT_GROUP_H
+#define CF_DETECT_GROUP_H
+
+#include "detect/detect_int.h"
+
+struct cf_lit_use { /* a rule whose witness a literal is */
+    uint32_t rule;
+    uint16_t field;
+    uint8_t kind;
+};
+struct cf_lit {
+    uint32_t first, n; /* in use[] */
+    uint32_t len;
+};
+struct cf_exact {
+    uint64_t hash; /* of field and folded value */
+    uint32_t first, n;
+};
+struct cf_group {
+    struct cf_group *next;
+    uint64_t route[CF_LS_WORDS];
+    bool unrouted;
+    uint32_t n_rules;
+    uint32_t n_always;
+    uint32_t *always;     /* rules without witness, rule indexes */
+    uint32_t n_scan;
+    uint16_t *scan_field; /* values to scan */
+    bool scan_all;        /* a keyword rule: the whole record */
+    hs_database_t *db;    /* NULL: no literals */
+    uint32_t n_lit;
+    struct cf_lit *lit;
+    struct cf_lit_use *use;
+    uint32_t n_exact_field;
+    uint16_t *exact_field;
+    size_t exact_mask;
+    struct cf_exact *exact;
+};
+/* Finds or makes the group of a route; NULL: no memory. */
+struct cf_group *cf_group_get(struct cf_ruleset *rs, const uint64_t *route, bool unrouted);
+void cf_groups_free(struct cf_ruleset *rs);
+static inline uint64_t cf_exact_hash(uint16_t field, cf_str folded) { return cf_hash64_seed(folded, (uint64_t)field * 0x9e3779b97f4a7c15u); }
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Regular expressions of rules. Vectorscan runs them in linear time; the few it has no automaton for (look-around,
+ * back references) go to PCRE2 with limits on steps and depth, and what reaches a limit is counted, not hung.
+ * Automata are made at first use: most rules never get that far. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdlib.h>
+
+#include "detect/detect_int.h"
+
+#define RE_MAX 8192 /* bytes of one expression */
+#define PCRE_STEPS 200000
+#define PCRE_DEPTH 2000
+
+static unsigned hs_flags(const struct cf_rex *r)
+{
+    unsigned f = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY;
+
+    if (r->flags & CF_RE_I)
+        f |= HS_FLAG_CASELESS;
+    if (r->flags & CF_RE_M)
+        f |= HS_FLAG_MULTILINE;
+    if (r->flags & CF_RE_S)
+        f |= HS_FLAG_DOTALL;
+    return f;
+}
+
+static pcre2_code *pcre_make(const struct cf_rex *r, char *why, size_t why_n)
+{
+    uint32_t opt = PCRE2_NO_AUTO_CAPTURE;
+    PCRE2_SIZE off = 0;
+    int code = 0;
+    pcre2_code *re;
+
+    if (r->flags & CF_RE_I)
+        opt |= PCRE2_CASELESS;
+    if (r->flags & CF_RE_M)
+        opt |= PCRE2_MULTILINE;
+    if (r->flags & CF_RE_S)
+        opt |= PCRE2_DOTALL;
+    re = pcre2_compile((PCRE2_SPTR)r->text.p, r->text.n, opt & ~(uint32_t)PCRE2_NO_AUTO_CAPTURE, &code, &off, NULL);
+    if (!re && why)
+        (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)why, why_n);
+    return re;
+}
+
+/* Whether Vectorscan can take it: parsed here, made into an automaton later. */
+static bool hs_knows(const struct cf_rex *r)
+{
+    hs_expr_info_t *info = NULL;
+    hs_compile_error_t *err = NULL;
+
+    if (memchr(r->text.p, 0, r->text.n))
+        return false;
+    if (hs_expression_info(r->text.p, hs_flags(r), &info, &err) == HS_SUCCESS) {
+        free(info);
+        return true;
+    }
+    hs_free_compile_error(err);
+    return false;
+}
+
+/* Repeats such as {1000,} make huge automata: their sum is bounded for Vectorscan, larger ones go to PCRE2. */
+static bool big_repeat(cf_str t)
+{
+    uint64_t product = 1;
+
+    for (size_t i = 0; i < t.n; i++) {
+        uint64_t v = 0, w = 0;
+
+        if (t.p[i] != '{' || (i && t.p[i - 1] == '\\'))
+            continue;
+        for (i++; i < t.n && t.p[i] >= '0' && t.p[i] <= '9'; i++)
+            v = v * 10 + (uint64_t)(t.p[i] - '0');
+        if (i < t.n && t.p[i] == ',')
+            for (i++; i < t.n && t.p[i] >= '0' && t.p[i] <= '9'; i++)
+                w = w * 10 + (uint64_t)(t.p[i] - '0');
+        if (w > v)
+            v = w;
+        product = v > 1 ? product * v : product;
+        if (v > 5000 || product > 20000)
+            return true;
+    }
+    return false;
+}
+
+int cf_rex_add(struct cf_ruleset *rs, cf_str text, uint8_t flags, uint32_t *ret, struct cf_error *reterr)
+{
+    struct cf_rex r = {.text = text, .flags = flags};
+    char why[160] = "";
+    pcre2_code *re;
+
+    if (text.n > RE_MAX)
+        return cf_error_set(reterr, CF_ELIMIT, "regular expression is longer than %d bytes", RE_MAX);
+    for (size_t i = 0; i < rs->n_rex; i++)
+        if (rs->rex[i].flags == flags && cf_str_eq(rs->rex[i].text, text)) {
+            *ret = (uint32_t)i;
+            return 0;
+        }
+    r.text.p = cf_arena_strdup(&rs->arena, text);
+    if (!r.text.p)
+        return cf_error_set(reterr, CF_ENOMEM, "out of memory");
+    re = pcre_make(&r, why, sizeof why);
+    if (!re)
+        return cf_error_set(reterr, CF_ESYNTAX, "regular expression \"%.*s\": %s", CF_ARG(text), why);
+    pcre2_code_free(re);
+    if (big_repeat(text) || !hs_knows(&r))
+        r.use_pcre = true;
+    if (rs->n_rex == rs->cap_rex) {
+        size_t cap = rs->cap_rex ? rs->cap_rex * 2 : 64;
+        struct cf_rex *p = realloc(rs->rex, cap * sizeof *p);
+
+        if (!p)
+            return cf_error_set(reterr, CF_ENOMEM, "out of memory");
+        rs->rex = p;
+        rs->cap_rex = cap;
+    }
+    *ret = (uint32_t)rs->n_rex;
+    memcpy(&rs->rex[rs->n_rex++], &r, sizeof r);
+    return 0;
+}
+
+static hs_database_t *hs_db(struct cf_ruleset *rs, struct cf_rex *r)
+{
+    hs_database_t *db = atomic_load_explicit(&r->db, memory_order_acquire);
+    hs_compile_error_t *err = NULL;
+
+    if (db || r->use_pcre)
+        return db;
+    (void)pthread_mutex_lock(&rs->group_lock);
+    db = atomic_load_explicit(&r->db, memory_order_acquire);
+    if (!db) {
+        if (hs_compile(r->text.p, hs_flags(r), HS_MODE_BLOCK, NULL, &db, &err) == HS_SUCCESS) {
+            atomic_store_explicit(&r->db, db, memory_order_release);
+        } else {
+            hs_free_compile_error(err);
+            db = NULL;
+        }
+    }
+    (void)pthread_mutex_unlock(&rs->group_lock);
+    return db;
+}
+
+static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
+{
+    (void)id;
+    (void)from;
+    (void)to;
+    (void)flags;
+    *(bool *)ctx = true;
+    return 1;
+}
+
+static bool pcre_run(struct cf_ruleset *rs, struct cf_rex_scratch *s, struct cf_rex *r, cf_str text)
+{
+    pcre2_code *re = atomic_load_explicit(&r->pcre, memory_order_acquire);
+    int rc;
+
+    if (!re) {
+        (void)pthread_mutex_lock(&rs->group_lock);
+        re = atomic_load_explicit(&r->pcre, memory_order_acquire);
+        if (!re) {
+            re = pcre_make(r, NULL, 0);
+            if (re)
+                (void)pcre2_jit_compile(re, PCRE2_JIT_COMPLETE);
+            atomic_store_explicit(&r->pcre, re, memory_order_release);
+        }
+        (void)pthread_mutex_unlock(&rs->group_lock);
+    }
+    if (!s->match) {
+        s->match = pcre2_match_data_create(1, NULL);
+        s->ctx = pcre2_match_context_create(NULL);
+        if (s->ctx) {
+            (void)pcre2_set_match_limit(s->ctx, PCRE_STEPS);
+            (void)pcre2_set_depth_limit(s->ctx, PCRE_DEPTH);
+        }
+    }
+    if (!re || !s->match || !s->ctx)
+        return false;
+    rc = pcre2_match(re, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, 0, 0, s->match, s->ctx);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+        s->limited++;
+    return rc >= 0;
+}
+
+bool cf_rex_match(struct cf_ruleset *rs, struct cf_rex_scratch *s, uint32_t rex, cf_str text)
+{
+    struct cf_rex *r = &rs->rex[rex];
+    hs_database_t *db = hs_db(rs, r);
+    bool found = false;
+
+    if (!db)
+        return pcre_run(rs, s, r, text);
+    if (hs_alloc_scratch(db, &s->hs) != HS_SUCCESS)
+        return false;
+    if (text.n > UINT32_MAX)
+        text.n = UINT32_MAX;
+    (void)hs_scan(db, text.p ? text.p : "", (unsigned)text.n, 0, s->hs, on_match, &found);
+    return found;
+}
+
+void cf_rex_release(struct cf_rex *r)
+{
+    hs_free_database(atomic_load(&r->db));
+    pcre2_code_free(atomic_load(&r->pcre));
+}
+
+void cf_rex_scratch_release(struct cf_rex_scratch *s)
+{
+    hs_free_scratch(s->hs);
+    pcre2_match_data_free(s->match);
+    pcre2_match_context_free(s->ctx);
+    *s = (struct cf_rex_scratch){0};
+}
+
+/* ---- literals ---- */
+
+/* Characters that stand for themselves after a backslash. */
+static bool plain_escape(char c)
+{
+    return c && strchr("\\/.-+*?()[]{}^$|\"'`%&#@!~=:;,<> _", c) != NULL;
+}
+
+/* One atom that is a plain character at t.p[i]; 0 when it is something else. */
+static size_t plain_char(cf_str t, size_t i, char *c)
+{
+    if (t.p[i] == '\\') {
+        if (i + 1 < t.n && plain_escape(t.p[i + 1])) {
+            *c = t.p[i + 1];
+            return 2;
+        }
+        return 0;
+    }
+    if (strchr(".^$|()[]{}*+?", t.p[i]) || (unsigned char)t.p[i] >= 0x80)
+        return 0;
+    *c = t.p[i];
+    return 1;
+}
+
+static size_t skip_class(cf_str t, size_t i)
+{
+    i++;
+    if (i < t.n && t.p[i] == '^')
+        i++;
+    if (i < t.n && t.p[i] == ']')
+        i++;
+    while (i < t.n && t.p[i] != ']')
+        i += t.p[i] == '\\' ? 2 : 1;
+    return i + 1;
+}
+
+static size_t skip_group(cf_str t, size_t i)
+{
+    int depth = 0;
+
+    while (i < t.n) {
+        if (t.p[i] == '\\') {
+            i += 2;
+            continue;
+        }
+        if (t.p[i] == '[') {
+            i = skip_class(t, i);
+            continue;
+        }
+        if (t.p[i] == '(')
+            depth++;
+        if (t.p[i] == ')' && --depth == 0)
+            return i + 1;
+        i++;
+    }
+    return t.n;
+}
+
+/* Top-level runs of plain characters; groups are skipped, an alternation at the top means no literal at all. */
+cf_str cf_rex_literal(struct cf_arena *a, cf_str t, uint8_t flags)
+{
+    char *run = cf_arena_bytes(a, t.n + 1), *best = cf_arena_bytes(a, t.n + 1), *out;
+    size_t n = 0, best_n = 0, i = 0;
+
+    (void)flags;
+    if (!run || !best)
+        return CF_STR_NONE;
+    if (cf_str_find(t, CF_STR("\\Q")) >= 0 || cf_str_find(t, CF_STR("(?x")) >= 0 || cf_str_find(t, CF_STR("(?#")) >= 0)
+        return CF_STR_NONE;
+    while (i < t.n) {
+        char c = 0;
+        size_t w = plain_char(t, i, &c), next = i + w;
+        bool optional;
+
+        if (t.p[i] == '|')
+            return CF_STR_NONE;
+        if (!w) {
+            if (t.p[i] == '(')
+                next = skip_group(t, i);
+            else if (t.p[i] == '[')
+                next = skip_class(t, i);
+            else if (t.p[i] == '{') {
+                while (next < t.n && t.p[next] != '}')
+                    next++;
+                next++;
+            } else
+                next = i + (t.p[i] == '\\' ? 2 : 1);
+            if (n > best_n) {
+                memcpy(best, run, n);
+                best_n = n;
+            }
+            if (t.p[i] == '\\' && next < t.n + 1 && i + 1 < t.n && strchr("xuopPcgkN0123456789", t.p[i + 1]))
+                return best_n ? cf_arena_copy(a, (cf_str){best, best_n}) : CF_STR_NONE; /* arguments of unknown length */
+            n = 0;
+            i = next;
+            continue;
+        }
+        optional = next < t.n && strchr("*?{", t.p[next]) != NULL;
+        if (!optional)
+            run[n++] = c;
+        if (optional || (next < t.n && t.p[next] == '+')) {
+            if (n > best_n) {
+                memcpy(best, run, n);
+                best_n = n;
+            }
+            n = 0;
+        }
+        i = next;
+    }
+    if (n > best_n) {
+        memcpy(best, run, n);
+        best_n = n;
+    }
+    if (!best_n)
+        return CF_STR_NONE;
+    out = cf_arena_bytes(a, cf_fold_max(best_n));
+    return out ? (cf_str){out, cf_fold(best, best_n, out)} : CF_STR_NONE;
+}
