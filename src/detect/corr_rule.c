@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Correlation rules: reading the document, and linking references once all rules are known. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "detect/detect_int.h"

@@ -150,6 +150,11 @@ static inline void spread(struct cf_detector *d, uint32_t list, uint16_t val)
 
 static void walk(struct cf_detector *d, const struct cf_event *ev)
 {
+    if (!d->by_ecs[CF_F_EVENT_ORIGINAL])
+        d->by_ecs[CF_F_EVENT_ORIGINAL] = resolve(d, BY_ECS, CF_STR_NONE, CF_F_EVENT_ORIGINAL);
+    d->record_val = (struct cf_value){.p = ev->original.p, .n = (uint32_t)ev->original.n, .id = CF_F_EVENT_ORIGINAL};
+    if (ev->original.n)
+        spread(d, d->by_ecs[CF_F_EVENT_ORIGINAL], CF_VAL_RECORD);
     for (uint16_t i = 0; i < ev->n; i++) {
         const struct cf_value *v = &ev->val[i];
 
@@ -248,6 +253,6 @@ cf_str cf_folded(struct cf_detector *d, uint16_t val)
 bool cf_record_is_text(const struct cf_detector *d)
 {
     cf_str s = cf_str_trim(cf_str_sub(d->ev->original, 0, 64));
-    bool xml = s.n > 1 && s.p[0] == '<' && ((unsigned char)(s.p[1] | 32) - 'a') < 26u;
+    bool xml = s.n > 1 && s.p[0] == '<' && (unsigned char)((s.p[1] | 32) - 'a') < 26;
     return s.n && s.p[0] != '{' && !xml && cf_utf8_valid(d->ev->original);
 }

@@ -33,6 +33,7 @@ struct cf_detector {
     struct cf_folded *fold; /* [ev->n], and the original at the end */
     uint32_t cap_fold;
     struct cf_folded record; /* original, folded */
+    struct cf_value record_val; /* original, as a value of the field event.original */
     char *buf; /* folded texts */
     size_t n_buf, cap_buf;
     bool oom;
@@ -73,7 +74,10 @@ static inline const struct cf_link *cf_link_next(const struct cf_detector *d, co
 {
     return l->next ? &d->link[l->next - 1] : NULL;
 }
-static inline const struct cf_value *cf_link_val(const struct cf_detector *d, const struct cf_link *l) { return &d->ev->val[l->val]; }
+static inline const struct cf_value *cf_link_val(const struct cf_detector *d, const struct cf_link *l) 
+{
+    return l->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[l->val];
+}
 cf_str cf_folded(struct cf_detector *d, uint16_t val);        /* folded text of a value */
 bool cf_record_is_text(const struct cf_detector *d);          /* keywords are looked for in the original text */
 /* Truth of a predicate; *ret_val, when wanted, gets the value that made it true. */
