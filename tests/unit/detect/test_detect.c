@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sigma rules against events: one row a case. */
+#include "detect/helper.h"
+
+static size_t hits_of(struct cf_ruleset *rs, const char *json)
+{
+    struct cf_detector *d = cf_detector_new(rs);
+    struct cf_arena a;
+    const struct cf_hit *h;
+    size_t n = 0;
+
+    cf_arena_init(&a, 0, 0);
+    assert_non_null(d);
+    assert_int_equal(cf_detect(d, event_json(&a, json, 1), &h, &n), 0);
+    cf_detector_free(d);
+    cf_arena_release(&a);
+    return n;
+}
+
+struct row {
+    const char *det;  /* indented body of "detection" */
+    const char *yes[4], *no[4];
+};
+#define SEL(x) "  s:\n" x "  condition: s\n"
+static const struct row rows[] = {
+    /* plain values, wildcards, escapes */
+    {SEL("    A: foo\n"), {"{\"A\":\"FOO\"}", "{\"A\":[\"x\",\"Foo\"]}"}, {"{\"A\":\"foo \"}", "{\"B\":\"foo\"}", "{\"A\":null}"}},
+    {SEL("    A: 'f*o'\n"), {"{\"A\":\"fo\"}", "{\"A\":\"fXXo\"}"}, {"{\"A\":\"foX\"}"}},
+    {SEL("    A: 'f?o'\n"), {"{\"A\":\"f中o\"}"}, {"{\"A\":\"fo\"}", "{\"A\":\"fXXo\"}"}},
+    {SEL("    A: 'f\\*o'\n"), {"{\"A\":\"f*o\"}"}, {"{\"A\":\"fXo\"}"}},
+    {SEL("    A: 'f\\\\*'\n"), {"{\"A\":\"f\\\\x\"}", "{\"A\":\"f\\\\\"}"}, {"{\"A\":\"f*\"}", "{\"A\":\"fx\"}"}},
+    {SEL("    A: 'c:\\x'\n"), {"{\"A\":\"C:\\\\X\"}"}, {"{\"A\":\"c:x\"}"}},
+    {SEL("    A: '\\\\\\\\srv'\n"), {"{\"A\":\"\\\\\\\\srv\"}"}, {"{\"A\":\"\\\\srv\"}"}},
+    {SEL("    A: ''\n"), {"{\"A\":\"\"}"}, {"{\"A\":\"x\"}", "{}", "{\"A\":null}"}},
+    {SEL("    A: '*'\n"), {"{\"A\":\"\"}", "{\"A\":\"x\"}"}, {"{}", "{\"A\":null}"}},
+    {SEL("    A: null\n"), {"{}", "{\"A\":null}"}, {"{\"A\":\"\"}"}},
+    {SEL("    A: 4688\n"), {"{\"A\":4688}", "{\"A\":\"4688\"}"}, {"{\"A\":46880}"}},
+    {SEL("    A: 0x10\n"), {"{\"A\":\"0x10\"}", "{\"A\":16}"}, {"{\"A\":10}"}},
+    {SEL("    A: true\n"), {"{\"A\":true}", "{\"A\":\"True\"}"}, {"{\"A\":false}"}},
+    {SEL("    A: ÄRGER\n"), {"{\"A\":\"ärger\"}"}, {"{\"A\":\"arger\"}"}},
+    {SEL("    A: [a, b]\n    B: c\n"), {"{\"A\":\"b\",\"B\":\"C\"}"}, {"{\"A\":\"b\"}", "{\"A\":\"c\",\"B\":\"c\"}"}},
+    {SEL("    - A: a\n    - B: b\n      C: c\n"), {"{\"A\":\"a\"}", "{\"B\":\"b\",\"C\":\"c\"}"}, {"{\"B\":\"b\"}"}},
+    /* modifiers */
+    {SEL("    A|contains: oo\n"), {"{\"A\":\"xFOOx\"}", "{\"A\":\"oo\"}"}, {"{\"A\":\"o o\"}"}},
+    {SEL("    A|startswith: ab\n"), {"{\"A\":\"ABc\"}"}, {"{\"A\":\"cab\"}"}},
+    {SEL("    A|endswith: ab\n"), {"{\"A\":\"cAb\"}"}, {"{\"A\":\"abc\"}"}},
+    {SEL("    A|contains|all: [a1, b2]\n"), {"{\"A\":\"b2 a1\"}"}, {"{\"A\":\"a1\"}"}},
+    {SEL("    A|cased: Foo\n"), {"{\"A\":\"Foo\"}"}, {"{\"A\":\"foo\"}"}},
+    {SEL("    A|contains|cased: Foo\n"), {"{\"A\":\"xFoox\"}"}, {"{\"A\":\"xfoox\"}"}},
+    {SEL("    A|exists: true\n"), {"{\"A\":\"\"}", "{\"A\":null}"}, {"{\"B\":1}"}},
+    {SEL("    A|exists: false\n"), {"{\"B\":1}"}, {"{\"A\":1}"}},
+    {SEL("    A|neq: x\n"), {"{\"A\":\"y\"}", "{}"}, {"{\"A\":\"X\"}"}},
+    {SEL("    A|re: 'f[0-9]+o'\n"), {"{\"A\":\"xxf12oxx\"}"}, {"{\"A\":\"F12o\"}", "{\"A\":\"fo\"}"}},
+    {SEL("    A|re|i: '^F[0-9]+O$'\n"), {"{\"A\":\"f12o\"}"}, {"{\"A\":\"xf12o\"}"}},
+    {SEL("    A|re|m: '^b$'\n"), {"{\"A\":\"a\\nb\\nc\"}"}, {"{\"A\":\"ab\"}"}},
+    {SEL("    A|re|s: 'a.b'\n"), {"{\"A\":\"a\\nb\"}"}, {"{\"A\":\"ab\"}"}},
+    {SEL("    A|re: 'a.b'\n"), {"{\"A\":\"a-b\"}"}, {"{\"A\":\"a\\nb\"}"}},
+    {SEL("    A|re: 'foo(?!bar)'\n"), {"{\"A\":\"foobaz\"}"}, {"{\"A\":\"foobar\"}"}},
+    {SEL("    A|base64: foobar\n"), {"{\"A\":\"Zm9vYmFy\"}"}, {"{\"A\":\"foobar\"}"}},
+    {SEL("    A|base64offset|contains: http://\n"), {"{\"A\":\"xaHR0cDovL\"}", "{\"A\":\"xh0dHA6Ly\"}", "{\"A\":\"odHRwOi8v\"}"}, {"{\"A\":\"http://\"}"}},
+    {SEL("    A|wide|base64offset|contains: ping\n"), {"{\"A\":\"cABpAG4AZw\"}"}, {"{\"A\":\"cGluZw\"}"}},
+    {SEL("    A|utf16be|base64: a\n"), {"{\"A\":\"AGE=\"}"}, {"{\"A\":\"YQA=\"}"}},
+    {SEL("    A|utf16|base64: a\n"), {"{\"A\":\"//5hAA==\"}"}, {"{\"A\":\"YQA=\"}"}},
+    {SEL("    A|contains|windash: ' -f '\n"), {"{\"A\":\"x -f y\"}", "{\"A\":\"x /f y\"}", "{\"A\":\"x –f y\"}", "{\"A\":\"x ―f y\"}"}, {"{\"A\":\"x +f y\"}"}},
+    {SEL("    A|cidr: [10.0.0.0/8, '2001:db8::/32']\n"), {"{\"A\":\"10.2.3.4\"}", "{\"A\":\"2001:db8::1\"}"}, {"{\"A\":\"11.0.0.1\"}", "{\"A\":\"10.2.3\"}"}},
+    {SEL("    A|lt: 5\n"), {"{\"A\":4.5}", "{\"A\":\"4\"}"}, {"{\"A\":5}", "{\"A\":\"x\"}"}},
+    {SEL("    A|gte: 5\n"), {"{\"A\":5}"}, {"{\"A\":4}", "{}"}},
+    {SEL("    T|hour: 6\n"), {"{\"T\":\"2026-11-21T06:59:59+08:00\"}"}, {"{\"T\":\"2026-11-21T07:00:00Z\"}"}},
+    {SEL("    T|hour|gte: 22\n"), {"{\"T\":\"2026-11-21 23:00:00\"}"}, {"{\"T\":\"2026-11-21 21:00:00\"}"}},
+    {SEL("    T|month: 11\n    T|day: 21\n    T|year: 2026\n    T|minute: 30\n    T|week: 47\n"), {"{\"T\":\"2026-11-21T01:30:00Z\"}"}, {"{\"T\":\"2026-11-22T01:31:00Z\"}"}},
+    {SEL("    A|fieldref: B\n"), {"{\"A\":\"x\",\"B\":\"X\"}"}, {"{\"A\":\"x\",\"B\":\"y\"}", "{\"A\":\"x\"}"}},
+    {SEL("    A|fieldref|neq: B\n"), {"{\"A\":\"x\",\"B\":\"y\"}"}, {"{\"A\":\"x\",\"B\":\"x\"}"}},
+    {SEL("    A|fieldref|endswith: B\n"), {"{\"A\":\"c:/x\",\"B\":\"/x\"}"}, {"{\"A\":\"/x\",\"B\":\"c:/x\"}"}},
+    {SEL("    A|cidr|expand: '%Legitimate_IP_Ranges%'\n"), {"{\"A\":\"192.168.1.1\"}"}, {"{\"A\":\"8.8.8.8\"}"}},
+    {SEL("    A|expand: '%no_such_list%'\n"), {NULL}, {"{\"A\":\"%no_such_list%\"}", "{}"}},
+    {SEL("    a.b: x\n"), {"{\"a\":{\"b\":\"x\"}}", "{\"top\":{\"a\":{\"b\":\"x\"}}}"}, {"{\"b\":\"x\"}"}},
+    {SEL("    obj|contains: x1\n"), {"{\"obj\":{\"k\":\"ax1b\"}}"}, {"{\"k\":\"x1\"}"}},
+    /* keywords */
+    {SEL("    - evil\n    - wor*se\n"), {"{\"Q\":\"so EVIL it is\"}", "{\"Q\":\"worXXse\"}"}, {"{\"Q\":\"good\"}"}},
+    {"  s:\n    '|all': [one, two]\n  condition: s\n", {"{\"P\":\"xONEx\",\"Q\":\"two\"}"}, {"{\"P\":\"one\"}"}},
+    /* conditions */
+    {"  a: {A: x}\n  b: {B: y}\n  condition: a and not b\n", {"{\"A\":\"x\"}"}, {"{\"A\":\"x\",\"B\":\"y\"}", "{}"}},
+    {"  a: {A: x}\n  b: {B: y}\n  c: {C: z}\n  condition: a or b and c\n", {"{\"A\":\"x\"}", "{\"B\":\"y\",\"C\":\"z\"}"}, {"{\"B\":\"y\"}", "{\"C\":\"z\"}"}},
+    {"  a: {A: x}\n  b: {B: y}\n  c: {C: z}\n  condition: (a or b) AND c\n", {"{\"A\":\"x\",\"C\":\"z\"}"}, {"{\"A\":\"x\"}"}},
+    {"  sa: {A: x}\n  sb: {B: y}\n  f: {C: z}\n  condition: 1 of s* and not f\n", {"{\"B\":\"y\"}"}, {"{\"C\":\"z\"}", "{\"A\":\"x\",\"C\":\"z\"}"}},
+    {"  sa: {A: x}\n  sb: {B: y}\n  condition: all of them\n", {"{\"A\":\"x\",\"B\":\"y\"}"}, {"{\"B\":\"y\"}"}},
+    {"  sa: {A: x}\n  _sb: {B: y}\n  condition: 1 of them\n", {"{\"A\":\"x\"}"}, {"{\"B\":\"y\"}"}},
+    {"  a: {A: x}\n  b: {B: y}\n  condition: [a, b]\n", {"{\"A\":\"x\"}", "{\"B\":\"y\"}"}, {"{}"}},
+    {"  a: {A: x}\n  condition: not not a\n", {"{\"A\":\"x\"}"}, {"{}"}},
+};
+
+static void test_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char yaml[2048];
+        struct cf_ruleset *rs;
+        const struct cf_rule_refused *refused;
+
+        (void)snprintf(yaml, sizeof yaml, "title: t%zu\ndetection:\n%s", i, rows[i].det);
+        rs = rules_text(yaml, false);
+        if (cf_ruleset_refused(rs, &refused))
+            fail_msg("row %zu refused: %.*s\n%s", i, CF_ARG(refused->reason), rows[i].det);
+        for (size_t k = 0; k < 4 && rows[i].yes[k]; k++)
+            if (hits_of(rs, rows[i].yes[k]) != 1)
+                fail_msg("no hit\n%s%s", rows[i].det, rows[i].yes[k]);
+        for (size_t k = 0; k < 4 && rows[i].no[k]; k++)
+            if (hits_of(rs, rows[i].no[k]) != 0)
+                fail_msg("false hit\n%s%s", rows[i].det, rows[i].no[k]);
+        cf_ruleset_free(rs);
+    }
+}
+
+static const struct {
+    const char *yaml, *why;
+} bad[] = {
+    {"title: x\ndetection:\n  a: [\n", ""},
+    {"title: x\n", "not a Sigma rule"},
+    {"title: x\ndetection:\n  a: {A: x}\n", "no condition"},
+    {"title: x\ndetection:\n  a: {A: x}\n  condition: a and b\n", "no search named \"b\""},
+    {"title: x\ndetection:\n  a: {A: x}\n  condition: 1 of b*\n", "no search is named"},
+    {"title: x\ndetection:\n  a: {A: x}\n  condition: (a\n", "parenthesis"},
+    {"title: x\ndetection:\n  a: {A: x}\n  condition: a a\n", "left over"},
+    {"title: x\ndetection:\n  a: {A|wrong: x}\n  condition: a\n", "unknown modifier \"wrong\""},
+    {"title: x\ndetection:\n  a: {A|re: '('}\n  condition: a\n", "regular expression"},
+    {"title: x\ndetection:\n  a: {A|cidr: 10}\n  condition: a\n", "CIDR"},
+    {"title: x\ndetection:\n  a: {A|gt: ten}\n  condition: a\n", "number"},
+    {"title: x\ndetection:\n  a: {A|i: x}\n  condition: a\n", "only go with"},
+    {"title: x\ndetection:\n  a: {A: {b: c}}\n  condition: a\n", "map"},
+    {"title: x\ndetection:\n  a: {}\n  condition: a\n", "empty"},
+    {"title: x\ndetection:\n  a: {A: x}\n  condition: a | near b\n", "near"},
+    {"title: x\ndetection:\n  a: {A: x}\n  condition: a | count() > 5\n", "timeframe"},
+    {"title: x\ncorrelation: {type: event_count, rules: [nope], timespan: 5m, condition: {gte: 2}}\n", "not loaded"},
+    {"title: x\nname: a\ncorrelation: {type: event_count, rules: [b], timespan: 5m, condition: {gte: 2}}\n---\n"
+     "title: y\nname: b\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {gte: 2}}\n", "itself"},
+    {"title: x\ncorrelation: {type: odd, rules: [a], timespan: 5m, condition: {gte: 2}}\n", "\"type\""},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5x, condition: {gte: 2}}\n", "timespan"},
+    {"title: x\ncorrelation: {type: value_count, rules: [a], timespan: 5m, condition: {gte: 2}}\n", "field"},
+};
+
+static void test_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct cf_ruleset *rs = rules_text(bad[i].yaml, true);
+        const struct cf_rule_refused *refused;
+
+        if (cf_ruleset_refused(rs, &refused) == 0)
+            fail_msg("not refused:\n%s", bad[i].yaml);
+        if (cf_str_find(refused->reason, cf_str_c(bad[i].why)) < 0)
+            fail_msg("reason \"%.*s\" does not say \"%s\"", CF_ARG(refused->reason), bad[i].why);
+        cf_ruleset_free(rs);
+    }
+}
+
+/* Catastrophic for backtracking engines: linear in Vectorscan, limited in PCRE2; YAML bombs end at the node limit. */
+static void test_bombs(void **state)
+{
+    char *text = malloc(200001);
+    char json[70000];
+    struct cf_ruleset *rs;
+    int64_t t;
+
+    (void)state;
+    assert_non_null(text);
+    rs = rules_text("title: x\ndetection:\n  a: {A|re: '(a+)+$'}\n  b: {A|re: '(?=x)(a|aa)+$'}\n  c: {A|re: '(?!b)(a+)+c'}\n  condition: 1 of them\n", true);
+    (void)snprintf(json, sizeof json, "{\"A\":\"");
+    memset(json + 6, 'a', 60000);
+    memcpy(json + 60006, "!\"}", 4);
+    t = cf_mono_us();
+    assert_int_equal(hits_of(rs, json), 0);
+    assert_true(cf_mono_us() - t < 5 * CF_US_PER_S);
+    cf_ruleset_free(rs);
+    strcpy(text, "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
+                 "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n");
+    rs = rules_text(text, true);
+    assert_int_equal(cf_ruleset_count(rs), 0);
+    cf_ruleset_free(rs);
+    free(text);
+}
+
+static const char routed[] =
+    "title: proc\nlogsource: {category: process_creation, product: windows}\ndetection:\n  s: {Image|endswith: '\\whoami.exe'}\n  condition: s\n---\n"
+    "title: web\nlogsource: {category: webserver}\ndetection:\n  s: {cs-uri-query|contains: whoami}\n  condition: s\n---\n"
+    "title: own\nlogsource: {product: our-own-thing}\ndetection:\n  s: {Image|contains: whoami}\n  condition: s\n";
+
+static void test_routes(void **state)
+{
+    struct cf_ruleset *rs = rules_text(routed, false);
+
+    (void)state;
+    /* Sysmon 1 and Security 4688 with its own field names; an unknown log source is tried on everything */
+    assert_int_equal(hits_of(rs, "{\"EventID\":1,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Image\":\"C:\\\\whoami.exe\"}"), 2);
+    assert_int_equal(hits_of(rs, "{\"EventID\":4688,\"Channel\":\"Security\",\"NewProcessName\":\"C:\\\\whoami.exe\"}"), 2);
+    assert_int_equal(hits_of(rs, "{\"EventID\":7,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Image\":\"C:\\\\whoami.exe\"}"), 1);
+    assert_int_equal(hits_of(rs, "{\"event\":{\"module\":\"nginx\"},\"url\":{\"original\":\"/?c=whoami\"}}"), 1);
+    assert_int_equal(hits_of(rs, "{\"event\":{\"module\":\"sshd\"},\"Image\":\"x\\\\whoami.exe\"}"), 1);
+    assert_int_equal(hits_of(rs, "{\"Image\":\"x\\\\whoami.exe\"}"), 2); /* nobody knows this event: all rules */
+    cf_ruleset_free(rs);
+}
+
+static void test_global_and_filters(void **state)
+{
+    struct cf_ruleset *rs;
+
+    (void)state;
+    rs = rules_text("action: global\ntitle: g\ndetection:\n  condition: s\n---\ndetection: {s: {A: x}}\n---\ndetection: {s: {B: y}}\n", true);
+    assert_int_equal(cf_ruleset_count(rs), 2);
+    assert_int_equal(hits_of(rs, "{\"A\":\"x\",\"B\":\"y\"}"), 2);
+    cf_ruleset_free(rs);
+    rs = rules_text("title: f\nfilter:\n  rules: [r1]\n  sel: {User|startswith: adm_}\n  condition: not sel\n---\n"
+                    "title: r\nid: r1\ndetection:\n  s: {A: x}\n  condition: s\n---\ntitle: q\nid: r2\ndetection:\n  s: {A: x}\n  condition: s\n", true);
+    assert_int_equal(hits_of(rs, "{\"A\":\"x\",\"User\":\"bob\"}"), 2);
+    assert_int_equal(hits_of(rs, "{\"A\":\"x\",\"User\":\"adm_bob\"}"), 1);
+    cf_ruleset_free(rs);
+    rs = rules_text("title: f\nfilter:\n  rules: any\n  sel: {User|startswith: adm_}\n  condition: sel\n---\n"
+                    "title: r\nid: r1\ndetection:\n  s: {A: x}\n  condition: s\n", true);
+    assert_int_equal(hits_of(rs, "{\"A\":\"x\",\"User\":\"bob\"}"), 1);
+    assert_int_equal(hits_of(rs, "{\"A\":\"x\",\"User\":\"adm_bob\"}"), 0);
+    cf_ruleset_free(rs);
+}
+
+static void test_matched_fields(void **state)
+{
+    struct cf_ruleset *rs = rules_text("title: t\ndetection:\n  s: {A|contains: foo}\n  f: {B: y}\n  condition: s and not f\n", true);
+    struct cf_detector *d = cf_detector_new(rs);
+    struct cf_arena a;
+    const struct cf_hit *h;
+    struct cf_rule_counters c = {0};
+    size_t n;
+
+    (void)state;
+    cf_arena_init(&a, 0, 0);
+    assert_int_equal(cf_detect(d, event_json(&a, "{\"A\":\"a Foo\",\"B\":\"z\"}", 7), &h, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(h->n_matched, 1);
+    assert_str(h->matched[0].field, "A");
+    assert_str(h->matched[0].value, "a Foo");
+    cf_detector_counters(d, &c);
+    assert_int_equal(c.hits, 1);
+    assert_int_equal(c.candidates, 1);
+    assert_int_equal(cf_detect(d, event_json(&a, "{\"A\":\"nothing\"}", 8), &h, &n), 0);
+    cf_detector_counters(d, memset(&c, 0, sizeof c));
+    assert_int_equal(c.candidates, 1); /* the prefilter kept the rule from being tried */
+    cf_detector_free(d);
+    cf_arena_release(&a);
+    cf_ruleset_free(rs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
