@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * asset: what an organisation owns and where its logs come from: the tables asset and data_source, their list pages, and
- * the look-up tables that collection and enrichment build from them. */
+ * the look-up table that enrichment uses. */
 #ifndef CF_ASSET_ASSET_H
 #define CF_ASSET_ASSET_H
 
 #include "base/base.h"
-#include "collect/source.h"
 #include "enrich/enrich.h"
 #include "store/record_store.h"
 
@@ -16,8 +15,6 @@ void cf_asset_routes(void); /* /api/v1/assets */
 /* Called after a committed change of assets or data sources; the pipeline sets it. */
 extern void (*cf_asset_changed)(void *app);
 
-/* Allow list of the listeners from data_source. *ret: free with cf_source_table_free. */
-int cf_asset_load_sources(struct cf_db *db, struct cf_source_table **ret, struct cf_error *reterr);
 /* Address -> asset -> organisation from asset and organisation. */
 int cf_asset_load_enricher(struct cf_db *db, const char *geo_path, struct cf_enricher **ret, struct cf_error *reterr);
 /* Each address or network of a list separated by commas, semicolons or spaces. */

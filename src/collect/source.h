@@ -4,8 +4,8 @@
 #ifndef CF_COLLECT_SOURCE_H
 #define CF_COLLECT_SOURCE_H
 
-#include "collect/prefix.h"
-#include "collect/shared.h"
+#include "base/prefix.h"
+#include "base/shared.h"
 
 struct cf_source_info {
     char name[96];   /* counter key; "" in a row: refused */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "collect/prefix.h"
+#include "base/prefix.h"
 
 struct asset {
     cf_str id, name, org, org_name, importance;

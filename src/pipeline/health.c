@@ -2,7 +2,6 @@
  * What the health page shows: components, the five numbers, spool, store, listeners; Prometheus lines. */
 #include <stdio.h>
 
-#include "api/http.h"
 #include "api/list.h"
 #include "app/app.h"
 #include "pipeline/pipeline_int.h"
@@ -133,7 +132,7 @@ static void source_metrics(struct cf_pipeline *p, struct cf_buf *out)
     }
 }
 
-static void pipeline_metrics(struct cf_app *app, struct cf_buf *out)
+void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
 {
     struct cf_pipeline *p = app->pipeline;
     struct cf_pipeline_stats s;
@@ -172,5 +171,4 @@ void cf_pipeline_routes(void)
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     pipeline_bulk_routes();
     pipeline_source_routes();
-    cf_metrics_add(pipeline_metrics);
 }

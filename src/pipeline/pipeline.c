@@ -80,7 +80,7 @@ void pipeline_load_tables(struct cf_pipeline *p)
 
     if (!p->o.db)
         return;
-    r = cf_asset_load_sources(p->o.db, &t, &err);
+    r = pipeline_load_sources(p->o.db, &t, &err);
     if (r == 0)
         r = cf_shared_set(&p->sources, t, cf_source_table_free);
     if (r == 0)

@@ -71,6 +71,8 @@ struct cf_listener *cf_pipeline_listener(struct cf_pipeline *p); /* NULL: none *
 json_t *cf_pipeline_health(struct cf_pipeline *p);               /* body of GET /api/v1/health; new reference */
 json_t *cf_pipeline_unparsed(struct cf_pipeline *p, size_t max); /* newest samples; new reference */
 
+struct cf_app;
+void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out); /* Prometheus lines; the app registers it */
 void cf_pipeline_routes(void); /* health, sources, unparsed, bulk */
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "collect/crash.h"
-#include "collect/shared.h"
+#include "base/shared.h"
 #include "enrich/enrich.h"
 #include "normalise/normalise.h"
 #include "pipeline/pipeline.h"
@@ -90,6 +90,7 @@ struct disabled_rules {
 void *pipeline_worker_main(void *arg);
 void *pipeline_keeper_main(void *arg);
 void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; errors are logged, the old tables stay */
+int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct cf_error *reterr); /* free with cf_source_table_free */
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
 void pipeline_commit(struct cf_pipeline *p);    /* store sync, then checkpoint; failures are noted and tried again */
 void worker_release(struct worker *w);

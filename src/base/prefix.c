@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Prefix table: open addressing over (masked address, length). */
-#include "collect/prefix.h"
+#include "base/prefix.h"
 
 #include <stdlib.h>
+
+#include "base/hash.h"
 
 struct slot {
     struct cf_ip ip;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Longest-prefix look-up of addresses, immutable once built: who is this peer, which asset is this address. One probe per
  * prefix length in use. */
-#ifndef CF_COLLECT_PREFIX_H
-#define CF_COLLECT_PREFIX_H
+#ifndef CF_BASE_PREFIX_H
+#define CF_BASE_PREFIX_H
 
-#include "base/base.h"
+#include "base/str.h"
 
 struct cf_prefix_table;
 struct cf_prefix {

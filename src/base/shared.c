@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Replaceable shared pointers; see shared.h. */
-#include "collect/shared.h"
+#include "base/shared.h"
 
 #include <stdlib.h>
 

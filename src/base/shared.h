@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A pointer that is replaced while others use it: rules, source files, address tables. Readers hold a reference for one
  * batch (one short lock each); the old object goes when its last reader is done. */
-#ifndef CF_COLLECT_SHARED_H
-#define CF_COLLECT_SHARED_H
+#ifndef CF_BASE_SHARED_H
+#define CF_BASE_SHARED_H
 
 #include <pthread.h>
 
-#include "base/base.h"
+#include "base/error.h"
 
 struct cf_shared_box {
     void *p;
