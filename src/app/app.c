@@ -14,8 +14,11 @@
 #include "api/sse.h"
 #include "app/server.h"
 #include "app/tls_cert.h"
+#include "asset/asset.h"
 #include "audit/audit.h"
 #include "directory/service.h"
+#include "incident/incident.h"
+#include "pipeline/pipeline.h"
 
 struct cf_app_run {
     struct cf_app app;
@@ -30,7 +33,9 @@ struct cf_app_run {
 
 #define MIGRATIONS(X) \
     X(cf_directory_migrations, cf_directory_n_migrations) \
-    X(cf_audit_migrations, cf_audit_n_migrations)
+    X(cf_audit_migrations, cf_audit_n_migrations) \
+    X(cf_incident_migrations, cf_incident_n_migrations) \
+    X(cf_asset_migrations, cf_asset_n_migrations)
 
 static int migrate(struct cf_db *db, struct cf_error *reterr)
 {
@@ -53,6 +58,9 @@ static void add_routes(void)
     done = true;
     cf_api_routes();
     cf_directory_routes();
+    cf_asset_routes();
+    cf_pipeline_routes();
+    cf_metrics_add(cf_pipeline_metrics);
     cf_audit_routes();
 }
 
@@ -138,6 +146,78 @@ static int start_hub(struct cf_app_run *run, struct cf_error *reterr)
 
 static void stop_hub(struct cf_app_run *run) { cf_hub_free(run->app.hub); }
 
+static int start_events(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_event_store_options o = {
+        .kind = c->store_events, .path = cf_str_c(in_data(run, "events")), .urls = c->store_events_urls, .cluster = c->store_events_cluster,
+        .database = c->store_events_database, .user = c->store_events_user, .password_file = c->store_events_password_file,
+        .retention_days = c->store_retention_days, .retention_override = c->store_retention_override, .memory_max = c->store_memory_max,
+        .threads = c->store_threads,
+    };
+
+    return cf_str_eqz(o.kind, "none") ? 0 : cf_event_store_open(&o, &run->app.events, reterr);
+}
+
+static void stop_events(struct cf_app_run *run)
+{
+    if (run->app.events)
+        cf_event_store_close(run->app.events);
+    run->app.events = NULL;
+}
+
+static int start_incidents(struct cf_app_run *run, struct cf_error *reterr)
+{
+    return cf_incident_engine_new(run->app.db, run->app.hub, &run->app.incidents, reterr);
+}
+
+static void stop_incidents(struct cf_app_run *run)
+{
+    if (run->app.incidents)
+        cf_incident_engine_free(run->app.incidents);
+    run->app.incidents = NULL;
+}
+
+static void assets_changed(void *app)
+{
+    struct cf_app *a = app;
+
+    if (a->pipeline)
+        cf_pipeline_assets_changed(a->pipeline);
+}
+
+static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_pipeline_options o = {
+        .app = &run->app, .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .hub = run->app.hub,
+        .data_dir = run->app.data_dir, .content_dir = run->app.content_dir, .zone = c->pipeline_zone, .workers = c->pipeline_workers,
+        .geo = cf_arena_strdup(&run->arena, c->enrich_geo), .n_rules = c->rules_paths.n,
+        .spool = {.cap = c->spool_cap, .segment_size = c->spool_segment, .min_free = c->spool_min_free ? c->spool_min_free : -1},
+        .listen = {.line_max = (size_t)c->syslog_line_max, .connections_max = (unsigned)c->syslog_connections, .idle_us = c->syslog_idle,
+                   .refuse_unknown = cf_str_eqz(c->syslog_unknown, "refuse")},
+    };
+    const char **rules = CF_NEW_N(&run->arena, const char *, c->rules_paths.n + 1);
+
+    if (!o.listen.refuse_unknown && !cf_str_eqz(c->syslog_unknown, "accept"))
+        return cf_error_set(reterr, CF_EINVAL, "syslog.unknown: write accept or refuse");
+    for (size_t i = 0; i < c->rules_paths.n; i++)
+        rules[i] = cf_arena_strdup(&run->arena, c->rules_paths.v[i]);
+    o.rules = rules;
+    if (run->mode == CF_APP_SERVER) {
+        o.listen.udp = cf_arena_strdup(&run->arena, c->syslog_udp);
+        o.listen.tcp = cf_arena_strdup(&run->arena, c->syslog_tcp);
+    }
+    cf_asset_changed = assets_changed;
+    return cf_pipeline_start(&o, &run->app.pipeline, reterr);
+}
+
+static void stop_pipeline(struct cf_app_run *run)
+{
+    cf_pipeline_stop(run->app.pipeline);
+    run->app.pipeline = NULL;
+}
+
 static int start_http(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
@@ -150,7 +230,7 @@ static int start_http(struct cf_app_run *run, struct cf_error *reterr)
     int r = 0;
 
     run->app.tls = c->http_tls;
-    if (run->mode == CF_APP_OFFLINE)
+    if (run->mode != CF_APP_SERVER)
         o.listen = NULL;
     else if (c->http_tls && c->http_cert.n) {
         o.cert_file = cf_arena_strdup(&run->arena, c->http_cert);
@@ -176,6 +256,9 @@ static const struct part {
     {"directory", true, start_directory, stop_directory},
     {"event store", false, start_events, stop_events},
     {"event stream", true, start_hub, stop_hub},
+    {"event store", false, start_events, stop_events},
+    {"incidents", false, start_incidents, stop_incidents},
+    {"pipeline", false, start_pipeline, stop_pipeline},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */
 };
 #define N_PARTS (sizeof parts / sizeof *parts)

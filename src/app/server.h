@@ -8,6 +8,7 @@
 
 enum cf_app_mode {
     CF_APP_SERVER,  /* everything */
+    CF_APP_INGEST,  /* everything but network and listeners: bulk loading without a server */
     CF_APP_OFFLINE, /* records, directory, audit and the administration socket: for subcommands without a server */
 };
 struct cf_app_run; /* the application and its memory */

@@ -10,18 +10,8 @@
 
 #include "api/route.h"
 #include "app/app.h"
-#include "pipeline/pipeline_int.h"
-#if __has_include("normalise/json_node.h")
 #include "normalise/json_node.h"
-#else
-struct cf_json { int unused; };
-enum { CF_J_OBJ };
-struct cf_jnode { int kind; };
-static struct cf_json *cf_json_new(void) { return calloc(1, sizeof(struct cf_json)); }
-static void cf_json_free(struct cf_json *j) { free(j); }
-static const char *cf_json_stage(struct cf_json *j, const char *p, size_t n) { json_t *v = json_loadb(p, n, JSON_DECODE_ANY, NULL); j->unused = json_is_object(v) ? 0 : 1; json_decref(v); return v ? NULL : "not JSON"; }
-static struct cf_jnode *cf_json_nodes(struct cf_json *j, size_t *n) { static _Thread_local struct cf_jnode x; x.kind = j->unused; *n = 1; return &x; }
-#endif
+#include "pipeline/pipeline_int.h"
 
 #define LINE_MAX_BYTES ((size_t)4 << 20)
 #define GATHER 2048
