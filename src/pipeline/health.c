@@ -111,12 +111,12 @@ static int get_unparsed(struct cf_req *req, struct cf_error *reterr)
 
 static void metric(struct cf_buf *out, const char *name, const char *type, const char *help, double v)
 {
-    cf_buf_printf(out, "# HELP chengfang_%s %s\n# TYPE chengfang_%s %s\nchengfang_%s %.10g\n", name, help, name, type, name, v);
+    cf_buf_printf(out, "# HELP cf_%s %s\n# TYPE cf_%s %s\ncf_%s %.10g\n", name, help, name, type, name, v);
 }
 
 static void source_metrics(struct cf_pipeline *p, struct cf_buf *out)
 {
-    cf_buf_z(out, "# HELP chengfang_source_records_total records of a data source by outcome\n# TYPE chengfang_source_records_total counter\n");
+    cf_buf_z(out, "# HELP cf_source_records_total records of a data source by outcome\n# TYPE cf_source_records_total counter\n");
     for (struct cf_counter *c = cf_counters_first(p->counters); c; c = c->next) {
         const struct {
             const char *name;
@@ -125,7 +125,7 @@ static void source_metrics(struct cf_pipeline *p, struct cf_buf *out)
                  {"stored", atomic_load(&c->stored)}, {"failed", atomic_load(&c->failed)}, {"unparsed", atomic_load(&c->unparsed)}};
 
         for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
-            cf_buf_z(out, "chengfang_source_records_total{source=");
+            cf_buf_z(out, "cf_source_records_total{source=");
             cf_buf_json(out, cf_str_c(c->key));
             cf_buf_printf(out, ",outcome=\"%s\"} %llu\n", v[i].name, (unsigned long long)v[i].v);
         }
