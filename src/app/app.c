@@ -146,26 +146,6 @@ static int start_hub(struct cf_app_run *run, struct cf_error *reterr)
 
 static void stop_hub(struct cf_app_run *run) { cf_hub_free(run->app.hub); }
 
-static int start_events(struct cf_app_run *run, struct cf_error *reterr)
-{
-    const struct cf_server_config *c = &run->config;
-    struct cf_event_store_options o = {
-        .kind = c->store_events, .path = cf_str_c(in_data(run, "events")), .urls = c->store_events_urls, .cluster = c->store_events_cluster,
-        .database = c->store_events_database, .user = c->store_events_user, .password_file = c->store_events_password_file,
-        .retention_days = c->store_retention_days, .retention_override = c->store_retention_override, .memory_max = c->store_memory_max,
-        .threads = c->store_threads,
-    };
-
-    return cf_str_eqz(o.kind, "none") ? 0 : cf_event_store_open(&o, &run->app.events, reterr);
-}
-
-static void stop_events(struct cf_app_run *run)
-{
-    if (run->app.events)
-        cf_event_store_close(run->app.events);
-    run->app.events = NULL;
-}
-
 static int start_incidents(struct cf_app_run *run, struct cf_error *reterr)
 {
     return cf_incident_engine_new(run->app.db, run->app.hub, &run->app.incidents, reterr);
@@ -256,7 +236,6 @@ static const struct part {
     {"directory", true, start_directory, stop_directory},
     {"event store", false, start_events, stop_events},
     {"event stream", true, start_hub, stop_hub},
-    {"event store", false, start_events, stop_events},
     {"incidents", false, start_incidents, stop_incidents},
     {"pipeline", false, start_pipeline, stop_pipeline},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */
