@@ -12,6 +12,7 @@
 #define COMMIT_US (1 * CF_US_PER_S)
 #define STATS_US (2 * CF_US_PER_S)
 #define STORE_US (15 * CF_US_PER_S)
+#define WINDOWS_US (30 * CF_US_PER_S)
 #define SOURCES_US (5 * CF_US_PER_S)
 
 /* Everything done so far is made durable in the store, then the spool may forget it. */
@@ -150,7 +151,7 @@ static void publish_health(struct cf_pipeline *p, bool *was_ok)
 void *pipeline_keeper_main(void *arg)
 {
     struct cf_pipeline *p = arg;
-    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, saved_us = cf_now_us();
+    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, windows_us = cf_mono_us(), saved_us = cf_now_us();
     bool ok = true;
 
     while (!atomic_load(&p->stop)) {
@@ -181,6 +182,10 @@ void *pipeline_keeper_main(void *arg)
             save_sources(p, saved_us);
             saved_us = at;
             sources_us = now;
+        }
+        if (now - windows_us >= WINDOWS_US) {
+            pipeline_save_windows(p);
+            windows_us = cf_mono_us();
         }
         (void)usleep(STEP_US);
     }

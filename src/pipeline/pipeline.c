@@ -28,6 +28,32 @@ static int load_normaliser(struct cf_pipeline *p, struct cf_error *reterr)
     return r;
 }
 
+/* Correlation windows survive a restart and a change of rules through this file; without it they start empty. */
+static void windows_path(const struct cf_pipeline *p, char path[4200]) { (void)snprintf(path, 4200, "%s/correlation.state", p->data_dir); }
+
+void pipeline_save_windows(struct cf_pipeline *p)
+{
+    struct cf_shared_box *box = cf_shared_get(&p->rules);
+    struct cf_error err = {0};
+    char path[4200];
+
+    windows_path(p, path);
+    if (box && cf_ruleset_corr_save(box->p, path, &err) < 0)
+        cf_log_warn("pipeline", "correlation windows not saved", "reason=\"%s\"", err.msg);
+    cf_shared_put(&p->rules, box);
+}
+
+static void pipeline_load_windows(struct cf_pipeline *p, struct cf_ruleset *rs)
+{
+    struct cf_error err = {0};
+    char path[4200];
+    size_t n = 0;
+
+    windows_path(p, path);
+    if (access(path, R_OK) == 0 && cf_ruleset_corr_load(rs, path, &n, &err) < 0)
+        cf_log_warn("pipeline", "correlation windows start empty", "reason=\"%s\"", err.msg);
+}
+
 static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
 {
     char own[4200], imported[4200], taxonomy[4200];
@@ -56,6 +82,7 @@ static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
         size_t n = cf_ruleset_refused(rs, &refused);
 
         cf_log_info("pipeline", "rules loaded", "rules=%zu refused=%zu", cf_ruleset_count(rs), n);
+        pipeline_load_windows(p, rs);
         if (cf_shared_set(&p->rules, rs, free_rules) < 0)
             r = cf_error_set(reterr, CF_ENOMEM, "rules");
     }
@@ -66,6 +93,8 @@ int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr)
 {
     int r = load_normaliser(p, reterr);
 
+    if (p->keeper_on)
+        pipeline_save_windows(p);
     if (r == 0 && !p->o.no_rules)
         r = load_rules(p, reterr);
     return r;
@@ -272,8 +301,10 @@ void cf_pipeline_stop(struct cf_pipeline *p)
             (void)pthread_join(p->worker[i].thread, NULL);
     if (p->keeper_on)
         (void)pthread_join(p->keeper, NULL);
-    if (p->spool && p->keeper_on)
+    if (p->spool && p->keeper_on) {
         pipeline_commit(p);
+        pipeline_save_windows(p);
+    }
     for (size_t i = 0; i < p->n_workers && p->worker; i++)
         worker_release(&p->worker[i]);
     free(p->worker);

@@ -93,6 +93,7 @@ void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; er
 int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct cf_error *reterr); /* free with cf_source_table_free */
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
 void pipeline_commit(struct cf_pipeline *p);    /* store sync, then checkpoint; failures are noted and tried again */
+void pipeline_save_windows(struct cf_pipeline *p);
 void worker_release(struct worker *w);
 void pipeline_bulk_routes(void);
 void pipeline_source_routes(void);
