@@ -302,6 +302,22 @@ static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, stru
     return false;
 }
 
+/* "date+time" names two values that are read as one text with a blank between. */
+static cf_str time_value(struct cf_run *r, const struct cf_ref *ref)
+{
+    const char *plus = memchr(ref->text.p, '+', ref->text.n);
+    struct cf_ref a = {.field = CF_F_EXTRA, .text = ref->text}, b = a;
+    cf_str x, y;
+
+    if (!plus)
+        return cf_run_ref(r, ref);
+    a.text.n = (size_t)(plus - ref->text.p);
+    b.text = cf_str_sub(ref->text, a.text.n + 1, ref->text.n);
+    x = cf_run_ref(r, &a);
+    y = cf_run_ref(r, &b);
+    return x.n && y.n ? cf_arena_printf(r->a, "%.*s %.*s", CF_ARG(x), CF_ARG(y)) : CF_STR_NONE;
+}
+
 static void set_time(struct cf_run *r)
 {
     const struct cf_source *s = r->src;
@@ -314,7 +330,7 @@ static void set_time(struct cf_run *r)
     z = s->has_zone ? &s->zone : &r->n->zone;
     for (size_t i = 0; i < s->n_time; i++)
         for (size_t k = 0; k < s->time[i].n_from; k++) {
-            cf_str v = cf_run_ref(r, &s->time[i].from[k]);
+            cf_str v = time_value(r, &s->time[i].from[k]);
             if (v.n && stamp_from(r, v, &s->time[i], &st) && cf_stamp_us(&st, z, r->now_us, &us)) {
                 r->ev->time_us = us;
                 return;
