@@ -285,7 +285,7 @@ int cf_cmd_detect(int argc, char **argv)
     struct job j = {.format = "", .source = ""};
     struct cf_error err = {0};
     int64_t t0 = cf_mono_us(), t1, t2;
-    int first, r = parse_args(&j, argc, argv, &first);
+    int first = argc, r = parse_args(&j, argc, argv, &first);
 
     if (r)
         return r;
