@@ -22,7 +22,7 @@ static const struct demo_field row_fields[] = {
 
 static bool kind_known(cf_str k)
 {
-    static const char *const kinds[] = {"organisation", "system", "hardware", "software", "network", "room", "emergency", "data"};
+    static const char *const kinds[] = {"organisation", "system", "hardware", "software", "network", "room", "resource", "data"};
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (cf_str_eqz(k, kinds[i]))
