@@ -155,3 +155,19 @@ struct cf_holder *cf_holder_load(struct cf_directory *d, struct cf_tx *tx, cf_st
     }
     return h;
 }
+
+int cf_directory_person(struct cf_directory *d, cf_str user_id, const struct cf_principal **ret, struct cf_error *reterr)
+{
+    struct cf_holder *h = NULL;
+    struct cf_tx *tx = NULL;
+    int r = cf_tx_begin(d->db, CF_TX_READ, &tx, reterr);
+
+    if (r < 0)
+        return r;
+    h = cf_holder_load(d, tx, user_id, CF_STR_NONE, reterr);
+    cf_tx_rollback(&tx);
+    if (!h)
+        return CF_EAUTH;
+    *ret = &h->p;
+    return 0;
+}
