@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Events over HTTP: search, histogram, facets, export, one event, SQL, the field list. Thin over store/event_store.h; what is
  * added here is the caller's scope and the words of errors. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "api/event_export.h"
 #include "api/http.h"

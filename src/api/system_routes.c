@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Routes of the server itself: health, metrics, OpenAPI, the event stream. */
 #include "api/http_int.h"
+#include "api/event_export.h"
 #include "api/sse.h"
 
 #define HOOKS_MAX 32
@@ -90,4 +91,8 @@ static const struct cf_route routes[] = {
      .doc = "Server-sent events: alert, incident, work-item, health, stats, message"},
 };
 
-void cf_api_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }
+void cf_api_routes(void)
+{
+    cf_routes_add(routes, sizeof routes / sizeof *routes);
+    cf_event_routes();
+}
