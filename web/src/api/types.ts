@@ -81,7 +81,7 @@ export interface HistoryItem {
   user?: Ref | string | null
   org?: Ref | string | null
   action: string
-  label?: string
+  action_title?: LangText | null
   from?: string | null
   to?: string | null
   note?: string | null
@@ -169,7 +169,8 @@ export interface WorkAction {
   transition: string
   label: string | LangText
   style?: string
-  form?: string | FormTemplate | null
+  form?: string | null
+  todo?: boolean
   note_required?: boolean
 }
 export interface LangText {
@@ -183,12 +184,17 @@ export interface WorkItem {
   title: string
   state: string
   state_name?: string
+  state_title?: LangText
+  done?: boolean
+  revision?: number
+  urged?: number
   level?: Level
   org?: Ref
-  receiver?: Ref
+  issuer?: Ref
+  issued_at?: string | null
   due_at?: string | null
   overdue?: boolean
-  clock?: { percent: number; paused?: boolean } | null
+  clock?: { name?: string; percent: number; left_seconds?: number } | null
   actions?: WorkAction[]
   updated_at?: string
   created_at?: string
@@ -202,15 +208,18 @@ export interface Attachment {
   sha256?: string
   uploaded_by?: Ref | string
   uploaded_at?: string
+  internal?: boolean
+  from_issuer?: boolean
 }
 export interface WorkItemDetail extends WorkItem {
-  form?: { template?: FormTemplate | string; data?: Record<string, unknown> }
+  form?: { template?: FormTemplate | null; data?: Record<string, unknown> }
+  editable?: boolean
+  source?: { type: string; id: string } | null
   history?: HistoryItem[]
   children?: WorkItem[]
   attachments?: Attachment[]
-  workflow?: { id?: string; states?: { id: string; name?: string | LangText; final?: boolean }[] | Record<string, unknown> }
-  parent?: WorkItem | null
-  incident?: { id: string; number?: string; title?: string } | null
+  workflow?: { id?: string; title?: LangText; states?: { id: string; name?: LangText; final?: boolean; current?: boolean }[] }
+  parent?: (WorkItem & { form?: { template?: FormTemplate | null; data?: Record<string, unknown> } }) | null
 }
 export type FieldType =
   | 'text' | 'textarea' | 'number' | 'date' | 'datetime' | 'select' | 'multiselect' | 'org' | 'orgs' | 'user' | 'file' | 'bool' | 'ip' | 'level'
@@ -294,7 +303,7 @@ export interface Person {
   active?: boolean
   totp_enabled?: boolean
   locked_until?: string | null
-  last_login?: string | null
+  last_seen?: string | null
 }
 export interface Role {
   id: string
@@ -312,11 +321,15 @@ export interface Source {
   source?: string
   org?: Ref | null
   address?: string
-  status: 'online' | 'silent' | 'error'
+  status: 'online' | 'silent' | 'error' | 'disabled'
   last_seen?: string | null
   records_today?: number
   eps?: number
+  /** percent */
   parse_failure_rate?: number
+  parser?: string
+  device_type?: string
+  protocol?: string
 }
 export interface Health {
   status: string

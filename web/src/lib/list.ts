@@ -14,6 +14,8 @@ export interface Column<T = Record<string, unknown>> {
 }
 export interface Filter {
   key: string
+  /** name in the filter language when it is not the key */
+  field?: string
   label: string
   type: 'select' | 'text' | 'org'
   options?: { value: string; label: string }[]
