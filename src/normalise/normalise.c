@@ -416,7 +416,6 @@ static void run_record(struct cf_run *r)
             parsed_object(r, hint);
             return;
         }
-        r->err.msg[0] = '\0';
     }
     r->msg = r->text;
     if (cf_syslog_parse(r->text, &r->sl)) {
