@@ -22,6 +22,13 @@ int wf_state_index(const struct cf_workflow *w, cf_str id)
     return -1;
 }
 
+cf_str cf_workflow_state_title(const struct cf_workflow *w, cf_str state, bool english)
+{
+    int i = wf_state_index(w, state);
+
+    return i < 0 ? CF_STR_NONE : english ? w->states[i].title.en : w->states[i].title.zh;
+}
+
 const struct wf_transition *wf_transition_find(const struct cf_workflow *w, cf_str id)
 {
     for (size_t i = 0; i < w->n_transitions; i++)

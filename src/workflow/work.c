@@ -120,19 +120,39 @@ static int log_step(struct step *s, const struct wf_item *it, const char *action
     return wf_history(s->tx, s->a, &l, s->err);
 }
 
-static int check_duplicate(struct step *s, const struct cf_work_new *n)
+/* Two items concern the same units when their receivers overlap, or when one of them has none yet. */
+static bool overlap(const json_t *a, const json_t *b)
+{
+    size_t i, k;
+    json_t *x, *y;
+
+    if (json_array_size(a) == 0 || json_array_size(b) == 0)
+        return true;
+    json_array_foreach(a, i, x) json_array_foreach(b, k, y) if (json_equal(x, y)) return true;
+    return false;
+}
+
+static int check_duplicate(struct step *s, const struct cf_workflow *def, const struct cf_work_new *n, const json_t *data, char ret_id[37])
 {
     struct cf_stmt *st = NULL;
     int r;
 
     if (!n->dedup_key.n || n->allow_duplicate)
         return 0;
-    r = cf_tx_query(s->tx, "SELECT id, number, title FROM work_item WHERE kind = ? AND dedup_key = ? AND done = 0 LIMIT 1", &st, s->err, CF_S(n->kind), CF_S(n->dedup_key));
-    if (r == 0)
-        r = cf_stmt_next(st, s->err);
-    if (r == 1)
-        r = cf_error_set(s->err, CF_EEXIST, s->english ? "the same problem of the same unit is open already: %.*s (item %.*s)" : "同一单位的同一问题已有未办结通报：%.*s（%.*s）",
-                         CF_ARG(cf_str_sub(cf_stmt_str(st, 2), 0, 200)), CF_ARG(cf_stmt_str(st, 0)));
+    r = cf_tx_query(s->tx, "SELECT id, title, data FROM work_item WHERE kind = ? AND dedup_key = ? AND done = 0 ORDER BY id LIMIT 200", &st, s->err, CF_S(n->kind),
+                    CF_S(n->dedup_key));
+    while (r == 0 && (r = cf_stmt_next(st, s->err)) == 1) {
+        json_t *other = json_loadb(cf_stmt_str(st, 2).p, cf_stmt_str(st, 2).n, 0, NULL);
+        bool same = !def->receivers_field.p || overlap(data_list(data, def->receivers_field), data_list(other, def->receivers_field));
+
+        json_decref(other);
+        r = 0;
+        if (same) {
+            (void)snprintf(ret_id, 37, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
+            r = cf_error_set(s->err, CF_EEXIST, s->english ? "the same problem of the same unit is open already: %.*s (item %s)" : "同一单位的同一问题已有未办结事项：%.*s（%s）",
+                             CF_ARG(cf_str_sub(cf_stmt_str(st, 1), 0, 200)), ret_id);
+        }
+    }
     cf_stmt_free(st);
     return r;
 }
@@ -153,7 +173,7 @@ int cf_work_create(struct cf_workflow_engine *e, struct cf_tx *tx, const struct 
     cf_arena_init(&a, 0, 0);
     r = check_form(&s, def->form, n->data, true, &it.data, ret_errors);
     if (r == 0)
-        r = check_duplicate(&s, n);
+        r = check_duplicate(&s, def, n, it.data, ret_id);
     if (r == 0) {
         it.def = def;
         it.kind = def->id;

@@ -52,6 +52,8 @@ int cf_workflow_engine_new(const struct cf_workflow_options *o, struct cf_workfl
 void cf_workflow_engine_free(struct cf_workflow_engine *e);
 /* Definition by kind; version 0: the newest. NULL: none. Borrowed. */
 const struct cf_workflow *cf_workflow_find(const struct cf_workflow_engine *e, cf_str kind, int64_t version);
+/* Borrowed; .p NULL when the workflow has no such state. */
+cf_str cf_workflow_state_title(const struct cf_workflow *w, cf_str state, bool english);
 json_t *cf_workflows_json(const struct cf_workflow_engine *e);
 
 /* What a transaction did and what must be told after its commit. Zero-initialise; cf_work_publish frees it. */
@@ -67,7 +69,7 @@ struct cf_work_new {
     cf_str kind;
     const json_t *data;           /* the item's form, checked as a draft */
     cf_str source_type, source_id; /* "alert" or "incident" it came from; may be absent */
-    cf_str dedup_key;             /* same key among open items of the kind: CF_EEXIST unless allow_duplicate; may be absent */
+    cf_str dedup_key;             /* same key among open items of the kind with a receiver in common: CF_EEXIST and its id in ret_id, unless allow_duplicate; may be absent */
     bool allow_duplicate, english;
 };
 /* *ret_errors (new reference) on CF_EINVAL from the form. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What people do with alerts and incidents. Each call is one step inside the caller's transaction. */
+#ifndef CF_INCIDENT_TRIAGE_H
+#define CF_INCIDENT_TRIAGE_H
+
+#include "directory/directory.h"
+#include "incident/incident_int.h"
+#include "workflow/workflow.h"
+
+struct inc_ctx {
+    struct cf_incident_engine *e;
+    struct cf_workflow_engine *w; /* may be NULL: no notices */
+    struct cf_messenger *m;       /* may be NULL */
+    struct cf_tx *tx;
+    struct cf_arena *a;
+    const struct cf_principal *who;
+    struct cf_work_effects *fx;
+    struct cf_error *err;
+    bool exceptions_changed; /* out: tell the engine after the commit */
+    char made_id[37];        /* out: the notice or incident that was made */
+    char touched[37];        /* out: the other incident that changed */
+};
+/* body: {"action", "note"?, "owner"?, "exception"?}. CF_EINVAL, CF_ECONFLICT (not in this state), CF_EPERM, CF_ENOENT. */
+int inc_alert_act(struct inc_ctx *c, cf_str alert_id, const json_t *body);
+int inc_incident_act(struct inc_ctx *c, cf_str incident_id, const json_t *body);
+/* Stores an exception; match_org: only events of this organisation (absent: all). */
+int inc_exception_add(struct inc_ctx *c, cf_str rule_id, cf_str match_org, cf_str alert_id, const json_t *spec, cf_str note, char ret_id[37]);
+/* How many alerts of the last 30 days the filter would have hidden: {"checked","hidden","undecided","examples":[...]}. */
+json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_org, const json_t *fields);
+cf_str inc_body(const json_t *body, const char *key); /* text member, or absent */
+int inc_notice_from(struct inc_ctx *c, const struct inc_alert *al, const char *source_type, cf_str source_id, cf_str title, cf_str content);
+
+#endif
