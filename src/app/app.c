@@ -17,6 +17,10 @@
 #include "asset/asset.h"
 #include "audit/audit.h"
 #include "directory/service.h"
+#include "form/form.h"
+#include "message/message.h"
+#include "notice/notice.h"
+#include "workflow/workflow.h"
 #include "incident/incident.h"
 #include "pipeline/pipeline.h"
 
@@ -35,6 +39,8 @@ struct cf_app_run {
     X(cf_directory_migrations, cf_directory_n_migrations) \
     X(cf_audit_migrations, cf_audit_n_migrations) \
     X(cf_incident_migrations, cf_incident_n_migrations) \
+    X(cf_workflow_migrations, cf_workflow_n_migrations) \
+    X(cf_message_migrations, cf_message_n_migrations) \
     X(cf_asset_migrations, cf_asset_n_migrations)
 
 static int migrate(struct cf_db *db, struct cf_error *reterr)
@@ -58,6 +64,11 @@ static void add_routes(void)
     done = true;
     cf_api_routes();
     cf_directory_routes();
+    cf_incident_routes();
+    cf_workflow_routes();
+    cf_form_routes();
+    cf_notice_routes();
+    cf_message_routes();
     cf_asset_routes();
     cf_pipeline_routes();
     cf_metrics_add(cf_pipeline_metrics);
@@ -145,6 +156,51 @@ static int start_hub(struct cf_app_run *run, struct cf_error *reterr)
 }
 
 static void stop_hub(struct cf_app_run *run) { cf_hub_free(run->app.hub); }
+
+static int start_forms(struct cf_app_run *run, struct cf_error *reterr) { return cf_form_set_load(run->app.content_dir, &run->app.forms, reterr); }
+
+static void stop_forms(struct cf_app_run *run)
+{
+    cf_form_set_free(run->app.forms);
+    run->app.forms = NULL;
+}
+
+static int start_messages(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    const struct cf_messenger_options o = {
+        .db = run->app.db, .hub = run->app.hub, .content_dir = run->app.content_dir, .smtp_url = c->smtp_url, .smtp_from = c->smtp_from, .smtp_user = c->smtp_user,
+        .smtp_password_file = c->smtp_password_file, .smtp_tls = c->smtp_tls, .smtp_ca_file = c->smtp_ca_file, .webhook_url = c->webhook_url,
+        .webhook_secret_file = c->webhook_secret_file, .public_url = c->http_public_url, .retry_us = c->message_retry, .max_attempts = c->message_attempts,
+        .thread = run->mode == CF_APP_SERVER,
+    };
+
+    return cf_messenger_new(&o, &run->app.messenger, reterr);
+}
+
+static void stop_messages(struct cf_app_run *run)
+{
+    cf_messenger_free(run->app.messenger);
+    run->app.messenger = NULL;
+}
+
+static int start_workflows(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    const struct cf_workflow_options o = {
+        .db = run->app.db, .forms = run->app.forms, .messenger = run->app.messenger, .hub = run->app.hub, .content_dir = run->app.content_dir,
+        .data_dir = run->app.data_dir, .check_us = run->mode == CF_APP_SERVER ? c->sla_check_interval : 0, .attachment_max = c->attachment_max,
+        .four_eyes = c->workflow_four_eyes,
+    };
+
+    return cf_workflow_engine_new(&o, &run->app.workflows, reterr);
+}
+
+static void stop_workflows(struct cf_app_run *run)
+{
+    cf_workflow_engine_free(run->app.workflows);
+    run->app.workflows = NULL;
+}
 
 static int start_incidents(struct cf_app_run *run, struct cf_error *reterr)
 {
@@ -236,6 +292,9 @@ static const struct part {
     {"directory", true, start_directory, stop_directory},
     {"event store", false, start_events, stop_events},
     {"event stream", true, start_hub, stop_hub},
+    {"forms", true, start_forms, stop_forms},
+    {"messages", true, start_messages, stop_messages},
+    {"workflows", true, start_workflows, stop_workflows},
     {"incidents", false, start_incidents, stop_incidents},
     {"pipeline", false, start_pipeline, stop_pipeline},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */

@@ -61,6 +61,16 @@ struct asset_ref {
 static int find_asset(struct cf_tx *tx, struct cf_arena *a, const struct inc_group *g, struct asset_ref *ret, struct cf_error *err)
 {
     const cf_str ips[] = {cf_event_get(g->ev, CF_F_DESTINATION_IP), cf_event_get(g->ev, CF_F_HOST_IP), cf_event_get(g->ev, CF_F_SOURCE_IP)};
+    const struct cf_value *id = cf_event_find(g->ev, CF_STR("asset.id")), *name = cf_event_find(g->ev, CF_STR("asset.name")),
+                          *worth = cf_event_find(g->ev, CF_STR("asset.importance"));
+    int64_t importance = 0;
+
+    if (id && id->n) { /* enrichment has found it */
+        if (worth)
+            (void)cf_str_i64((cf_str){worth->p, worth->n}, &importance);
+        *ret = (struct asset_ref){{id->p, id->n}, name ? (cf_str){name->p, name->n} : CF_STR_NONE, CF_STR_NONE, importance < 0 || importance > 5 ? 0 : (int)importance};
+        return 0;
+    }
 
     for (size_t i = 0; i < 3; i++) {
         struct cf_stmt *st = NULL;
@@ -68,7 +78,7 @@ static int find_asset(struct cf_tx *tx, struct cf_arena *a, const struct inc_gro
 
         if (!ips[i].p || ips[i].n == 0)
             continue;
-        r = cf_tx_query(tx, "SELECT id, name, importance, org_id FROM asset WHERE ip = ? LIMIT 1", &st, err, CF_S(ips[i]));
+        r = cf_tx_query(tx, "SELECT id, name, importance, org_id FROM asset WHERE ip = ? AND deleted_us IS NULL LIMIT 1", &st, err, CF_S(ips[i]));
         if (r == 0)
             r = cf_stmt_next(st, err);
         if (r == 1) {

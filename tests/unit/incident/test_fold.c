@@ -11,18 +11,8 @@
 
 #include <cmocka.h>
 
-#include "api/sse.h"
+#include "asset/asset.h"
 #include "incident/incident_int.h"
-
-/* these tests run without live topics */
-__attribute__((weak)) void cf_hub_publish(struct cf_hub *h, const char *topic, cf_str org_id, cf_str user_id, const json_t *payload)
-{
-    (void)h, (void)topic, (void)org_id, (void)user_id, (void)payload;
-}
-
-static const struct cf_migration outside[] = {
-    {600, "asset of the asset module", "CREATE TABLE asset (id TEXT PRIMARY KEY, org_id TEXT, name TEXT, ip TEXT, importance BIGINT)"},
-};
 
 struct world {
     char dir[64];
@@ -48,7 +38,7 @@ static int setup(void **state)
     (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
     ok(cf_db_open(url, &w->db, &err), &err);
     ok(cf_db_migrate(w->db, cf_incident_migrations, cf_incident_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, outside, 1, &err), &err);
+    ok(cf_db_migrate(w->db, cf_asset_migrations, cf_asset_n_migrations, &err), &err);
     ok(cf_incident_engine_new(w->db, NULL, &w->e, &err), &err);
     cf_arena_init(&w->a, 0, 0);
     *state = w;
