@@ -44,8 +44,8 @@ run_node() { # kind, glob...
 run_rules() {
     [ -d content/rules ] || return 0
     if build/chengfang rules test content/rules >"$out/rules.log" 2>&1; then f=0; else f=1; fi
-    p=$(sed -n 's/^\([0-9][0-9]*\) passed, \([0-9]*\) failed.*/\1/p' "$out/rules.log" | tail -1)
-    g=$(sed -n 's/^\([0-9][0-9]*\) passed, \([0-9]*\) failed.*/\2/p' "$out/rules.log" | tail -1)
+    p=$(num 's/.* \([0-9][0-9]*\) cases passed, [0-9]* failed.*/\1/p' "$out/rules.log"); g=$(num 's/.* [0-9][0-9]* cases passed, \([0-9]*\) failed.*/\1/p' "$out/rules.log")
+    [ "$p" -eq 0 ] && f=1
     [ "${g:-0}" -gt 0 ] && f=$g
     [ "$f" -gt 0 ] && tail -30 "$out/rules.log"
     say_kind rules "${p:-0}" "$f" 0; add "${p:-0}" "$f" 0
