@@ -62,7 +62,7 @@ static int boot(struct cf_event_store *s, struct chdb *d, struct cf_error *reter
     arg(&a, "--text_index_dictionary_block_cache_size=%lld", mem / 20);
     arg(&a, "--text_index_header_cache_size=%lld", mem / 40);
     arg(&a, "--text_index_postings_cache_size=%lld", mem / 20);
-    arg(&a, "--background_pool_size=2");
+    arg(&a, "--background_pool_size=%d", s->threads >= 8 ? (int)(s->threads / 4) : 1);
     arg(&a, "--background_schedule_pool_size=2");
     arg(&a, "--background_common_pool_size=1");
     arg(&a, "--background_fetches_pool_size=1");
@@ -361,7 +361,7 @@ static int chdb_insert(struct cf_event_store *s, struct cf_event_block *b, cf_st
     cf_buf_init(&sql, 0);
     cf_buf_printf(&sql, "INSERT INTO %s.events (", s->database);
     cf_event_block_columns(b, &sql);
-    cf_buf_z(&sql, ") SETTINGS max_partitions_per_insert_block = 0, insert_deduplication_token = ");
+    cf_buf_z(&sql, ") SETTINGS max_partitions_per_insert_block = 0, max_memory_usage = 0, materialize_skip_indexes_on_insert = 0, insert_deduplication_token = ");
     cf_event_sql_quote(&sql, token);
     if (sql.failed)
         r = cf_error_set(reterr, CF_ENOMEM, "event store: out of memory");

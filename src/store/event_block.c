@@ -204,12 +204,12 @@ static void pad(struct col *c, enum cf_coltype type, size_t rows)
         fill(&c->nulls, 1, gap);
         fill(&c->data, 0, gap * 16);
         break;
-    case CF_COL_ALC:
     case CF_COL_ASTR:
     case CF_COL_AIP:
         for (size_t i = 0; i < gap; i++)
             put_u64(&c->nulls, c->items);
         break;
+    case CF_COL_COLD: break;
     }
     c->rows = (uint32_t)rows;
 }
@@ -267,9 +267,7 @@ static bool put_item(struct col *c, enum cf_coltype type, cf_str v)
 {
     struct cf_ip ip;
 
-    if (type == CF_COL_ALC) {
-        dict_add(c->dict, v);
-    } else if (type == CF_COL_ASTR) {
+    if (type == CF_COL_ASTR) {
         put_string(&c->data, v);
     } else {
         if (!cf_ip_parse(v, &ip))
@@ -287,7 +285,7 @@ static void touch(struct cf_event_block *b, size_t f, enum cf_coltype type)
     if (!c->used) {
         c->used = true;
         b->used[b->n_used++] = (uint16_t)f;
-        if ((type == CF_COL_LC || type == CF_COL_ALC) && !c->dict && !(c->dict = dict_new())) {
+        if (type == CF_COL_LC && !c->dict && !(c->dict = dict_new())) {
             b->failed = true;
             return;
         }
@@ -295,9 +293,11 @@ static void touch(struct cf_event_block *b, size_t f, enum cf_coltype type)
     pad(c, type, b->rows);
 }
 
-static void put_extra(struct cf_event_block *b, cf_str name, cf_str value)
+/* Values of one name, v and what follows it, joined. */
+static void put_extra(struct cf_event_block *b, const struct cf_event *ev, cf_str name, const struct cf_value *v)
 {
     struct col *x = &b->extras;
+    size_t n = 0;
 
     if (!x->dict && !(x->dict = dict_new())) {
         b->failed = true;
@@ -312,7 +312,16 @@ static void put_extra(struct cf_event_block *b, cf_str name, cf_str value)
         x->rows++;
     }
     dict_add(x->dict, name);
-    put_string(&x->data, value);
+    for (const struct cf_value *w = v; w; w = cf_event_next(ev, w))
+        n += w->n + 1;
+    put_varint(&x->data, n - 1);
+    for (const struct cf_value *w = v; w; w = cf_event_next(ev, w)) {
+        if (w != v)
+            cf_buf_byte(&x->data, CF_EXTRA_SEP);
+        cf_buf_add(&x->data, w->p ? w->p : "", w->p ? w->n : 0);
+        if (w->n && !w->p)
+            b->failed = true;
+    }
     x->items++;
 }
 
@@ -495,22 +504,47 @@ static void add_field(struct cf_event_block *b, const struct cf_event *ev, const
     cf_str name = {cf_fields[f].name, cf_fields[f].name_n};
     bool array = cf_coltype_array(def->type), have = false;
 
+    if (def->type == CF_COL_COLD) {
+        put_extra(b, ev, name, v);
+        return;
+    }
     touch(b, f, def->type);
     if (b->failed)
         return;
     for (; v; v = cf_event_next(ev, v)) {
         cf_str s = {v->p ? v->p : "", v->n};
 
-        if (array ? put_item(c, def->type, s) : (!have && put_scalar(c, def->type, s)))
+        if (array ? put_item(c, def->type, s) : (!have && put_scalar(c, def->type, s))) {
             have = true;
-        else if (s.n)
-            put_extra(b, name, s);
+        } else if (s.n && !array) { /* this one and those after it */
+            put_extra(b, ev, name, v);
+            break;
+        } else if (s.n) {
+            struct cf_value one = *v;
+
+            one.next = 0;
+            put_extra(b, ev, name, &one);
+        }
     }
     if (array)
         put_u64(&c->nulls, c->items);
     else if (!have)
         return; /* the row is padded later */
     c->rows++;
+}
+
+/* Value i continues a chain that began before it. Chains among extras are rare and short. */
+static bool chained(const struct cf_event *ev, size_t i)
+{
+    const struct cf_value *v = &ev->val[i];
+
+    for (size_t k = i; k-- > 0;) {
+        const struct cf_value *w = &ev->val[k];
+
+        if (w->id == v->id && w->name == v->name)
+            return w->next == i + 1;
+    }
+    return false;
 }
 
 int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev)
@@ -527,10 +561,10 @@ int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev)
             /* only the head of a chain of values */
             if (i < 255 && ev->slot[v->id] == i + 1)
                 add_field(b, ev, v);
-            else if (i >= 255 && b->field[v->id].rows <= b->rows && cf_event_val(ev, (enum cf_field)v->id) == NULL)
+            else if (i >= 255 && !chained(ev, i))
                 add_field(b, ev, v);
-        } else if (v->name) {
-            put_extra(b, cf_name_text(v->name), (cf_str){v->p ? v->p : "", v->n});
+        } else if (v->name && !chained(ev, i)) {
+            put_extra(b, ev, cf_name_text(v->name), v);
         }
     }
     add_implied(b, ev);
@@ -601,12 +635,12 @@ static void out_column(struct cf_event_block *b, const char *name, const char *t
 
     put_string(&b->head, cf_str_c(name));
     put_string(&b->head, cf_str_c(type));
-    if (kind == CF_COL_LC || kind == CF_COL_ALC)
+    if (kind == CF_COL_LC)
         put_u64(&b->head, 1); /* version of the keys' serialisation */
     flush_head(b, from);
     if (c->nulls.n)
         chunk(b, c->nulls.p, c->nulls.n, false, 0);
-    if (kind == CF_COL_LC || kind == CF_COL_ALC)
+    if (kind == CF_COL_LC)
         out_dict(b, c->dict);
     else
         chunk(b, c->data.p, c->data.n, false, 0);

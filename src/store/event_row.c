@@ -122,15 +122,20 @@ static void extras(struct cf_event *ev, struct rd *r, const cf_str *fields, size
 
     for (uint64_t i = 0; i < n && !r->bad; i++) {
         cf_str k = string(r), v = string(r);
-        enum cf_field f;
+        enum cf_field f = cf_field_find(k);
 
         if (!wanted(fields, n_fields, k))
             continue;
-        f = cf_field_find(k);
-        if (f != CF_F_EXTRA)
-            (void)cf_event_add(ev, f, v); /* a further value of a field that holds one */
-        else
-            (void)cf_event_extra(ev, cf_name_intern(k), v, 0, CF_V_STR);
+        do {
+            const char *end = v.n ? memchr(v.p, CF_EXTRA_SEP, v.n) : NULL;
+            cf_str one = end ? (cf_str){v.p, (size_t)(end - v.p)} : v;
+
+            if (f != CF_F_EXTRA)
+                (void)cf_event_add(ev, f, one); /* a field without a column, or a further value of one that has it */
+            else
+                (void)cf_event_extra(ev, cf_name_intern(k), one, 0, CF_V_STR);
+            v = end ? (cf_str){end + 1, v.n - one.n - 1} : CF_STR_NONE;
+        } while (v.p);
     }
 }
 
@@ -160,8 +165,10 @@ int cf_event_row_json(struct cf_arena *a, const char **p, const char *e, const c
     id_text(&r, ret_id);
     source = string(&r);
     (void)take(&r, &flags, 4);
-    for (size_t i = 0; i < CF_F__COUNT && !r.bad; i++)
-        field(ev, &r, i, c[i].type, wanted(fields, n_fields, (cf_str){cf_fields[i].name, cf_fields[i].name_n}));
+    for (size_t i = 0; i < CF_F__COUNT && !r.bad; i++) {
+        if (c[i].type != CF_COL_COLD)
+            field(ev, &r, i, c[i].type, wanted(fields, n_fields, (cf_str){cf_fields[i].name, cf_fields[i].name_n}));
+    }
     extras(ev, &r, fields, n_fields);
     if (r.bad)
         return CF_ECORRUPT;

@@ -3,22 +3,24 @@
 
 #include <pthread.h>
 
-/* Fields that may hold several values. */
+/* Fields with a column of their own. */
+static const char *const hot[] = {
+    "destination.domain", "destination.ip", "destination.port", "dns.question.name", "event.action", "event.category", "event.code",
+    "event.dataset", "event.ingested", "event.kind", "event.original", "event.outcome", "event.provider", "event.severity", "event.type",
+    "file.hash.sha256", "file.name", "file.path", "host.name", "http.request.method", "http.response.status_code", "log.level", "message",
+    "network.bytes", "network.protocol", "network.transport", "observer.name", "organization.id", "process.command_line",
+    "process.executable", "process.name", "process.parent.name", "process.pid", "related.ip", "related.user", "rule.name",
+    "source.geo.country_iso_code", "source.ip", "source.port", "tags", "threat.tactic.id", "threat.technique.id", "url.domain",
+    "url.original", "url.path", "user.name", "user_agent.original", "winlog.channel",
+};
+/* Of those, the ones that may hold several values. */
 static const char *const arrays[] = {
-    "dns.answers.data", "dns.header_flags", "dns.resolved_ip", "email.to.address", "event.category", "event.type", "host.ip", "host.mac",
-    "process.args", "registry.data.strings", "related.hash", "related.hosts", "related.ip", "related.user", "tags",
-    "threat.indicator.ip", "threat.indicator.name", "threat.indicator.type", "threat.tactic.id", "threat.technique.id",
+    "event.category", "event.type", "related.ip", "related.user", "tags", "threat.tactic.id", "threat.technique.id",
 };
 /* Keywords with too many different values for a dictionary. */
 static const char *const many[] = {
-    "container.id", "destination.address", "destination.domain", "destination.mac", "dns.answers.data", "dns.id", "dns.question.name",
-    "dns.question.registered_domain", "email.from.address", "email.subject", "email.to.address", "event.id", "event.reason", "file.directory",
-    "file.hash.md5", "file.hash.sha1", "file.hash.sha256", "file.name", "file.path", "host.ip", "host.mac", "http.request.referrer", "log.file.path",
-    "log.syslog.procid", "log.syslog.structured_data", "network.community_id", "process.args", "process.entity_id", "process.hash.md5",
-    "process.hash.sha1", "process.hash.sha256", "process.parent.entity_id", "process.title", "process.working_directory", "registry.data.strings",
-    "registry.key", "registry.path", "registry.value", "related.hash", "related.hosts", "related.user", "source.address", "source.domain",
-    "source.mac", "tls.client.server_name", "tls.server.issuer", "tls.server.subject", "url.domain", "url.fragment", "url.path", "user.email",
-    "user.id", "user.target.id", "winlog.logon.id", "winlog.record_id",
+    "destination.domain", "dns.question.name", "file.hash.sha256", "file.name", "file.path", "process.executable", "related.user",
+    "url.domain", "url.path",
 };
 
 static struct cf_column columns[CF_F__COUNT];
@@ -38,6 +40,8 @@ static enum cf_coltype type_of(const struct cf_field_info *f)
     bool array = listed(arrays, sizeof arrays / sizeof *arrays, f->name);
     bool high = listed(many, sizeof many / sizeof *many, f->name);
 
+    if (!listed(hot, sizeof hot / sizeof *hot, f->name))
+        return CF_COL_COLD;
     switch (f->type) {
     case CF_T_LONG: return CF_COL_I64;
     case CF_T_FLOAT: return CF_COL_F64;
@@ -48,7 +52,7 @@ static enum cf_coltype type_of(const struct cf_field_info *f)
     case CF_T_KEYWORD: break;
     }
     if (array)
-        return high ? CF_COL_ASTR : CF_COL_ALC;
+        return CF_COL_ASTR;
     return high ? CF_COL_STR : CF_COL_LC;
 }
 
@@ -81,16 +85,16 @@ const char *cf_coltype_sql(enum cf_coltype t)
     case CF_COL_TIME: return "Nullable(DateTime64(6, 'UTC'))";
     case CF_COL_BOOL: return "Nullable(Bool)";
     case CF_COL_IP: return "Nullable(IPv6)";
-    case CF_COL_ALC: return "Array(LowCardinality(String))";
     case CF_COL_ASTR: return "Array(String)";
     case CF_COL_AIP: return "Array(IPv6)";
+    case CF_COL_COLD: break;
     }
     return "String";
 }
 
 bool cf_coltype_array(enum cf_coltype t)
 {
-    return t == CF_COL_ALC || t == CF_COL_ASTR || t == CF_COL_AIP;
+    return t == CF_COL_ASTR || t == CF_COL_AIP;
 }
 
 int64_t cf_event_clamp_time(int64_t us)
@@ -122,18 +126,20 @@ static void columns_sql(struct cf_buf *out)
                   "source LowCardinality(String),\n"
                   "flags UInt32 CODEC(ZSTD(1)),\n");
     for (size_t i = 0; i < CF_F__COUNT; i++) {
+        if (c[i].type == CF_COL_COLD)
+            continue;
         cf_buf_printf(out, "%s %s", c[i].name, cf_coltype_sql(c[i].type));
         if (i == CF_F_EVENT_ORIGINAL)
             cf_buf_z(out, " CODEC(ZSTD(3))");
-        else if (c[i].type != CF_COL_LC && c[i].type != CF_COL_ALC)
+        else if (c[i].type != CF_COL_LC)
             cf_buf_z(out, " CODEC(ZSTD(1))");
         cf_buf_z(out, ",\n");
     }
     cf_buf_z(out, "extras Map(LowCardinality(String), String) CODEC(ZSTD(1)),\n"
                   "INDEX time_range time TYPE minmax GRANULARITY 1,\n"
                   "INDEX words " CF_EVENT_WORDS_SQL " TYPE text(tokenizer = 'asciiCJK')");
-    static const enum cf_field blooms[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_HOST_NAME, CF_F_USER_NAME, CF_F_PROCESS_NAME,
-                                           CF_F_URL_DOMAIN, CF_F_DNS_QUESTION_NAME, CF_F_FILE_HASH_SHA256, CF_F_EVENT_ACTION};
+    static const enum cf_field blooms[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_USER_NAME, CF_F_URL_DOMAIN,
+                                           CF_F_DNS_QUESTION_NAME, CF_F_FILE_HASH_SHA256};
     for (size_t i = 0; i < sizeof blooms / sizeof *blooms; i++) {
         bool text = c[blooms[i]].type == CF_COL_LC || c[blooms[i]].type == CF_COL_STR;
 
@@ -163,7 +169,7 @@ static void table_sql(const struct cf_event_ddl *d, struct cf_buf *out)
         cf_buf_z(out, "MergeTree");
     cf_buf_printf(out,
                   "\nPARTITION BY day ORDER BY (source, time)\nTTL day + INTERVAL %lld DAY\nSETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, "
-                  "fsync_after_insert = 1, fsync_part_directory = 1, min_bytes_for_wide_part = 67108864, "
+                  "fsync_after_insert = 1, fsync_part_directory = 1, min_rows_for_wide_part = 1000000, "
                   "min_compressed_bytes_to_fsync_after_merge = 1, %s = 10000, "
                   "max_bytes_to_merge_at_max_space_in_pool = 4294967296, merge_max_block_size_bytes = 4194304",
                   (long long)d->retention_days, d->replicated ? "replicated_deduplication_window" : "non_replicated_deduplication_window");
@@ -193,7 +199,9 @@ void cf_event_select_list(struct cf_buf *out)
     const struct cf_column *c = cf_columns();
 
     cf_buf_z(out, "time, id, source, flags");
-    for (size_t i = 0; i < CF_F__COUNT; i++)
-        cf_buf_printf(out, ", %s", c[i].name);
+    for (size_t i = 0; i < CF_F__COUNT; i++) {
+        if (c[i].type != CF_COL_COLD)
+            cf_buf_printf(out, ", %s", c[i].name);
+    }
     cf_buf_z(out, ", extras");
 }

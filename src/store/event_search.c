@@ -295,12 +295,14 @@ static int facet_expr(struct request *rq, cf_str name, struct cf_buf *expr, stru
         cf_buf_z(have, "source != ''");
         return 0;
     }
-    if (f == CF_F_EXTRA) {
-        cf_buf_z(expr, "extras[");
-        int r = param(rq, name, "String", expr);
+    if (f == CF_F_EXTRA || cf_columns()[f].type == CF_COL_COLD) {
+        cf_buf_z(have, "extras[");
+        int r = param(rq, name, "String", have);
 
-        cf_buf_byte(expr, ']');
-        cf_buf_str(have, cf_buf_view(expr));
+        cf_buf_byte(have, ']');
+        cf_buf_z(expr, "arrayJoin(splitByChar('\\x1f', ");
+        cf_buf_str(expr, cf_buf_view(have));
+        cf_buf_z(expr, "))");
         cf_buf_z(have, " != ''");
         return r;
     }
@@ -319,7 +321,6 @@ static int facet_expr(struct request *rq, cf_str name, struct cf_buf *expr, stru
         cf_buf_printf(expr, "arrayJoin(arrayMap(x -> replaceOne(toString(x), '::ffff:', ''), %s))", c->name);
         cf_buf_printf(have, "notEmpty(%s)", c->name);
         break;
-    case CF_COL_ALC:
     case CF_COL_ASTR:
         cf_buf_printf(expr, "arrayJoin(%s)", c->name);
         cf_buf_printf(have, "notEmpty(%s)", c->name);

@@ -2,8 +2,8 @@
  * Event store: append-only events in columns. One interface, two back ends that pass one test suite: embedded chDB
  * (libchdb, loaded when opened) and a ClickHouse cluster over HTTP. Same DDL generator, same queries.
  *
- * Table `chengfang.events`: day, time (= @timestamp), id, source, flags, one column a field of src/event/fields.def with dots as
- * underscores (source.ip is source_ip), extras Map(String, String) for what has no field. Absent text is '', absent numbers,
+ * Table `chengfang.events`: day, time (= @timestamp), id, source, flags, one column a hot field (event_schema.c) with dots as
+ * underscores (source.ip is source_ip), extras Map(String, String) with everything else under its dotted name. Absent text is '', absent numbers,
  * times and addresses are NULL; IPv4 addresses are mapped IPv6. `extras['winlog.event_data.Image']` reads an extra.
  *
  * Writing: each worker owns a cf_event_block, fills it with events and hands it to cf_event_store_insert, which sends one

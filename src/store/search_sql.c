@@ -12,6 +12,7 @@
 struct target {
     enum { T_TIME, T_ID, T_SOURCE, T_COLUMN, T_EXTRA } what;
     enum cf_coltype type;
+    enum cf_ftype field_type; /* of an extra that is a known field */
     bool text;         /* long text: values are looked for inside it */
     char col[320];     /* SQL expression */
 };
@@ -87,7 +88,7 @@ static int resolve(struct cf_search_sql *s, cf_str name, struct target *t, struc
         t->what = T_SOURCE;
         t->type = CF_COL_LC;
         (void)snprintf(t->col, sizeof t->col, "source");
-    } else if (f != CF_F_EXTRA) {
+    } else if (f != CF_F_EXTRA && cf_columns()[f].type != CF_COL_COLD) {
         t->what = T_COLUMN;
         t->type = cf_columns()[f].type;
         t->text = cf_fields[f].type == CF_T_TEXT;
@@ -99,6 +100,9 @@ static int resolve(struct cf_search_sql *s, cf_str name, struct target *t, struc
             return no_memory(reterr);
         t->what = T_EXTRA;
         t->type = CF_COL_STR;
+        if (f != CF_F_EXTRA)
+            t->field_type = cf_fields[f].type;
+        t->text = t->field_type == CF_T_TEXT;
         (void)snprintf(t->col, sizeof t->col, "extras[{p%d:String}]", n);
     }
     return 0;
@@ -151,11 +155,26 @@ static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct
 
 static const char *const ops[] = {"=", "<", "<=", ">", ">=", ""};
 
+/* An extra may hold several values, joined; the plain comparison is tried first because it nearly always decides. */
+static int extra_eq(struct cf_search_sql *s, const char *expr, bool wild, cf_str w, struct cf_error *reterr)
+{
+    const char *op = wild ? "LIKE" : "=";
+    int n = w.p ? cf_search_param(s, w) : -1;
+
+    if (n < 0)
+        return no_memory(reterr);
+    cf_buf_printf(&s->cond, "lower(%s) %s {p%d:String} OR (position(%s, '\\x1f') > 0 AND arrayExists(y -> y %s {p%d:String}, splitByChar('\\x1f', lower(%s))))",
+                  expr, op, n, expr, op, n, expr);
+    return 0;
+}
+
 static int text_eq(struct cf_search_sql *s, const struct target *t, const char *expr, const struct cf_search_value *v, struct cf_error *reterr)
 {
     cf_str w = lower(s->arena, v->wild ? v->like : v->text);
     int r;
 
+    if (t->what == T_EXTRA && !t->text)
+        return extra_eq(s, expr, v->wild, w, reterr);
     if (v->wild) {
         cf_buf_printf(&s->cond, "lower(%s) LIKE ", expr);
         return bind(s, w, "String", reterr);
@@ -328,6 +347,27 @@ static int compare(struct cf_search_sql *s, const struct target *t, const char *
         return time_cmp(s, expr, op, v, field, reterr);
     if (t->what == T_ID)
         return id_eq(s, v, op, field, reterr);
+    if (t->what == T_EXTRA) {
+        char typed[400];
+
+        switch (t->field_type) {
+        case CF_T_LONG:
+        case CF_T_FLOAT:
+            (void)snprintf(typed, sizeof typed, "toFloat64OrNull(%s)", expr);
+            return number_cmp(s, t, typed, op, v, field, reterr);
+        case CF_T_IP:
+            (void)snprintf(typed, sizeof typed, "x");
+            cf_buf_z(&s->cond, "arrayExists(x -> ");
+            int r = ip_cmp(s, typed, op, v, field, reterr);
+
+            cf_buf_printf(&s->cond, ", arrayMap(y -> toIPv6OrNull(y), splitByChar('\\x1f', %s)))", expr);
+            return r;
+        case CF_T_DATE:
+            (void)snprintf(typed, sizeof typed, "parseDateTime64BestEffortOrNull(%s, 6, 'UTC')", expr);
+            return time_cmp(s, typed, op, v, field, reterr);
+        default: return text_cmp(s, t, expr, op, v, reterr);
+        }
+    }
     switch (t->type) {
     case CF_COL_I64:
     case CF_COL_F64: return number_cmp(s, t, expr, op, v, field, reterr);

@@ -31,6 +31,11 @@ static inline struct cf_event *fix_event(struct cf_arena *a, uint64_t i)
     (void)cf_event_set_i64(ev, CF_F_SOURCE_PORT, (int64_t)(1024 + i % 50000));
     (void)cf_event_add(ev, CF_F_RELATED_IP, ip);
     if (ssh) {
+        (void)cf_event_add(ev, CF_F_PROCESS_ARGS, CF_STR("sshd")); /* fields without a column of their own */
+        (void)cf_event_add(ev, CF_F_PROCESS_ARGS, CF_STR("-D"));
+        (void)cf_event_set_i64(ev, CF_F_NETWORK_PACKETS, (int64_t)(i % 7));
+        (void)cf_event_add(ev, CF_F_DNS_RESOLVED_IP, CF_STR("192.0.2.1"));
+        (void)cf_event_add(ev, CF_F_DNS_RESOLVED_IP, ip);
         (void)cf_event_add(ev, CF_F_EVENT_CATEGORY, CF_STR("authentication"));
         (void)cf_event_add(ev, CF_F_EVENT_CATEGORY, CF_STR("session"));
         (void)cf_event_set(ev, CF_F_EVENT_OUTCOME, i % 4 ? CF_STR("failure") : CF_STR("success"));
