@@ -56,12 +56,27 @@ static bool feeds(enum how how, const struct cf_alt *a, cf_str text, uint16_t ec
     return a->dotted ? dotted_end(text, a->name) : cf_str_eq(leaf(text), a->name);
 }
 
+/* Sigma writes names without their spaces: "Threat Name" is ThreatName. */
+static cf_str without_spaces(cf_str s, char buf[512])
+{
+    size_t n = 0;
+
+    if (s.n > 512 || !memchr(s.p ? s.p : "", ' ', s.n))
+        return s;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] != ' ')
+            buf[n++] = s.p[i];
+    return (cf_str){buf, n};
+}
+
 /* Which rule fields a name feeds; offset+1 of the list. 0: no memory. */
 static uint32_t resolve(struct cf_detector *d, enum how how, cf_str text, uint16_t ecs)
 {
+    char buf[512];
     uint32_t at = d->n_pool;
     uint16_t n = 0;
 
+    text = without_spaces(text, buf);
     if (!pool_put(d, 0))
         return 0;
     for (size_t f = 1; f < d->rs->n_fields; f++) {

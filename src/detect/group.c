@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-#define LIT_LEN 20u      /* longer literals are cut to their most telling end: the rest is checked by the rule itself */
-#define GROUPS_MAX 2048u /* further routes use the group of all rules */
+#define LIT_LEN 12u      /* longer literals are cut to their most telling end: the rest is checked by the rule itself */
 
 struct pending { /* one witness on its way into the tables */
     cf_str lit;
@@ -22,6 +21,8 @@ static int by_lit(const void *a, const void *b)
         return x->exact ? 1 : -1;
     if (x->exact)
         return x->hash < y->hash ? -1 : x->hash > y->hash ? 1 : 0;
+    if ((x->use.field == CF_RF_KEYWORD) != (y->use.field == CF_RF_KEYWORD))
+        return x->use.field == CF_RF_KEYWORD ? 1 : -1;
     c = cf_str_cmp(x->lit, y->lit);
     return c ? c : x->use.rule < y->use.rule ? -1 : x->use.rule > y->use.rule;
 }
@@ -80,9 +81,7 @@ static size_t collect(struct cf_ruleset *rs, struct cf_group *g, struct pending 
                 (void)add_field(g->exact_field, &g->n_exact_field, p->use.field);
             } else {
                 cut(p);
-                if (p->use.field == CF_RF_KEYWORD)
-                    g->scan_all = true;
-                else
+                if (p->use.field != CF_RF_KEYWORD)
                     (void)add_field(g->scan_field, &g->n_scan, p->use.field);
             }
         }
@@ -90,13 +89,11 @@ static size_t collect(struct cf_ruleset *rs, struct cf_group *g, struct pending 
     return n;
 }
 
-static bool compile_db(struct cf_group *g, const char **exp, size_t *len, unsigned *id, unsigned *flags)
+static bool compile_db(hs_database_t **db, const char **exp, size_t *len, unsigned *id, unsigned *flags, uint32_t n)
 {
     hs_compile_error_t *err = NULL;
 
-    if (g->n_lit == 0)
-        return true;
-    if (hs_compile_lit_multi(exp, flags, id, len, g->n_lit, HS_MODE_BLOCK, NULL, &g->db, &err) == HS_SUCCESS)
+    if (n == 0 || hs_compile_lit_multi(exp, flags, id, len, n, HS_MODE_BLOCK, NULL, db, &err) == HS_SUCCESS)
         return true;
     hs_free_compile_error(err);
     return false;
@@ -111,16 +108,20 @@ static bool fill_literals(struct cf_group *g, const struct pending *p, size_t n)
 
     g->lit = calloc(n + 1, sizeof *g->lit);
     for (size_t i = 0; ok && g->lit && i < n; i++) {
-        if (i == 0 || !cf_str_eq(p[i].lit, p[i - 1].lit)) {
+        bool kw = p[i].use.field == CF_RF_KEYWORD;
+
+        if (i == 0 || !cf_str_eq(p[i].lit, p[i - 1].lit) || kw != (p[i - 1].use.field == CF_RF_KEYWORD)) {
             g->lit[g->n_lit] = (struct cf_lit){(uint32_t)i, 0, (uint32_t)p[i].lit.n};
             exp[g->n_lit] = p[i].lit.p;
             len[g->n_lit] = p[i].lit.n;
             id[g->n_lit] = g->n_lit;
             g->n_lit++;
+            g->n_lit_field += !kw;
         }
         g->lit[g->n_lit - 1].n++;
     }
-    ok = ok && g->lit && compile_db(g, exp, len, id, flags);
+    ok = ok && g->lit && compile_db(&g->db, exp, len, id, flags, g->n_lit_field) &&
+         compile_db(&g->db_all, exp + g->n_lit_field, len + g->n_lit_field, id + g->n_lit_field, flags, g->n_lit - g->n_lit_field);
     free(exp);
     free(len);
     free(id);
@@ -154,6 +155,7 @@ static bool fill_exact(struct cf_group *g, const struct pending *p, size_t first
 static void group_free(struct cf_group *g)
 {
     hs_free_database(g->db);
+    hs_free_database(g->db_all);
     free(g->always);
     free(g->scan_field);
     free(g->exact_field);
@@ -200,7 +202,7 @@ struct cf_group *cf_group_get(struct cf_ruleset *rs, const uint64_t *route, bool
 {
     struct cf_group *g;
 
-    if (!unrouted && atomic_load_explicit(&rs->n_groups, memory_order_relaxed) >= GROUPS_MAX && !find(rs, route, false))
+    if (!unrouted && atomic_load_explicit(&rs->n_groups, memory_order_relaxed) >= CF_GROUPS_MAX && !find(rs, route, false))
         unrouted = true;
     g = find(rs, route, unrouted);
     if (g)
@@ -214,9 +216,9 @@ struct cf_group *cf_group_get(struct cf_ruleset *rs, const uint64_t *route, bool
                 memcpy(g->route, route, sizeof g->route);
             g->unrouted = unrouted;
             if (group_fill(rs, g)) {
+                g->id = (uint32_t)atomic_fetch_add(&rs->n_groups, 1);
                 g->next = atomic_load(&rs->groups);
                 atomic_store_explicit(&rs->groups, g, memory_order_release);
-                (void)atomic_fetch_add(&rs->n_groups, 1);
             } else {
                 group_free(g);
                 g = NULL;

@@ -3,6 +3,7 @@
  * event of the route arrives, kept for the life of the rule set, shared by all threads.
  *
  *   values of the scanned fields, folded, one after another ──hs_scan──► literal ──► field and anchor right? ──► candidate
+ *   the rest of the record behind them, when there are keyword rules ──hs_scan of all──► candidate
  *   values of the hashed fields, folded ──hash table──► candidate                      rules without witness ──► candidate */
 #ifndef CF_DETECT_GROUP_H
 #define CF_DETECT_GROUP_H
@@ -24,6 +25,7 @@ struct cf_exact {
 };
 struct cf_group {
     struct cf_group *next;
+    uint32_t id; /* dense */
     uint64_t route[CF_LS_WORDS];
     bool unrouted;
     uint32_t n_rules;
@@ -31,9 +33,9 @@ struct cf_group {
     uint32_t *always;     /* rules without witness, rule indexes */
     uint32_t n_scan;
     uint16_t *scan_field; /* values to scan */
-    bool scan_all;        /* a keyword rule: the whole record */
-    hs_database_t *db;    /* NULL: no literals */
-    uint32_t n_lit;
+    hs_database_t *db;    /* literals of fields; NULL: none */
+    hs_database_t *db_all; /* literals of keywords: few, so the whole record is scanned at little cost; NULL: none */
+    uint32_t n_lit, n_lit_field; /* literals of keywords follow those of fields */
     struct cf_lit *lit;
     struct cf_lit_use *use;
     uint32_t n_exact_field;
@@ -41,6 +43,7 @@ struct cf_group {
     size_t exact_mask;
     struct cf_exact *exact;
 };
+#define CF_GROUPS_MAX 2048u /* further routes use the group of all rules */
 /* Finds or makes the group of a route; NULL: no memory. */
 struct cf_group *cf_group_get(struct cf_ruleset *rs, const uint64_t *route, bool unrouted);
 void cf_groups_free(struct cf_ruleset *rs);

@@ -206,19 +206,12 @@ static bool add_seg(struct cf_detector *d, uint16_t val)
     return true;
 }
 
-static bool gather_scan(struct cf_detector *d, const struct cf_group *g)
+/* Values of the scanned fields; they stand first in the buffer. */
+static bool gather_fields(struct cf_detector *d, const struct cf_group *g)
 {
     bool ok = true;
 
     d->n_seg = 0;
-    if (g->scan_all && cf_record_is_text(d))
-        ok = add_seg(d, CF_VAL_RECORD);
-    if (g->scan_all && d->n_seg == 0) {
-        for (uint16_t i = 0; ok && i < d->ev->n; i++)
-            if (d->ev->val[i].id != CF_F_EVENT_ORIGINAL && d->ev->val[i].kind != CF_V_NULL)
-                ok = add_seg(d, i);
-        return ok;
-    }
     for (uint32_t f = 0; ok && f < g->n_scan; f++)
         for (const struct cf_link *l = cf_field_first(d, g->scan_field[f]); ok && l; l = cf_link_next(d, l))
             if (cf_link_val(d, l)->n)
@@ -226,27 +219,55 @@ static bool gather_scan(struct cf_detector *d, const struct cf_group *g)
     return ok;
 }
 
+/* The rest of the record, behind them. */
+static bool gather_rest(struct cf_detector *d)
+{
+    bool ok = true;
+
+    if (cf_record_is_text(d))
+        return add_seg(d, CF_VAL_RECORD);
+    for (uint16_t i = 0; ok && i < d->ev->n; i++)
+        if (d->ev->val[i].id != CF_F_EVENT_ORIGINAL && d->ev->val[i].kind != CF_V_NULL && d->ev->val[i].n)
+            ok = add_seg(d, i);
+    return ok;
+}
+
+static bool scratch_for(struct cf_detector *d, const struct cf_group *g)
+{
+    if (d->scratch_for[g->id / 64] >> (g->id % 64) & 1)
+        return true;
+    if ((g->db && hs_alloc_scratch(g->db, &d->hs) != HS_SUCCESS) || (g->db_all && hs_alloc_scratch(g->db_all, &d->hs) != HS_SUCCESS))
+        return false;
+    d->scratch_for[g->id / 64] |= UINT64_C(1) << (g->id % 64); /* the call costs as much as a scan: once a group */
+    return true;
+}
+
 static bool scan(struct cf_detector *d, struct cf_group *g)
 {
     uint32_t base = (uint32_t)d->n_buf;
+    size_t fields_end;
+    bool ok = true;
 
-    if (!g->db)
-        return true;
-    if (!gather_scan(d, g) || d->oom)
+    if ((!g->db && !g->db_all) || !scratch_for(d, g))
+        return !g->db && !g->db_all;
+    if (!gather_fields(d, g))
         return false;
-    if (d->n_buf == base)
-        return true;
+    fields_end = d->n_buf;
+    if (g->db_all && !gather_rest(d))
+        return false;
+    if (d->oom)
+        return false;
     for (uint32_t i = 0; i < d->n_seg; i++) { /* offsets as the scanner sees them */
         d->seg[i].from -= base;
         d->seg[i].to -= base;
     }
-    if (d->scratch_for != g) {
-        if (hs_alloc_scratch(g->db, &d->hs) != HS_SUCCESS)
-            return false;
-        d->scratch_for = g;
-    }
     d->cur_seg = 0;
-    return hs_scan(g->db, d->buf + base, (unsigned)(d->n_buf - base), 0, d->hs, on_literal, d) == HS_SUCCESS;
+    if (g->db && fields_end > base)
+        ok = hs_scan(g->db, d->buf + base, (unsigned)(fields_end - base), 0, d->hs, on_literal, d) == HS_SUCCESS;
+    d->cur_seg = 0;
+    if (ok && g->db_all && d->n_buf > base)
+        ok = hs_scan(g->db_all, d->buf + base, (unsigned)(d->n_buf - base), 0, d->hs, on_literal, d) == HS_SUCCESS;
+    return ok;
 }
 
 static void look_up(struct cf_detector *d, const struct cf_group *g)

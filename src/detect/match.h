@@ -44,7 +44,7 @@ struct cf_detector {
     uint32_t n_pool, cap_pool;
     /* prefilter */
     hs_scratch_t *hs;
-    struct cf_group *scratch_for; /* last group the scratch was sized for */
+    uint64_t scratch_for[CF_GROUPS_MAX / 64 + 1]; /* groups the scratch is large enough for (by id) */
     struct cf_seg *seg;
     uint32_t n_seg, cap_seg, cur_seg;
     uint32_t *cand_epoch; /* [n_rules] */

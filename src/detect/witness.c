@@ -5,6 +5,7 @@
 
 #include "detect/detect_int.h"
 
+#define LIT_PRICE 0.002 /* what a literal costs besides its share: memory and time to compile */
 #define WIT_MAX 2000 /* literals of one rule; more than that is no prefilter */
 
 struct wset {
@@ -167,7 +168,7 @@ static struct wset node_wit(struct cf_compile *c, const struct cf_node *nd, int 
         for (uint32_t i = 0; i < nd->n; i++) {
             struct wset s = node_wit(c, nd->child[i], depth + 1);
             /* few literals beat many of the same share: each costs a confirmation */
-            if (s.cost + (double)s.n * 1e-4 < best.cost + (double)best.n * 1e-4)
+            if (s.cost + (double)s.n * LIT_PRICE < best.cost + (double)best.n * LIT_PRICE)
                 best = s;
         }
         return best;
