@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Correlations: edges of windows, each type, chains, snapshots, lateness, and random sequences against a slow
+ * evaluator that looks at every window anew. */
+#include "detect/helper.h"
+
+#define BASE                                                                          \
+    "title: a\nname: a\ndetection:\n  s: {k: a}\n  condition: s\n---\n"                \
+    "title: b\nname: b\ndetection:\n  s: {k: b}\n  condition: s\n---\n"                \
+    "title: c\nname: c\ndetection:\n  s: {k: c}\n  condition: s\n---\n"
+
+struct feeder {
+    struct cf_ruleset *rs;
+    struct cf_detector *d;
+    struct cf_arena a;
+    size_t hits;
+    struct cf_hit last;
+    uint64_t seq;
+};
+
+static void start(struct feeder *f, const char *corr)
+{
+    char yaml[8192];
+    const struct cf_rule_refused *refused;
+
+    memset(f, 0, sizeof *f);
+    (void)snprintf(yaml, sizeof yaml, BASE "%s", corr);
+    f->rs = rules_text(yaml, true);
+    if (cf_ruleset_refused(f->rs, &refused))
+        fail_msg("%.*s", CF_ARG(refused->reason));
+    f->d = cf_detector_new(f->rs);
+    cf_arena_init(&f->a, 0, 0);
+}
+
+static void stop(struct feeder *f)
+{
+    cf_detector_free(f->d);
+    cf_ruleset_free(f->rs);
+    cf_arena_release(&f->a);
+}
+
+static size_t take(struct feeder *f, const struct cf_hit *h, size_t n)
+{
+    f->hits += n;
+    if (n)
+        f->last = h[n - 1];
+    return n;
+}
+
+/* An event at second t; returns the hits it made. */
+static size_t at(struct feeder *f, int64_t t_ms, const char *k, const char *user, const char *v)
+{
+    char json[256];
+    struct cf_event *ev;
+    const struct cf_hit *h = NULL;
+    size_t n = 0;
+
+    (void)snprintf(json, sizeof json, "{\"k\":\"%s\",\"user\":\"%s\",\"v\":\"%s\"}", k, user, v);
+    ev = event_json(&f->a, json, f->seq++);
+    ev->time_us = INT64_C(1790000000000000) + t_ms * 1000;
+    assert_int_equal(cf_detect(f->d, ev, &h, &n), 0);
+    return take(f, h, n);
+}
+
+static size_t flush(struct feeder *f)
+{
+    const struct cf_hit *h = NULL;
+    size_t n = 0;
+
+    assert_int_equal(cf_detect_flush(f->d, &f->a, &h, &n), 0);
+    return take(f, h, n);
+}
+
+#define CORR(type, rules, rest) "title: corr\nid: corr-1\ncorrelation:\n  type: " type "\n  rules: [" rules "]\n  group-by: [user]\n  timespan: 10s\n" rest
+
+static void test_event_count(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("event_count", "a", "  condition: {gte: 3}\n"));
+    assert_int_equal(at(&f, 0, "a", "u", ""), 0);
+    assert_int_equal(at(&f, 5000, "a", "u", ""), 0);
+    assert_int_equal(at(&f, 9000, "a", "other", ""), 0); /* another group does not count */
+    assert_int_equal(at(&f, 9500, "b", "u", ""), 1);     /* b is no part of it: it hits for itself */
+    assert_int_equal(at(&f, 10000, "a", "u", ""), 1);    /* exactly at the edge */
+    assert_str(f.last.group, "user=u");
+    assert_int_equal(f.last.count, 3);
+    assert_int_equal(f.last.n_events, 3);
+    assert_int_equal(f.last.events[0], 0);
+    assert_int_equal(f.last.events[2], 4);
+    assert_int_equal(at(&f, 11000, "a", "u", ""), 0); /* still true: no second hit inside the span */
+    stop(&f);
+    start(&f, CORR("event_count", "a", "  condition: {gte: 3}\n"));
+    (void)at(&f, 0, "a", "u", "");
+    (void)at(&f, 5000, "a", "u", "");
+    assert_int_equal(at(&f, 10001, "a", "u", ""), 0); /* a millisecond over: the first has left */
+    assert_int_equal(at(&f, 10002, "a", "u", ""), 1);
+    stop(&f);
+}
+
+static void test_generate(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("event_count", "a", "  generate: true\n  condition: {gt: 1}\n"));
+    assert_int_equal(at(&f, 0, "a", "u", ""), 1);
+    assert_int_equal(at(&f, 1, "a", "u", ""), 2);
+    stop(&f);
+}
+
+static void test_values(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("value_count", "a", "  condition: {field: v, gte: 3}\n"));
+    (void)at(&f, 0, "a", "u", "x");
+    (void)at(&f, 1, "a", "u", "x");
+    (void)at(&f, 2, "a", "u", "y");
+    assert_int_equal(f.hits, 0);
+    assert_int_equal(at(&f, 3, "a", "u", "z"), 1);
+    stop(&f);
+    start(&f, CORR("value_sum", "a", "  condition: {field: v, gt: 100}\n"));
+    (void)at(&f, 0, "a", "u", "60");
+    (void)at(&f, 1, "a", "u", "no number");
+    assert_int_equal(at(&f, 2, "a", "u", "40"), 0);
+    assert_int_equal(at(&f, 3, "a", "u", "0.5"), 1);
+    stop(&f);
+    start(&f, CORR("value_avg", "a", "  condition: {field: v, gte: 10}\n"));
+    assert_int_equal(at(&f, 0, "a", "u", "5"), 0);
+    assert_int_equal(at(&f, 1, "a", "u", "15"), 1);
+    stop(&f);
+    start(&f, CORR("value_median", "a", "  condition: {field: v, gt: 5}\n"));
+    (void)at(&f, 0, "a", "u", "1");
+    (void)at(&f, 1, "a", "u", "2");
+    assert_int_equal(at(&f, 2, "a", "u", "100"), 0); /* median 2 */
+    assert_int_equal(at(&f, 3, "a", "u", "101"), 1); /* median 51 */
+    stop(&f);
+    start(&f, CORR("value_percentile", "a", "  condition: {field: v, percentile: 90, gte: 9}\n"));
+    for (int i = 1; i <= 9; i++) {
+        char v[8];
+        (void)snprintf(v, sizeof v, "%d", i);
+        assert_int_equal(at(&f, i, "a", "u", v), 0);
+    }
+    assert_int_equal(at(&f, 10, "a", "u", "10"), 1); /* 90th percentile of 1..10 is 9.1 */
+    stop(&f);
+}
+
+static void test_temporal(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("temporal", "a, b, c", ""));
+    (void)at(&f, 0, "c", "u", "");
+    (void)at(&f, 1000, "a", "u", "");
+    assert_int_equal(at(&f, 2000, "b", "w", ""), 0);
+    assert_int_equal(at(&f, 3000, "b", "u", ""), 1);
+    stop(&f);
+    start(&f, CORR("temporal_ordered", "a, b", ""));
+    (void)at(&f, 0, "b", "u", "");
+    assert_int_equal(at(&f, 1000, "a", "u", ""), 0); /* the wrong order */
+    assert_int_equal(at(&f, 11001, "b", "u", ""), 0); /* too late */
+    (void)at(&f, 12000, "a", "u", "");
+    assert_int_equal(at(&f, 12000, "b", "u", ""), 1); /* same moment, later record */
+    stop(&f);
+    start(&f, CORR("temporal_ordered", "a, b, c", "  condition: {gte: 2}\n"));
+    (void)at(&f, 0, "c", "u", "");
+    (void)at(&f, 1, "a", "u", "");
+    assert_int_equal(at(&f, 2, "c", "u", ""), 1);
+    stop(&f);
+}
+
+static void test_upper_bound(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("event_count", "a", "  condition: {gt: 1, lte: 3}\n"));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(at(&f, i * 1000, "a", "u", ""), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(at(&f, i * 1000, "a", "many", ""), 0);
+    assert_int_equal(flush(&f), 1);
+    assert_str(f.last.group, "user=u");
+    assert_int_equal(f.last.count, 2);
+    stop(&f);
+    /* closed by time: 10 s and the lateness of 5 minutes later, by any event */
+    start(&f, CORR("event_count", "a", "  condition: {eq: 1}\n"));
+    (void)at(&f, 0, "a", "u", "");
+    assert_int_equal(at(&f, 310000, "x", "u", ""), 0);
+    assert_int_equal(at(&f, 310001, "x", "u", ""), 1);
+    assert_int_equal(f.last.ev->time_us, INT64_C(1790000000000000));
+    assert_int_equal(flush(&f), 0);
+    stop(&f);
+}
+
+static void test_chain_and_alias(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, "title: many\nname: many\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 10s, condition: {gte: 3}}\n---\n"
+              "title: then\ncorrelation: {type: temporal_ordered, rules: [many, b], group-by: [user], timespan: 60s}\n");
+    (void)at(&f, 0, "b", "u", "");
+    (void)at(&f, 1000, "a", "u", "");
+    (void)at(&f, 2000, "a", "u", "");
+    (void)at(&f, 3000, "a", "u", "");
+    assert_int_equal(f.hits, 0); /* all referred rules are silent */
+    assert_int_equal(at(&f, 9000, "b", "u", ""), 1);
+    assert_str(f.last.rule->title, "then");
+    stop(&f);
+    start(&f, "title: al\ncorrelation:\n  type: temporal\n  rules: [a, b]\n  group-by: [who]\n  timespan: 10s\n"
+              "  aliases: {who: {a: user, b: v}}\n");
+    (void)at(&f, 0, "a", "bob", "x");
+    assert_int_equal(at(&f, 1, "b", "x", "eve"), 0);
+    assert_int_equal(at(&f, 2, "b", "x", "bob"), 1);
+    stop(&f);
+}
+
+static void test_late(void **state)
+{
+    struct feeder f;
+    struct cf_corr_counters c;
+
+    (void)state;
+    start(&f, CORR("event_count", "a", "  condition: {gte: 3}\n"));
+    (void)at(&f, 100000, "a", "u", "");
+    (void)at(&f, 50000, "a", "u", "");
+    (void)at(&f, 58000, "a", "u", "");
+    assert_int_equal(f.hits, 0);
+    assert_int_equal(at(&f, 55000, "a", "u", ""), 1); /* 50, 55 and 58 s make a window long past */
+    (void)at(&f, -300000, "a", "u", "");
+    cf_ruleset_corr_counters(f.rs, &c);
+    assert_int_equal(c.late, 1);
+    stop(&f);
+    start(&f, CORR("temporal_ordered", "a, b", ""));
+    (void)at(&f, 5000, "b", "u", "");
+    assert_int_equal(at(&f, 4000, "a", "u", ""), 1); /* arrives second, happened first */
+    stop(&f);
+}
+
+static void test_snapshot(void **state)
+{
+    struct feeder f, g;
+    char path[] = "/tmp/cf-corr-XXXXXX";
+    int fd = mkstemp(path);
+    struct cf_error err = {0};
+    struct cf_buf b;
+    size_t n = 0;
+    static const char corr[] = CORR("value_count", "a", "  condition: {field: v, gte: 3}\n") "---\ntitle: t2\nid: corr-2\ncorrelation: {type: event_count, rules: [b], group-by: [user], timespan: 10s, condition: {lt: 3}}\n";
+
+    (void)state;
+    (void)close(fd);
+    start(&f, corr);
+    (void)at(&f, 0, "a", "u", "1");
+    (void)at(&f, 1, "a", "u", "2");
+    (void)at(&f, 2, "b", "u", "2");
+    assert_ok(cf_ruleset_corr_save(f.rs, path, &err), err);
+    stop(&f);
+    start(&g, corr);
+    assert_ok(cf_ruleset_corr_load(g.rs, path, &n, &err), err);
+    assert_int_equal(n, 2);
+    assert_int_equal(at(&g, 5, "a", "u", "3"), 1);
+    assert_int_equal(flush(&g), 1);
+    stop(&g);
+    cf_buf_init(&b, 1 << 20);
+    assert_ok(cf_file_read(path, &b, &err), err);
+    start(&g, corr);
+    for (size_t i = 0; i < b.n; i++) { /* every damaged byte is noticed */
+        b.p[i] ^= 0x40;
+        assert_true(cf_ruleset_corr_restore(g.rs, cf_buf_view(&b), &n, &err) < 0);
+        b.p[i] ^= 0x40;
+    }
+    for (size_t i = 0; i < b.n; i++)
+        assert_true(cf_ruleset_corr_restore(g.rs, (cf_str){b.p, i}, &n, &err) < 0);
+    stop(&g);
+    cf_buf_release(&b);
+    (void)unlink(path);
+}
+
+static void test_bounded(void **state)
+{
+    struct feeder f;
+    struct cf_corr_counters c;
+
+    (void)state;
+    start(&f, CORR("event_count", "a", "  condition: {gte: 3}\n"));
+    cf_ruleset_corr_options(f.rs, -1, 1 << 20);
+    for (int i = 0; i < 20000; i++) {
+        char user[32];
+        (void)snprintf(user, sizeof user, "user-%d", i);
+        (void)at(&f, i, "a", user, "");
+        if (i % 1000 == 0)
+            cf_arena_reset(&f.a);
+    }
+    cf_ruleset_corr_counters(f.rs, &c);
+    assert_true(c.evicted > 0);
+    assert_true(c.bytes < 3 << 20);
+    assert_int_equal(c.evicted + c.keys, 20000);
+    stop(&f);
+}
+
+/* ---- random sequences ---- */
+
+struct rec {
+    int64_t t;
+    int k; /* 0 a, 1 b, 2 c */
+    int user, v;
+};
+
+static uint32_t rnd_state;
+static uint32_t rnd(uint32_t n)
+{
+    rnd_state = rnd_state * 1664525u + 1013904223u;
+    return (rnd_state >> 8) % n;
+}
+
+/* The aggregate over the records of one user inside [from, to] of arrival order, by plain counting. */
+static double slow_value(int type, const struct rec *r, size_t n, int user, int64_t from, int64_t to)
+{
+    double sum = 0;
+    size_t count = 0;
+    bool seen[64] = {false}, kinds[3] = {false};
+    int distinct = 0, chain[3] = {0, 0, 0};
+
+    for (size_t i = 0; i < n; i++) {
+        if (r[i].user != user || r[i].t < from || r[i].t > to || (type < 3 && r[i].k != 0))
+            continue;
+        count++;
+        sum += r[i].v;
+        if (!seen[r[i].v])
+            distinct++;
+        seen[r[i].v] = true;
+        kinds[r[i].k] = true;
+        for (int c = 2; c >= 0; c--) /* longest ascending row that ends with this kind */
+            if (c == r[i].k) {
+                int best = 0;
+                for (int q = 0; q < c; q++)
+                    best = chain[q] > best ? chain[q] : best;
+                chain[c] = best + 1 > chain[c] ? best + 1 : chain[c];
+            }
+    }
+    switch (type) {
+    case 0:
+        return (double)count;
+    case 1:
+        return distinct;
+    case 2:
+        return sum;
+    case 3:
+        return kinds[0] + kinds[1] + kinds[2];
+    default:
+        return chain[0] > chain[1] ? (chain[0] > chain[2] ? chain[0] : chain[2]) : (chain[1] > chain[2] ? chain[1] : chain[2]);
+    }
+}
+
+static void one_sequence(struct feeder *f, int type, double limit, uint32_t seed)
+{
+    struct rec r[40];
+    bool active[3] = {false};
+    int64_t fired[3] = {INT64_MIN, INT64_MIN, INT64_MIN}, t = (int64_t)seed * 1000000; /* far from the sequence before */
+    static const char *const kind[] = {"a", "b", "c"}, *const user[] = {"u", "v", "w"};
+
+    for (size_t i = 0; i < 40; i++) {
+        double v;
+        bool want = false;
+        char num[8];
+
+        t += rnd(5) ? rnd(4) * 1000 : rnd(14000);
+        r[i] = (struct rec){t, (int)rnd(3), (int)rnd(3), (int)rnd(12)};
+        if (type >= 3 || r[i].k == 0) {
+            int u = r[i].user;
+            v = slow_value(type, r, i + 1, u, t - 10000, t);
+            want = v >= limit && (!active[u] || t > fired[u] + 10000);
+            active[u] = v >= limit;
+            fired[u] = want ? t : fired[u];
+        }
+        (void)snprintf(num, sizeof num, "%d", r[i].v);
+        f->hits = 0;
+        (void)at(f, t, kind[r[i].k], user[r[i].user], num);
+        if (type < 3 && r[i].k)
+            f->hits -= 1; /* b and c hit for themselves */
+        if (f->hits != (want ? 1u : 0u))
+            fail_msg("type %d seed %u step %zu: %zu hits, expected %d", type, seed, i, f->hits, want);
+    }
+}
+
+static void test_random(void **state)
+{
+    static const char *const type[] = {"event_count", "value_count", "value_sum", "temporal", "temporal_ordered"};
+
+    (void)state;
+    for (int ty = 0; ty < 5; ty++) {
+        char corr[512];
+        struct feeder f;
+        double limit = ty == 2 ? 25 : 3;
+        const char *n = getenv("CF_ORACLE_SEQUENCES");
+        uint32_t count = n ? (uint32_t)strtoul(n, NULL, 10) : 400;
+
+        (void)snprintf(corr, sizeof corr, CORR("%s", "%s", "  condition: {%sgte: %d}\n"), type[ty], ty < 3 ? "a" : "a, b, c", ty == 1 || ty == 2 ? "field: v, " : "", (int)limit);
+        start(&f, corr);
+        rnd_state = 12345;
+        for (uint32_t s = 1; s <= count; s++) {
+            one_sequence(&f, ty, limit, s % 800);
+            if (s % 16 == 0)
+                cf_arena_reset(&f.a);
+            if (s % 799 == 0) { /* time begins anew: so must the state */
+                stop(&f);
+                start(&f, corr);
+            }
+        }
+        stop(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_temporal),    cmocka_unit_test(test_upper_bound), cmocka_unit_test(test_chain_and_alias),
+        cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_random),
+    };
+    (void)setvbuf(stdout, NULL, _IONBF, 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
