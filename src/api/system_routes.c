@@ -2,6 +2,7 @@
  * Routes of the server itself: health, metrics, OpenAPI, the event stream. */
 #include "api/http_int.h"
 #include "api/event_export.h"
+#include "api/rules.h"
 #include "api/sse.h"
 
 #define HOOKS_MAX 32
@@ -95,4 +96,6 @@ void cf_api_routes(void)
 {
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     cf_event_routes();
+    cf_rule_routes();
+    cf_search_routes();
 }

@@ -23,6 +23,8 @@ const struct cf_migration cf_audit_migrations[] = {
      "CREATE TABLE saved_search (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, definition TEXT NOT NULL,"
      " shared BIGINT NOT NULL DEFAULT 0, created_us BIGINT NOT NULL);\n"
      "CREATE INDEX saved_search_user ON saved_search (user_id)"},
+    {303, "rule switches",
+     "CREATE TABLE rule_switch (rule_id TEXT PRIMARY KEY, enabled BIGINT NOT NULL, note TEXT, user_name TEXT, time_us BIGINT NOT NULL)"},
 };
 const size_t cf_audit_n_migrations = sizeof cf_audit_migrations / sizeof *cf_audit_migrations;
 
