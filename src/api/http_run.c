@@ -177,7 +177,10 @@ void cf_http_run(struct cf_req_priv *c)
             int status = cf_http_status_of(r);
 
             drop_response(c);
-            cf_http_problem(c, status, NULL, err.msg[0] && err.code ? err.msg : cf_err_text(r));
+            /* what went wrong inside goes to the log, not to the network */
+            cf_http_problem(c, status, NULL, status == 500 && !c->local ? "something went wrong inside; the log has it under this request's id"
+                                            : err.msg[0] && err.code    ? err.msg
+                                                                        : cf_err_text(r));
             (void)snprintf(result, sizeof result, "failed: %.260s", err.msg[0] ? err.msg : cf_err_text(r));
             if (status >= 500)
                 cf_log_error("http", "handler failed", "id=%s path=\"%.200s\" why=\"%s\"", c->id, c->path, err.msg);

@@ -527,4 +527,4 @@ static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/rules:reload", .permission = "rule.write", .handler = reload, .scope = "all", .doc = "Load rules and source files again"},
 };
 
-void cf_rule_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }
+void cf_rules_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }

@@ -96,6 +96,6 @@ void cf_api_routes(void)
 {
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     cf_event_routes();
-    cf_rule_routes();
+    cf_rules_routes();
     cf_search_routes();
 }

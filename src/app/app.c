@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/http.h"
+#include "api/rules.h"
 #include "api/sse.h"
 #include "app/server.h"
 #include "app/tls_cert.h"
@@ -63,6 +64,7 @@ static void add_routes(void)
         return;
     done = true;
     cf_api_routes();
+    cf_settings_routes();
     cf_directory_routes();
     cf_incident_routes();
     cf_workflow_routes();
@@ -154,6 +156,10 @@ static int start_hub(struct cf_app_run *run, struct cf_error *reterr)
     run->app.hub = cf_hub_new();
     return run->app.hub ? 0 : cf_error_set(reterr, CF_ENOMEM, "no memory for the event stream");
 }
+
+static int start_switches(struct cf_app_run *run, struct cf_error *reterr) { return cf_rules_apply_switches(&run->app, reterr); }
+
+static void stop_nothing(struct cf_app_run *run) { (void)run; }
 
 static void stop_hub(struct cf_app_run *run) { cf_hub_free(run->app.hub); }
 
@@ -297,6 +303,7 @@ static const struct part {
     {"workflows", true, start_workflows, stop_workflows},
     {"incidents", false, start_incidents, stop_incidents},
     {"pipeline", false, start_pipeline, stop_pipeline},
+    {"rule switches", false, start_switches, stop_nothing},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */
 };
 #define N_PARTS (sizeof parts / sizeof *parts)

@@ -24,4 +24,6 @@ int cf_app_print_config(const char *config_path, struct cf_buf *out, struct cf_e
 /* Folders found from the program's own place: ../content, ../share/chengfang/content, /usr/share/chengfang/content. */
 char *cf_find_dir(struct cf_arena *a, const char *env, const char *name);
 
+void cf_settings_routes(void);
+
 #endif
