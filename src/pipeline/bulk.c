@@ -10,6 +10,8 @@
 
 #include "api/route.h"
 #include "app/app.h"
+#include "collect/framing.h"
+#include "normalise/input.h"
 #include "normalise/json_node.h"
 #include "pipeline/pipeline_int.h"
 
@@ -22,8 +24,9 @@
 
 struct bulk {
     struct cf_pipeline *p;
+    char format[32];        /* "json"; raw records: hint, "" by content */
     struct cf_source_info info;
-    char peer[64];
+    char peer[256];
     struct cf_json *json;
     struct cf_buf part;     /* line that is not complete yet */
     struct cf_buf text;     /* lines gathered */
@@ -119,13 +122,14 @@ static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *re
     req->state = b;
     req->state_free = bulk_free;
     b->p = app->pipeline;
-    cf_buf_init(&b->part, LINE_MAX_BYTES + 1);
-    cf_buf_init(&b->text, LINE_MAX_BYTES * 2);
+    (void)snprintf(b->format, sizeof b->format, "json");
+    cf_buf_init(&b->part, (size_t)CF_INPUT_RECORD_MAX + (1u << 20));
+    cf_buf_init(&b->text, (size_t)CF_INPUT_RECORD_MAX * 2);
     b->json = cf_json_new();
     b->errors = json_array();
     if (!b->json || !b->errors)
         return cf_error_set(reterr, CF_ENOMEM, "bulk request");
-    (void)snprintf(b->peer, sizeof b->peer, "%.*s", (int)(req->peer.n < 63 ? req->peer.n : 63), req->peer.p ? req->peer.p : "");
+    (void)snprintf(b->peer, sizeof b->peer, "%.*s", (int)(req->peer.n < 255 ? req->peer.n : 255), req->peer.p ? req->peer.p : "");
     r = bulk_origin(req, b, reterr);
     if (r < 0)
         return r;
@@ -137,7 +141,7 @@ static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *re
 
 static int bulk_flush(struct bulk *b, bool durable, struct cf_error *reterr)
 {
-    struct cf_spool_origin o = {.source = cf_str_c(b->info.source), .format = cf_str_c("json"), .peer = cf_str_c(b->peer),
+    struct cf_spool_origin o = {.source = cf_str_c(b->info.source), .format = cf_str_c(b->format), .peer = cf_str_c(b->peer),
                                 .org = cf_str_c(b->info.org), .key = cf_str_c(b->info.name), .received_us = cf_now_us()};
     cf_str rec[GATHER];
     size_t at = 0;
@@ -263,12 +267,94 @@ static int post_bulk(struct cf_req *req, struct cf_error *reterr)
     return 0;
 }
 
+/* ---- raw records: what `chengfang ingest` sends beside a running server ------------------------------------------------ */
+
+static int raw_record(struct bulk *b, cf_str rec, struct cf_error *reterr)
+{
+    int r = 0;
+
+    if (b->n == GATHER || (b->n && b->text.n + rec.n > GATHER_BYTES))
+        r = bulk_flush(b, false, reterr);
+    if (r < 0)
+        return r;
+    cf_buf_str(&b->text, rec);
+    if (b->text.failed)
+        return cf_error_set(reterr, CF_ENOMEM, "records");
+    b->end[b->n++] = b->text.n;
+    return 0;
+}
+
+static int raw_begin(struct cf_req *req, struct bulk **ret, struct cf_error *reterr)
+{
+    cf_str format = cf_req_query(req, "format"), peer = cf_req_query(req, "peer"), source = cf_req_query(req, "source");
+    int r = bulk_begin(req, ret, reterr);
+
+    if (r < 0)
+        return r;
+    if (format.n && !cf_normaliser_has_format(format) && !cf_str_eqz(format, CF_INPUT_OVERSIZE))
+        return cf_req_field_error(req, "format", "there is no such format");
+    (void)snprintf((*ret)->format, sizeof (*ret)->format, "%.*s", CF_ARG(format));
+    if (peer.n)
+        (void)snprintf((*ret)->peer, sizeof (*ret)->peer, "%.*s", CF_ARG(peer));
+    if (source.n == 0)
+        (*ret)->info.source[0] = '\0';
+    return 0;
+}
+
+/* Each record is its length in decimal, one space, its bytes. */
+static int raw_piece(struct cf_req *req, cf_str piece, struct cf_error *reterr)
+{
+    struct cf_framing f = {.max = CF_INPUT_RECORD_MAX, .mode = CF_FRAMING_OCTET};
+    struct bulk *b = req->state;
+    size_t at = 0, k = 1, used = 1;
+    cf_str rec[256];
+    int r = 0;
+
+    if (!b && (r = raw_begin(req, &b, reterr)) < 0)
+        return r;
+    cf_buf_str(&b->part, piece);
+    if (b->part.failed)
+        return cf_error_set(reterr, CF_ELIMIT, "a record is larger than %u bytes", CF_INPUT_RECORD_MAX);
+    while (at < b->part.n && used > 0) {
+        if (cf_framing_next(&f, b->part.p + at, b->part.n - at, rec, 256, &k, &used) < 0)
+            return cf_error_set(reterr, CF_ESYNTAX, "a record must begin with its length and a space");
+        for (size_t i = 0; i < k && r == 0; i++)
+            r = raw_record(b, rec[i], reterr);
+        if (r < 0)
+            return r;
+        at += used;
+    }
+    memmove(b->part.p, b->part.p + at, b->part.n - at);
+    b->part.n -= at;
+    return 0;
+}
+
+static int post_raw(struct cf_req *req, struct cf_error *reterr)
+{
+    struct bulk *b = req->state;
+    int r = b ? 0 : raw_begin(req, &b, reterr);
+
+    if (r == 0 && b->part.n)
+        r = cf_error_set(reterr, CF_ESYNTAX, "the last record is not complete");
+    if (r == 0)
+        r = bulk_flush(b, true, reterr);
+    if (r == CF_ETIMEOUT || r == CF_EIO)
+        reterr->code = r = CF_EFULL;
+    if (r < 0)
+        return r;
+    cf_reply_json(req, 200, json_pack("{s:I}", "accepted", (json_int_t)b->accepted));
+    return 0;
+}
+
 static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/events:bulk", .permission = "event.ingest", .handler = post_bulk, .on_body = bulk_piece,
      .flags = CF_RF_STREAM_BODY | CF_RF_RAW_BODY | CF_RF_NO_AUDIT,
      .reply = "{\"type\":\"object\",\"required\":[\"accepted\",\"rejected\",\"errors\"],\"properties\":{\"accepted\":{\"type\":\"integer\"},"
               "\"rejected\":{\"type\":\"integer\"},\"errors\":{\"type\":\"array\"}}}",
      .doc = "Newline-delimited JSON events (query: source=NAME; gzip or zstd allowed); answered once they are durable"},
+    {.method = CF_POST, .path = "/api/v1/records:bulk", .permission = "event.ingest", .handler = post_raw, .on_body = raw_piece,
+     .flags = CF_RF_STREAM_BODY | CF_RF_RAW_BODY | CF_RF_NO_AUDIT,
+     .doc = "Raw records of any format, each with its length before it (query: source, format, peer); answered once they are durable"},
 };
 
-void pipeline_bulk_routes(void) { cf_routes_add(routes, 1); }
+void pipeline_bulk_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }
