@@ -17,6 +17,7 @@
 #include "app/tls_cert.h"
 #include "asset/asset.h"
 #include "audit/audit.h"
+#include "demo/demo.h"
 #include "directory/service.h"
 #include "form/form.h"
 #include "message/message.h"
@@ -42,7 +43,8 @@ struct cf_app_run {
     X(cf_incident_migrations, cf_incident_n_migrations) \
     X(cf_workflow_migrations, cf_workflow_n_migrations) \
     X(cf_message_migrations, cf_message_n_migrations) \
-    X(cf_asset_migrations, cf_asset_n_migrations)
+    X(cf_asset_migrations, cf_asset_n_migrations) \
+    X(cf_demo_migrations, cf_demo_n_migrations)
 
 static int migrate(struct cf_db *db, struct cf_error *reterr)
 {
@@ -73,6 +75,7 @@ static void add_routes(void)
     cf_message_routes();
     cf_asset_routes();
     cf_pipeline_routes();
+    cf_demo_routes();
     cf_metrics_add(cf_pipeline_metrics);
     cf_audit_routes();
 }
@@ -260,6 +263,30 @@ static void stop_pipeline(struct cf_app_run *run)
     run->app.pipeline = NULL;
 }
 
+static int start_demo(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_demo_options o = {
+        .app = &run->app, .rate = (double)c->demo_rate, .backfill_us = c->demo_backfill, .backfill_lines = c->demo_backfill_lines, .chain_every_us = c->demo_chain_every,
+        .first_chain_us = c->demo_first_chain, .hash_memory_kib = (uint32_t)(c->argon2_memory / 1024), .hash_passes = (uint32_t)c->argon2_passes,
+    };
+    struct cf_demo *d;
+    int r;
+
+    if (!c->demo_enabled || run->mode != CF_APP_SERVER)
+        return 0;
+    r = cf_demo_start(&o, &d, reterr);
+    if (r == 0)
+        cf_demo_set_running(d);
+    return r;
+}
+
+static void stop_demo(struct cf_app_run *run)
+{
+    (void)run;
+    cf_demo_end();
+}
+
 static int start_http(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
@@ -304,6 +331,7 @@ static const struct part {
     {"incidents", false, start_incidents, stop_incidents},
     {"pipeline", false, start_pipeline, stop_pipeline},
     {"rule switches", false, start_switches, stop_nothing},
+    {"demo", false, start_demo, stop_demo},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */
 };
 #define N_PARTS (sizeof parts / sizeof *parts)
@@ -376,6 +404,20 @@ static int lock_data(struct cf_app_run *run, struct cf_error *reterr)
     return 0;
 }
 
+/* Options of the command line, over those of the file. */
+static struct {
+    const char *name, *value;
+} given[16];
+static size_t n_given;
+
+void cf_app_option(const char *name, const char *value)
+{
+    if (n_given < sizeof given / sizeof *given) {
+        given[n_given].name = name;
+        given[n_given++].value = value;
+    }
+}
+
 static int prepare(struct cf_app_run *run, const char *data_dir, const char *config_path, const char *listen, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
@@ -393,6 +435,11 @@ static int prepare(struct cf_app_run *run, const char *data_dir, const char *con
     r = read_config(run, config_path, reterr);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < n_given; i++) {
+        r = cf_config_set(cf_server_options, cf_server_n_options, &run->config, &run->arena, cf_str_c(given[i].name), cf_str_c(given[i].value), reterr);
+        if (r < 0)
+            return r;
+    }
     if (listen)
         run->config.http_listen = cf_arena_copy(&run->arena, cf_str_c(listen));
     if (!cf_log_level_parse(c->log_level, &level))

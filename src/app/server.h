@@ -15,6 +15,8 @@ struct cf_app_run; /* the application and its memory */
 
 /* config_path NULL: DATA/chengfang.yaml when it is there. listen NULL: from the configuration. */
 int cf_app_start(const char *data_dir, const char *config_path, const char *listen, enum cf_app_mode mode, struct cf_app_run **ret, struct cf_error *reterr);
+/* An option as if written in the configuration file, over what the file says. Before cf_app_start; texts are kept as views. */
+void cf_app_option(const char *name, const char *value);
 struct cf_app *cf_app_of(struct cf_app_run *run);
 /* Ends the parts in reverse order. NULL is fine. */
 void cf_app_stop(struct cf_app_run *run);

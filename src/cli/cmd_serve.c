@@ -50,7 +50,7 @@ static void block_signals(void)
 int cf_cmd_serve(int argc, char **argv)
 {
     static const struct option opts[] = {{"data", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
-                                         {"listen", required_argument, NULL, 'l'}, {"print-config", no_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
+                                         {"listen", required_argument, NULL, 'l'}, {"print-config", no_argument, NULL, 'p'}, {"demo", no_argument, NULL, 'D'}, {NULL, 0, NULL, 0}};
     const char *data = NULL, *config = NULL, *listen = NULL;
     struct cf_app_run *run = NULL;
     struct cf_error err = {0};
@@ -63,6 +63,7 @@ int cf_cmd_serve(int argc, char **argv)
         case 'c': config = optarg; break;
         case 'l': listen = optarg; break;
         case 'p': print = true; break;
+        case 'D': cf_app_option("demo.enabled", "true"); break;
         default: return CF_EXIT_USAGE;
         }
     }

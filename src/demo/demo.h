@@ -36,6 +36,10 @@ struct cf_demo_removed {
 };
 int cf_demo_remove(struct cf_db *db, struct cf_event_store *events, const char *data_dir, struct cf_demo_removed *ret, struct cf_error *reterr);
 
+/* The demo that the routes speak of. cf_demo_end stops it and forgets it. */
+void cf_demo_set_running(struct cf_demo *d);
+void cf_demo_end(void);
+void cf_demo_routes(void);
 extern const struct cf_migration cf_demo_migrations[];
 extern const size_t cf_demo_n_migrations;
 

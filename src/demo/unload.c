@@ -9,6 +9,11 @@
 
 /* Rows that hang on others by id; in this order, before the rows they hang on. */
 static const char *const statements[] = {
+    "DELETE FROM work_item_todo WHERE item_id IN (SELECT id FROM work_item WHERE org_id LIKE 'demo-org-%')",
+    "DELETE FROM work_item_history WHERE item_id IN (SELECT id FROM work_item WHERE org_id LIKE 'demo-org-%')",
+    "DELETE FROM attachment WHERE item_id IN (SELECT id FROM work_item WHERE org_id LIKE 'demo-org-%')",
+    "DELETE FROM work_item WHERE org_id LIKE 'demo-org-%'",
+    "DELETE FROM message WHERE user_id LIKE 'demo-user-%'",
     "DELETE FROM alert_history WHERE alert_id IN (SELECT id FROM alert WHERE org_id LIKE 'demo-org-%')",
     "DELETE FROM incident_entity WHERE incident_id IN (SELECT id FROM incident WHERE org_id LIKE 'demo-org-%')",
     "DELETE FROM incident_event WHERE incident_id IN (SELECT id FROM incident WHERE org_id LIKE 'demo-org-%')",
@@ -28,6 +33,18 @@ static const char *const statements[] = {
     "DELETE FROM region WHERE code IN ('399901','399902','399903','399900') AND code NOT IN (SELECT region_code FROM organisation WHERE region_code IS NOT NULL)",
     "DELETE FROM demo_state",
 };
+
+int cf_demo_remove(struct cf_db *db, struct cf_event_store *events, const char *data_dir, struct cf_demo_removed *ret, struct cf_error *reterr)
+{
+    char path[4096];
+    int r = cf_event_store_forget(events, CF_STR("demo-org-"), &ret->events, reterr);
+
+    r = r < 0 ? r : demo_unload(db, &ret->records, reterr);
+    (void)snprintf(path, sizeof path, "%s/demo-accounts.txt", data_dir);
+    if (r == 0)
+        (void)unlink(path);
+    return r;
+}
 
 int demo_unload(struct cf_db *db, int64_t *ret_rows, struct cf_error *reterr)
 {

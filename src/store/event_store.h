@@ -46,6 +46,9 @@ int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf
 /* Makes everything inserted so far survive power loss (parts synced). After this spool segments may be deleted. */
 int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr);
 
+/* Deletes the events whose organization.id begins with the prefix (at least four characters), for good. *ret_rows: how many there were. */
+int cf_event_store_forget(struct cf_event_store *s, cf_str org_prefix, int64_t *ret_rows, struct cf_error *reterr);
+
 /* A read query; the result in ClickHouse's JSONCompact shape is parsed for the caller. Read-only settings, limits. */
 struct cf_query_limits {
     int64_t max_ms, max_memory, max_rows; /* 0: defaults (10 s, 400 MiB, 100,000 rows) */
