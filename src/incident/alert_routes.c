@@ -133,14 +133,15 @@ static json_t *related_json(struct cf_tx *tx, const struct cf_principal *who, st
     struct cf_stmt *st = NULL;
     struct cf_dbval v[8];
     struct cf_buf sql;
-    size_t n = 0;
+    size_t n = 0, n_scope = 0;
 
     cf_buf_init(&sql, 0);
     cf_buf_z(&sql, "SELECT a.id, a.title, a.level, a.status, a.last_seen, a.count, a.rule_id FROM alert a WHERE a.id <> ? AND (a.entity_value = ? OR a.source_ip = ?) AND ");
     v[n++] = CF_S(id);
     v[n++] = CF_S(entity);
     v[n++] = CF_S(source_ip.n ? source_ip : CF_STR("-"));
-    cf_scope_sql(who, "a.org_id", &sql, v, &n, a);
+    cf_scope_sql(who, "a.org_id", &sql, v + n, &n_scope, a);
+    n += n_scope;
     cf_buf_z(&sql, " ORDER BY a.last_seen DESC LIMIT 20");
     if (cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, &st, NULL) == 0)
         while (cf_stmt_next(st, NULL) == 1)

@@ -52,7 +52,7 @@ static int add_receivers(struct cf_req *req, struct cf_tx *tx, json_t *item, cf_
 
 static int finish(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_error *reterr)
 {
-    cf_str id = cf_str_c(json_string_value(json_object_get(item, "id")));
+    cf_str id = cf_arena_copy(req->arena, cf_str_c(json_string_value(json_object_get(item, "id")))); /* decorating replaces the member */
     bool receipt = strcmp(json_string_value(json_object_get(item, "workflow")), "notice-receipt") == 0;
     json_t *root = json_object_get(item, "root_data");
     const char *kind = json_string_value(json_object_get(root, "kind"));

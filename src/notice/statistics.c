@@ -25,7 +25,7 @@ static int run(struct cf_tx *tx, const struct cf_principal *who, int64_t from_us
 {
     struct cf_dbval v[8];
     struct cf_buf sql;
-    size_t n = 0;
+    size_t n = 0, n_scope = 0;
     int r;
 
     cf_buf_init(&sql, 0);
@@ -33,7 +33,8 @@ static int run(struct cf_tx *tx, const struct cf_principal *who, int64_t from_us
                   select);
     v[n++] = CF_I(from_us);
     v[n++] = CF_I(to_us);
-    cf_scope_sql(who, "w.org_id", &sql, v, &n, a);
+    cf_scope_sql(who, "w.org_id", &sql, v + n, &n_scope, a);
+    n += n_scope;
     cf_buf_z(&sql, tail);
     r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, ret, err);
     cf_buf_release(&sql);

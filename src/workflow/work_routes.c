@@ -157,14 +157,15 @@ static int count_one(struct cf_req *req, struct cf_tx *tx, int which, bool overd
     struct cf_dbval v[MINE_VALUES + 8];
     struct cf_stmt *st = NULL;
     struct cf_buf sql;
-    size_t n = 0;
+    size_t n = 0, n_scope = 0;
     int r;
 
     cf_buf_init(&sql, 0);
     cf_buf_z(&sql, overdue ? "SELECT COUNT(*) FROM work_item w WHERE w.overdue = 1 AND " : "SELECT COUNT(*) FROM work_item w WHERE ");
     mine_sql(req, which, &sql, v, &n);
     cf_buf_z(&sql, " AND ");
-    cf_scope_sql(req->who, "w.org_id", &sql, v, &n, req->arena);
+    cf_scope_sql(req->who, "w.org_id", &sql, v + n, &n_scope, req->arena);
+    n += n_scope;
     r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, &st, err);
     if (r == 0 && (r = cf_stmt_next(st, err)) == 1) {
         *ret = (json_int_t)cf_stmt_i64(st, 0);
