@@ -80,4 +80,9 @@ int cf_ruleset_corr_save(struct cf_ruleset *rs, const char *path, struct cf_erro
 int cf_ruleset_corr_load(struct cf_ruleset *rs, const char *path, size_t *ret_states, struct cf_error *reterr);
 int cf_ruleset_corr_restore(struct cf_ruleset *rs, cf_str data, size_t *ret_states, struct cf_error *reterr);
 
+/* ---- explanation ---- */
+/* Appends one JSON object: whether rule `index` fires on ev and why or why not: log source, each search and test with
+ * the value that decided it and where it was found, condition, and the reason in words. Changes no correlation state. */
+int cf_explain(struct cf_detector *d, const struct cf_event *ev, size_t index, struct cf_buf *out);
+
 #endif

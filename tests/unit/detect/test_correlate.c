@@ -403,13 +403,13 @@ static void test_random(void **state)
         start(&f, corr);
         rnd_state = 12345;
         for (uint32_t s = 1; s <= count; s++) {
-            one_sequence(&f, ty, limit, s % 800);
-            if (s % 16 == 0)
-                cf_arena_reset(&f.a);
-            if (s % 799 == 0) { /* time begins anew: so must the state */
+            if (s % 800 == 0) { /* time begins anew: so must the state */
                 stop(&f);
                 start(&f, corr);
             }
+            one_sequence(&f, ty, limit, s % 800);
+            if (s % 16 == 0)
+                cf_arena_reset(&f.a);
         }
         stop(&f);
     }
