@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A second Sigma evaluator: slow, straight from the YAML for each event, sharing no code with src/detect. Its answers
+ * are compared with the detector's. */
+#ifndef CF_TESTS_DETECT_ORACLE_H
+#define CF_TESTS_DETECT_ORACLE_H
+
+#include "base/base.h"
+#include "event/event.h"
+
+struct oracle;
+struct oracle *oracle_new(const char *taxonomy_dir); /* NULL dir: no mapping, no routing */
+void oracle_free(struct oracle *o);
+/* 1 or 0; -1: the rule uses something the oracle does not know (aggregation, correlation). */
+int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev);
+
+#endif
