@@ -146,7 +146,7 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
         cf_str again = cf_str_sub(rest, n + 1, rest.n), name;
         r->stamp = cf_str_n(rest.p, n);
         if (word(&again, &name) && name.n && !memchr(name.p, '%', name.n) && !memchr(name.p, '=', name.n)) {
-            if (!tag(cf_str_n(name.p, name.n + again.n + 1), &r->app, &r->pid))
+            if (!tag(cf_str_n(name.p, (size_t)(rest.p + rest.n - name.p)), &r->app, &r->pid))
                 r->host = name;
             else
                 again = cf_str_sub(rest, n + 1, rest.n);
