@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shared by the browser tests: the real server (tests/e2e/lib.mjs) and a real Chromium. Waits are for conditions, never for time.
+// A page that writes an error to the console, asks another origin or lacks a translation fails the test that used it.
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { root } from '../e2e/lib.mjs'
+
+const require = createRequire(path.join(root, 'web/package.json'))
+export const chromium = process.env.CF_CHROMIUM || '/usr/bin/chromium'
+export const strong = 'Harbour-Lantern-58'
+
+/** Why the browser tests cannot run here, or false. */
+export function unable() {
+  if (!fs.existsSync(chromium)) return `no browser at ${chromium}`
+  if (!fs.existsSync(path.join(root, 'web/dist/index.html'))) return 'web/dist is not built'
+  try {
+    require.resolve('playwright-core')
+  } catch {
+    return 'playwright-core is not installed in web/'
+  }
+  return false
+}
+export async function openBrowser() {
+  const { chromium: type } = require('playwright-core')
+  return type.launch({
+    executablePath: chromium,
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+  })
+}
+
+/** A person at a browser of their own. `faults` collects what must not happen. */
+export class Person {
+  static async at(browser, server, { locale = 'zh-CN', theme = 'light', width = 1440, height = 900 } = {}) {
+    const p = new Person()
+    p.server = server
+    p.faults = []
+    p.expected = []
+    p.context = await browser.newContext({ viewport: { width, height }, ignoreHTTPSErrors: true, locale, timezoneId: 'Asia/Shanghai', acceptDownloads: true })
+    await p.context.addInitScript(([t, l]) => {
+      if (!localStorage.getItem('cf.theme')) localStorage.setItem('cf.theme', t)
+      if (!localStorage.getItem('cf.locale')) localStorage.setItem('cf.locale', l)
+    }, [theme, locale])
+    p.page = await p.context.newPage()
+    p.page.setDefaultTimeout(15000)
+    p.page.on('pageerror', (e) => p.faults.push(`exception: ${e.message}`))
+    p.page.on('console', (m) => {
+      if (m.type() !== 'error' && m.type() !== 'warning') return
+      if (/Failed to load resource/.test(m.text())) return // judged by its status below
+      p.faults.push(`console ${m.type()}: ${m.text()}`)
+    })
+    p.page.on('request', (r) => {
+      const u = r.url()
+      if (!u.startsWith(server.url) && !/^(data|blob|about):/.test(u)) p.faults.push(`request to another origin: ${u}`)
+    })
+    p.page.on('response', (r) => {
+      if (r.status() < 400) return
+      const line = `${r.status()} ${r.request().method()} ${r.url().slice(server.url.length)}`
+      if (!p.expected.some((e) => e.test(line))) p.faults.push(`reply ${line}`)
+    })
+    return p
+  }
+  goto(where) {
+    return this.page.goto(this.server.url + where)
+  }
+  $(selector) {
+    return this.page.locator(selector)
+  }
+  test(name) {
+    return this.page.locator(`[data-test="${name}"]`)
+  }
+  /** Through the form, as a person does it; a forced change is made on the way. */
+  async signIn(name, password, change) {
+    this.expected.push(/^401 GET \/api\/v1\/session$/)
+    await this.goto('/sign-in')
+    await this.page.fill('input[name=user]', name)
+    await this.page.fill('input[name=password]', password)
+    await this.page.click('button[type=submit]')
+    if (change) {
+      await this.page.fill('input[name=new1]', change)
+      await this.page.fill('input[name=new2]', change)
+      await this.page.click('button[type=submit]')
+    }
+    await this.page.waitForSelector('.shell-nav')
+  }
+  async clean() {
+    const missing = await this.page.evaluate(() => [...new Set(globalThis.__cfMissing ?? [])])
+    for (const m of missing) this.faults.push(`no translation: ${m}`)
+    assert.deepEqual(this.faults, [])
+  }
+  async close() {
+    await this.context.close()
+  }
+}
