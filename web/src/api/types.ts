@@ -7,6 +7,8 @@ export interface Problem {
   errors?: { field: string; message: string }[]
   request_id?: string
   otp_required?: boolean
+  duplicate_of?: string
+  position?: number
   retry_after?: number
 }
 export interface List<T> {

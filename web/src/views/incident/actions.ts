@@ -5,10 +5,10 @@ import type { Alert } from '@/api/types'
 
 export type AlertAction = 'take' | 'confirm' | 'false_positive' | 'ignore' | 'close' | 'reopen' | 'assign' | 'comment' | 'convert_incident' | 'convert_notice'
 const table: Record<string, AlertAction[]> = {
-  new: ['take', 'confirm', 'false_positive', 'ignore', 'assign', 'convert_incident', 'comment'],
-  handling: ['confirm', 'false_positive', 'ignore', 'close', 'assign', 'convert_incident', 'comment'],
-  confirmed: ['convert_incident', 'close', 'false_positive', 'assign', 'comment'],
-  converted: ['close', 'comment', 'assign'],
+  new: ['take', 'confirm', 'false_positive', 'ignore', 'assign', 'comment'],
+  handling: ['confirm', 'false_positive', 'ignore', 'assign', 'comment'],
+  confirmed: ['convert_notice', 'convert_incident', 'close', 'assign', 'comment'],
+  converted: ['close', 'comment'],
   false_positive: ['reopen', 'comment'],
   ignored: ['reopen', 'comment'],
   closed: ['reopen', 'comment']
@@ -17,12 +17,12 @@ const table: Record<string, AlertAction[]> = {
 export function actionsOf(status: string): AlertAction[] {
   return table[status] ?? ['comment']
 }
-export const needsNote: AlertAction[] = ['false_positive', 'ignore', 'close', 'comment']
+export const needsNote: AlertAction[] = ['confirm', 'false_positive', 'ignore', 'close', 'reopen', 'comment']
 export interface ActionBody {
   action: AlertAction
   note?: string
   owner?: string
   exception?: { fields: Record<string, unknown>; expires_at?: string }
 }
-export const act = (id: string, b: ActionBody) => api.post<Alert>(`/alerts/${id}/actions`, b)
+export const act = (id: string, b: ActionBody) => api.post<Alert & { notice_id?: string }>(`/alerts/${id}/actions`, b)
 export const actMany = (ids: string[], b: ActionBody) => api.post<{ changed: number; errors?: { id: string; message: string }[] }>('/alerts:batch', { ids, ...b })
