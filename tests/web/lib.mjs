@@ -64,8 +64,8 @@ export class Person {
   goto(where) {
     return this.page.goto(this.server.url + where)
   }
-  $(selector) {
-    return this.page.locator(selector)
+  $(selector, options) {
+    return this.page.locator(selector, options)
   }
   test(name) {
     return this.page.locator(`[data-test="${name}"]`)

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole way of a notice, each person at a browser of their own: drafted by the city, approved by a leader, issued,
+// signed for and answered with a file by the unit's officer, reviewed and closed by the city.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { startServer } from '../e2e/lib.mjs'
+import { openBrowser, Person, strong, unable } from './lib.mjs'
+
+describe('notice', { skip: unable() }, () => {
+  let server, browser, api, unit, other, city, leader, officer, stranger
+  const first = {}
+  const title = '门户网站发现疑似后门文件的通报'
+  before(async () => {
+    server = await startServer()
+    api = await server.signIn('admin')
+    const org = async (name) => {
+      const r = await api.post('/api/v1/organisations', { name, kind: 'unit', parent_id: 'root' })
+      assert.equal(r.status, 201, r.text)
+      return r.body.id
+    }
+    unit = await org('江城市第一人民医院')
+    other = await org('江城大学')
+    const user = async (name, display_name, org_id, roles) => {
+      const r = await api.post('/api/v1/users', { name, display_name, org_id, roles })
+      assert.equal(r.status, 201, r.text)
+      first[name] = r.body.password ?? r.body.one_time_password
+    }
+    await user('leader1', '周卫国', 'root', ['leader'])
+    await user('officer1', '王强', unit, ['unit_officer'])
+    await user('officer2', '赵敏', other, ['unit_officer'])
+    browser = await openBrowser()
+    city = await Person.at(browser, server)
+    leader = await Person.at(browser, server)
+    officer = await Person.at(browser, server, { theme: 'dark' })
+    stranger = await Person.at(browser, server)
+    await city.signIn('admin', server.passwords.admin)
+    await leader.signIn('leader1', first.leader1, strong)
+    await officer.signIn('officer1', first.officer1, strong)
+    await stranger.signIn('officer2', first.officer2, strong)
+  })
+  after(async () => {
+    await browser?.close()
+    await server?.stop()
+  })
+  const step = async (p, transition) => {
+    await p.test('do-' + transition).click()
+    await p.$('.el-dialog:visible [data-test=do]').click()
+    await p.$('.el-dialog:visible').waitFor({ state: 'detached' }).catch(() => p.$('#work-act').waitFor({ state: 'detached' }))
+  }
+  let notice
+
+  test('the city drafts it: what is missing is listed, what is typed is kept', async () => {
+    await city.goto('/notices')
+    await city.test('notice-new').click()
+    await city.page.waitForSelector('[data-test=save-notice]')
+    await city.test('save-notice').click()
+    await city.page.waitForSelector('.fr-errs')
+    assert.ok((await city.$('.fr-errs li').count()) >= 4)
+    await city.page.fill('#nn-title-i', title)
+    await city.$('#nn-kind .el-select').click()
+    await city.$('.el-select-dropdown:visible .el-select-dropdown__item').first().click()
+    await city.$('#nn-level .el-radio-button').nth(1).click()
+    await city.$('#nn-receivers .el-select').click()
+    await city.page.keyboard.type('人民医院')
+    await city.$('.el-tree-node:visible', { hasText: '江城市第一人民医院' }).last().locator('.el-tree-node__content').last().click()
+    await city.page.keyboard.press('Escape')
+    await city.page.fill('#nn-content-i', '监测发现门户网站目录被写入可执行脚本，疑似后门。')
+    await city.page.fill('#nn-requirements-i', '请立即下线核查，清除后门并修复漏洞。')
+    await city.page.waitForFunction(() => Object.keys(sessionStorage).some((k) => k.startsWith('cf.draft.notice') && sessionStorage.getItem(k).includes('立即下线')))
+    await city.test('save-notice').click()
+    await city.page.waitForURL(/\/work\//)
+    assert.equal((await city.page.textContent('[data-test=work-title]')).trim(), title)
+    notice = city.page.url().split('/').pop()
+  })
+
+  test('judged, sent for approval; the leader approves from the to-dos', async () => {
+    await step(city, 'judge')
+    await city.test('do-submit').waitFor()
+    await step(city, 'submit')
+    await city.page.waitForFunction(() => document.querySelector('.ab-head')?.textContent.includes('待审批'))
+    await leader.goto('/todo')
+    await leader.$('.todo-list li').getByText(title).waitFor()
+    await leader.test('do-approve').click()
+    await leader.$('.el-dialog:visible [data-test=do]').click()
+    await leader.page.waitForFunction(() => !document.querySelector('.todo-list li'))
+    await leader.clean()
+  })
+
+  test('issued: it gets its number, the unit its work item', async () => {
+    await city.goto('/work/' + notice)
+    await step(city, 'issue')
+    await city.page.waitForFunction(() => /通报〔\d{4}〕\d+号/.test(document.querySelector('.ab-head')?.textContent ?? ''))
+    const row = city.$('.tbl tbody tr', { hasText: '江城市第一人民医院' })
+    await row.waitFor()
+    assert.match(await row.textContent(), /待签收/)
+    await city.clean()
+  })
+
+  test('the unit sees what is asked of it, signs for it and answers with a file', async () => {
+    await officer.goto('/')
+    await officer.page.waitForURL(/\/todo/)
+    assert.deepEqual((await officer.$('.nav-item span').allTextContents()).filter((x) => /规则|审计|运行健康|狩猎检索/.test(x)), [])
+    const card = officer.$('.todo-list li', { hasText: title })
+    await card.waitFor()
+    assert.match(await card.textContent(), /剩余/)
+    await card.locator('.todo-t').click()
+    await officer.page.waitForSelector('[data-test=work-title]')
+    assert.match(await officer.page.textContent('.work'), /立即下线核查/)
+    await step(officer, 'sign')
+    await officer.test('do-submit').waitFor()
+    await officer.test('upload').setInputFiles({ name: '处置截图.txt', mimeType: 'text/plain', buffer: Buffer.from('后门已清除，日志见附件。') })
+    await officer.test('file-处置截图.txt').waitFor()
+    await officer.test('do-submit').click()
+    await officer.page.waitForSelector('#work-act')
+    await officer.$('.el-dialog:visible [data-test=do]').click()
+    await officer.page.waitForSelector('.fr-errs') // nothing filled in yet
+    await officer.$('#wa-result .el-select').click()
+    await officer.$('.el-select-dropdown:visible .el-select-dropdown__item').first().click()
+    await officer.page.fill('#wa-cause-i', '上传组件存在未授权上传漏洞。')
+    await officer.page.fill('#wa-measures-i', '已清除后门文件，修复上传组件并修改口令。')
+    await officer.page.fill('#wa-person-i', '王强')
+    await officer.$('.el-dialog:visible [data-test=do]').click()
+    await officer.page.waitForFunction(() => document.querySelector('.ab-head')?.textContent.includes('待审核'))
+    await officer.clean()
+  })
+
+  test('another unit sees nothing of it', async () => {
+    const receipt = officer.page.url().split('/').pop()
+    await stranger.goto('/todo')
+    await stranger.page.waitForSelector('.statebox')
+    stranger.expected.push(/^404 GET \/api\/v1\/work-items\//)
+    await stranger.goto('/work/' + receipt)
+    await stranger.page.waitForSelector('.statebox.err')
+    await stranger.goto('/work/' + notice)
+    await stranger.page.waitForSelector('.statebox.err')
+    assert.doesNotMatch(await stranger.page.textContent('.shell-main'), /后门/)
+    await stranger.clean()
+  })
+
+  test('the city reads the answer, downloads the file, closes it; the history tells all of it', async () => {
+    await city.goto('/work/' + notice)
+    await city.$('.tbl tbody tr', { hasText: '江城市第一人民医院' }).click()
+    await city.test('do-approve').waitFor()
+    assert.match(await city.page.textContent('.work'), /已清除后门文件/)
+    const [file] = await Promise.all([city.page.waitForEvent('download'), city.test('file-处置截图.txt').click()])
+    assert.equal(file.suggestedFilename(), '处置截图.txt')
+    const text = await (await import('node:fs')).promises.readFile(await file.path(), 'utf8')
+    assert.equal(text, '后门已清除，日志见附件。')
+    await step(city, 'approve')
+    await city.page.waitForFunction(() => document.querySelector('.ab-head')?.textContent.includes('已办结'))
+    const history = await city.page.textContent('.tl')
+    for (const word of ['签收', '提交反馈', '审核通过', '王强']) assert.ok(history.includes(word), word)
+    await city.goto('/notices')
+    await city.page.waitForSelector('.tbl tbody tr[data-id]')
+    assert.match(await city.page.textContent('.tbl tbody'), /已归档/)
+    assert.match(await city.page.textContent('.tiles'), /100%/)
+    await city.clean()
+  })
+
+  test('the messages are there and lead to the work', async () => {
+    await officer.goto('/messages')
+    await officer.$('.msgs li').first().waitFor()
+    assert.match(await officer.page.textContent('.msgs'), new RegExp(title))
+    await officer.$('.msgs li').first().click()
+    await officer.page.waitForURL(/\/work\//)
+    await officer.clean()
+  })
+})
