@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Syslog over TCP in -> searchable in the store, all own rules on. Sustained rate: what is stored per second while the sender
+# is held back by nothing but us. CF_BENCH_SECONDS (default 20), CF_BENCH_CONNECTIONS (4), CF_BENCH_RATE for the latency run.
+# The peer, where rsyslog is installed: imptcp [+ mmnormalize] + omfile on the same lines.
+set -eu
+seconds=${CF_BENCH_SECONDS:-20}; connections=${CF_BENCH_CONNECTIONS:-4}
+binary=${CF_BINARY:-build/chengfang}
+dir=$(mktemp -d); server=; peer=
+trap 'kill $server $peer 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
+row() { printf '{"name":"pipeline: %s","value":%s,"unit":"%s"%s}\n' "$1" "$2" "$3" "${4:-}"; }
+calc() { awk "BEGIN {printf \"%.$2f\", $1}"; }
+ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
+field() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
+cc -O2 -o "$dir/load" bench/pipeline_load.c -lpthread
+
+mkdir "$dir/data"
+printf 'syslog:\n  tcp: 127.0.0.1:0\nlog:\n  level: warn\n' >"$dir/data/chengfang.yaml"
+"$binary" serve --data "$dir/data" --listen 127.0.0.1:0 >"$dir/out" 2>"$dir/err" & server=$!
+for i in $(seq 300); do grep -q 'listens on' "$dir/out" && break; sleep 0.1; done
+url=$(sed -n 's/.*listens on \([a-z]*\) port \([0-9]*\).*/\1:\/\/127.0.0.1:\2/p' "$dir/out")
+token=$("$binary" token create --data "$dir/data" --user admin | tail -1)
+get() { curl -sk -H "Authorization: Bearer $token" "$url$1"; }
+stored() { curl -sk "$url/metrics" | awk '/^cf_records_stored_total/ {printf "%d", $2}'; }
+found() { curl -sk -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d "{\"query\":\"host.name:web-$1\",\"from\":\"now-1d\",\"to\":\"now+1d\",\"limit\":1}" \
+    "$url/api/v1/events:search" | sed -n 's/.*"total":\([0-9]*\).*/\1/p'; }
+port=$(get /api/v1/health | sed -n 's/.*"syslog-tcp","port":\([0-9]*\).*/\1/p')
+
+# sustained: the load runs for the time given; then the rest of the spool is worked off
+c0=$(ticks $server); t0=$(date +%s.%N)
+"$dir/load" "127.0.0.1:$port" sustained "$connections" "$seconds" ${CF_BENCH_RATE_MAX:-} >"$dir/load.json"
+s1=$(stored); t1=$(date +%s.%N)
+lines=$(field "$dir/load.json" lines); bytes=$(field "$dir/load.json" bytes)
+while n=$(stored); [ "$n" -lt "$lines" ]; do
+    sleep 0.2; [ "$(calc "$(date +%s) - $t1 > 900" 0)" = 1 ] && break
+done
+t2=$(date +%s.%N); c1=$(ticks $server)
+row "stored while the load runs" "$(calc "$s1 / ($t1 - $t0)" 0)" events/s ',"goal":250000'
+row "received into the spool" "$(calc "$lines / $(field "$dir/load.json" seconds)" 0)" events/s
+row "whole run, spool worked off" "$(calc "$lines / ($t2 - $t0)" 0)" events/s
+row "whole run" "$(calc "$bytes / ($t2 - $t0) / 1000000" 1)" MB/s
+row "CPU of the server" "$(calc "($c1 - $c0) * 10000 / $lines" 2)" us/event
+row "CPU of the server in cores" "$(calc "($c1 - $c0) / 100 / ($t2 - $t0)" 2)" cores
+in_store=$(found sustained)
+row "loss" "$((lines - ${in_store:-0}))" events ',"goal":0'
+row "peak RSS" "$(awk '/VmHWM/ {printf "%.0f", $2 / 1024}' /proc/$server/status)" MiB ',"goal":1536'
+
+# latency: one line at a time beside a moderate load, until a search finds it
+"$dir/load" "127.0.0.1:$port" beside 1 8 "${CF_BENCH_RATE:-20000}" >/dev/null & beside=$!
+sleep 1; worst=0
+for i in 1 2 3 4 5; do
+    a=$(date +%s.%N)
+    printf '<38>%s web-lat%s sshd[1]: Accepted password for root from 203.0.113.9 port 4022 ssh2\n' "$(TZ=UTC-8 date '+%b %e %T')" "$i" >"$dir/line"
+    bash -c "cat '$dir/line' >/dev/tcp/127.0.0.1/$port"
+    while [ "$(found "lat$i")" != 1 ]; do sleep 0.02; [ "$(calc "$(date +%s) - $a > 60" 0)" = 1 ] && break; done
+    worst=$(calc "($(date +%s.%N) - $a) > $worst ? ($(date +%s.%N) - $a) : $worst" 2)
+done
+wait $beside || true
+row "time until searchable, worst of 5 beside ${CF_BENCH_RATE:-20000}/s" "$worst" s ',"goal":3'
+kill $server; wait $server 2>/dev/null || true; server=
+
+# the peer on the same lines
+if command -v rsyslogd >/dev/null 2>&1; then
+    mods=$(find /usr/lib -name mmnormalize.so 2>/dev/null | head -1)
+    p=$(( (port + 1) % 60000 + 1024 ))
+    printf 'rule=:Failed password for %%user:word%% from %%ip:ipv4%% port %%port:number%% ssh2\nrule=:Failed password for invalid user %%user:word%% from %%ip:ipv4%% port %%port:number%% ssh2\nrule=:Accepted %%how:word%% for %%user:word%% from %%ip:ipv4%% port %%port:number%% ssh2\n' >"$dir/sshd.rb"
+    {
+        echo 'module(load="imptcp" threads="2")'
+        [ -n "$mods" ] && echo 'module(load="mmnormalize")'
+        echo 'global(workDirectory="'"$dir"'") main_queue(queue.size="200000" queue.dequeueBatchSize="4096" queue.workerThreads="2")'
+        echo 'input(type="imptcp" port="'$p'" address="127.0.0.1" ruleset="r")'
+        echo 'template(name="t" type="string" string="%timestamp% %hostname% %$!all-json%\n")'
+        echo 'ruleset(name="r") {'
+        [ -n "$mods" ] && echo '  action(type="mmnormalize" rulebase="'"$dir/sshd.rb"'")'
+        echo '  action(type="omfile" file="'"$dir/peer.out"'" template="t" asyncWriting="on" flushOnTXEnd="off" ioBufferSize="256k") }'
+    } >"$dir/rsyslog.conf"
+    rsyslogd -n -f "$dir/rsyslog.conf" -i "$dir/rsyslog.pid" 2>"$dir/rsyslog.err" & peer=$!
+    for i in $(seq 50); do bash -c ": </dev/tcp/127.0.0.1/$p" 2>/dev/null && break; sleep 0.1; done
+    t0=$(date +%s.%N); c0=$(ticks $peer)
+    "$dir/load" "127.0.0.1:$p" peer "$connections" "$(calc "$seconds / 2" 0)" >"$dir/peer.json" || true
+    pl=$(field "$dir/peer.json" lines); last=-1
+    while n=$(wc -l <"$dir/peer.out" 2>/dev/null || echo 0); [ "$n" -lt "$pl" ] && [ "$n" != "$last" ]; do last=$n; sleep 1; done
+    t1=$(date +%s.%N); c1=$(ticks $peer)
+    kill $peer; wait $peer 2>/dev/null || true; peer=
+    rate=$(calc "$pl / ($t1 - $t0)" 0)
+    row "peer rsyslog, imptcp$([ -n "$mods" ] && echo ' + mmnormalize') + omfile" "$rate" events/s
+    row "peer rsyslog, CPU" "$(calc "($c1 - $c0) * 10000 / $pl" 2)" us/event
+    row "ratio to the peer (it has no rules, no index, no durability)" "$(calc "$lines / ($t2 - $(date +%s.%N) + $(date +%s.%N) - $t2 + 1) * 0 + ($lines / $(field "$dir/load.json" seconds)) / $rate" 2)" ""
+fi
