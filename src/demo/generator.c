@@ -95,19 +95,36 @@ static int begin_chain(struct cf_demo *d, size_t which, int64_t at_us)
 
 static bool stopped(struct cf_demo *d) { return !pause_us(d, 0); }
 
+/* Hours of past go through in a second, and workers take batches in parallel: without a pause a correlation would see the evening
+ * before the noon it is still counting. So the pipeline is empty before and after each chain. */
+static void let_pass(struct cf_demo *d)
+{
+    for (int i = 0; i < 240 && !stopped(d); i++)
+        if (cf_pipeline_drain(d->o.app->pipeline, 250))
+            return;
+    cf_log_warn("demo", "the pipeline is slow; correlations of the past may be missing", "waited_s=%d", 60);
+}
+
 /* The last day, so that charts are alive: ordinary work minute by minute and every chain once, spread over the day. */
 static void backfill(struct cf_demo *d, int64_t now_us)
 {
     int64_t from = now_us - d->o.backfill_us, step = 60 * CF_US_PER_S;
     double rate = (double)d->o.backfill_lines * (double)CF_US_PER_S / (double)d->o.backfill_us;
     size_t n = d->city->n_scenarios;
+    bool in_chain = false;
     struct cf_error err = {0};
     int r = 0;
 
     for (size_t i = 0; i < n; i++)
         (void)begin_chain(d, i, from + d->o.backfill_us / (int64_t)(n + 1) * (int64_t)(i + 1) + (int64_t)i * 7 * step);
-    for (int64_t t = from; r == 0 && t < now_us && !stopped(d); t += step)
+    for (int64_t t = from; r == 0 && t < now_us && !stopped(d); t += step) {
+        if ((demo_run_next(d->run) < t + step) != in_chain) {
+            in_chain = !in_chain;
+            let_pass(d);
+        }
         r = demo_run_window(d->run, t, t + step < now_us ? t + step : now_us, rate, sink, d, &err);
+    }
+    let_pass(d);
     if (r < 0 && r != CF_ECANCELLED)
         cf_log_error("demo", "the past day is incomplete", "error=\"%s\"", err.msg);
     if (stopped(d))

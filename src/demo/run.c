@@ -57,6 +57,8 @@ void demo_run_free(struct demo_run *r)
 
 size_t demo_run_pending(const struct demo_run *r) { return r->pending.n; }
 
+int64_t demo_run_next(const struct demo_run *r) { return r->pending.n ? r->pending.v[0].time_us : INT64_MAX; }
+
 static int add(struct demo_run *r, struct items *l, size_t max, int64_t time_us, const struct demo_asset *from, cf_str text, struct cf_error *reterr)
 {
     struct item *it;

@@ -21,6 +21,8 @@ void demo_run_free(struct demo_run *r);
 int demo_run_scenario(struct demo_run *r, const struct demo_scenario *s, int64_t start_us, struct cf_error *reterr);
 /* Gives the sink everything of from_us <= time < to_us. rate: background lines a second on an average workday. */
 int demo_run_window(struct demo_run *r, int64_t from_us, int64_t to_us, double rate, demo_sink sink, void *ctx, struct cf_error *reterr);
+/* Moment of the first line that waits; INT64_MAX: none. */
+int64_t demo_run_next(const struct demo_run *r);
 size_t demo_run_pending(const struct demo_run *r);
 /* Share of the average at that hour of local time: mean over a day is about 1. */
 double demo_rhythm(enum demo_rhythm k, int64_t time_us, int64_t zone_us);

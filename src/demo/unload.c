@@ -13,6 +13,7 @@ static const char *const statements[] = {
     "DELETE FROM work_item_history WHERE item_id IN (SELECT id FROM work_item WHERE org_id LIKE 'demo-org-%')",
     "DELETE FROM attachment WHERE item_id IN (SELECT id FROM work_item WHERE org_id LIKE 'demo-org-%')",
     "DELETE FROM work_item WHERE org_id LIKE 'demo-org-%'",
+    "DELETE FROM number_seq WHERE name LIKE '%demo-org-%'",
     "DELETE FROM message WHERE user_id LIKE 'demo-user-%'",
     "DELETE FROM alert_history WHERE alert_id IN (SELECT id FROM alert WHERE org_id LIKE 'demo-org-%')",
     "DELETE FROM incident_entity WHERE incident_id IN (SELECT id FROM incident WHERE org_id LIKE 'demo-org-%')",
