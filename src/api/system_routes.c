@@ -98,4 +98,5 @@ void cf_api_routes(void)
     cf_event_routes();
     cf_rules_routes();
     cf_search_routes();
+    cf_overview_routes();
 }

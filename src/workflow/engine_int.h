@@ -50,7 +50,5 @@ json_t *wf_time_json(int64_t us); /* null when 0 */
 char *wf_dump(struct cf_arena *a, const json_t *j);
 cf_str wf_org_name(struct cf_tx *tx, struct cf_arena *a, cf_str id);
 
-/* SQL over alias w: items waiting for this caller. Appends to sql, values to v (room for 16). */
-void cf_work_todo_sql(struct cf_workflow_engine *e, const struct cf_principal *who, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, size_t max_v);
 
 #endif

@@ -120,4 +120,7 @@ void cf_workflow_routes(void);
 extern const struct cf_migration cf_workflow_migrations[];
 extern const size_t cf_workflow_n_migrations;
 
+/* SQL over alias w: items waiting for this caller. Appends to sql, values to v (room for 16). */
+void cf_work_todo_sql(struct cf_workflow_engine *e, const struct cf_principal *who, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, size_t max_v);
+
 #endif
