@@ -43,14 +43,14 @@ cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref)
 {
     if (ref->field != CF_F_EXTRA && r->ev->slot[ref->field])
         return cf_event_get(r->ev, (enum cf_field)ref->field);
-    for (size_t i = 0; i < r->pairs.n; i++)
-        if (cf_str_eq(r->pairs.v[i].key, ref->text))
+    for (size_t i = 0; i < r->pairs.n; i++) {
+        cf_str k = r->pairs.v[i].key;
+        if (k.n == ref->text.n && k.p[0] == ref->text.p[0] && memcmp(k.p, ref->text.p, k.n) == 0)
             return r->pairs.v[i].val;
-    if (ref->name || ref->field == CF_F_EXTRA) {
-        const struct cf_value *v = cf_event_find(r->ev, ref->text);
-        if (v)
-            return cf_str_n(v->p, v->n);
     }
+    for (size_t i = 0; ref->name && i < r->ev->n; i++)
+        if (r->ev->val[i].name == ref->name)
+            return cf_str_n(r->ev->val[i].p, r->ev->val[i].n);
     return CF_STR_NONE;
 }
 
@@ -302,20 +302,42 @@ static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, stru
     return false;
 }
 
-/* "date+time" names two values that are read as one text with a blank between. */
+/* "date+time" names two values that are read as one text with a blank between; "date+time+tz" three. */
 static cf_str time_value(struct cf_run *r, const struct cf_ref *ref)
 {
-    const char *plus = memchr(ref->text.p, '+', ref->text.n);
-    struct cf_ref a = {.field = CF_F_EXTRA, .text = ref->text}, b = a;
-    cf_str x, y;
+    cf_str rest = ref->text, one, out = CF_STR_NONE;
+    size_t room = 0, n = 0;
+    char *t;
 
-    if (!plus)
+    if (!memchr(ref->text.p, '+', ref->text.n))
         return cf_run_ref(r, ref);
-    a.text.n = (size_t)(plus - ref->text.p);
-    b.text = cf_str_sub(ref->text, a.text.n + 1, ref->text.n);
-    x = cf_run_ref(r, &a);
-    y = cf_run_ref(r, &b);
-    return x.n && y.n ? cf_arena_printf(r->a, "%.*s %.*s", CF_ARG(x), CF_ARG(y)) : CF_STR_NONE;
+    for (int pass = 0; pass < 2; pass++) {
+        t = pass ? cf_arena_bytes(r->a, room) : NULL;
+        if (pass && !t)
+            return CF_STR_NONE;
+        for (rest = ref->text; cf_str_cut(&rest, '+', &one);) {
+            struct cf_ref part = {.field = CF_F_EXTRA, .text = one};
+            cf_str v = cf_run_ref(r, &part);
+            if (!v.n)
+                return CF_STR_NONE;
+            room += v.n + 1;
+            if (t) {
+                if (n)
+                    t[n++] = ' ';
+                memcpy(t + n, v.p, v.n);
+                n += v.n;
+                out = cf_str_n(t, n);
+            }
+        }
+    }
+    return out;
+}
+
+/* The zone that was assumed. */
+static void zone_note(struct cf_run *r, const struct cf_source *s)
+{
+    if (!s->has_zone && r->n->zone_text.n && !r->ev->slot[CF_F_EVENT_TIMEZONE])
+        (void)add(r, cf_event_set(r->ev, CF_F_EVENT_TIMEZONE, r->n->zone_text));
 }
 
 static void set_time(struct cf_run *r)
@@ -333,6 +355,8 @@ static void set_time(struct cf_run *r)
             cf_str v = time_value(r, &s->time[i].from[k]);
             if (v.n && stamp_from(r, v, &s->time[i], &st) && cf_stamp_us(&st, z, r->now_us, &us)) {
                 r->ev->time_us = us;
+                if (!st.has_offset && !st.epoch)
+                    zone_note(r, s);
                 return;
             }
         }
@@ -341,6 +365,8 @@ static void set_time(struct cf_run *r)
     if (r->sl.stamp.n < sizeof r->t->stamp_text && r->t->stamp_n == r->sl.stamp.n && r->t->stamp_now == r->now_us / CF_US_PER_DAY && !s->has_zone &&
         memcmp(r->t->stamp_text, r->sl.stamp.p, r->sl.stamp.n) == 0) {
         r->ev->time_us = r->t->stamp_us;
+        if (!r->t->stamp_zoned)
+            zone_note(r, s);
         return;
     }
     if (!cf_stamp_bsd(r->sl.stamp, &st) && !cf_stamp_iso(r->sl.stamp, &st))
@@ -348,6 +374,9 @@ static void set_time(struct cf_run *r)
     if (!cf_stamp_us(&st, z, r->now_us, &us))
         return;
     r->ev->time_us = us;
+    r->t->stamp_zoned = st.has_offset;
+    if (!st.has_offset)
+        zone_note(r, s);
     if (r->sl.stamp.n < sizeof r->t->stamp_text && !s->has_zone) {
         memcpy(r->t->stamp_text, r->sl.stamp.p, r->sl.stamp.n);
         r->t->stamp_n = r->sl.stamp.n;

@@ -86,7 +86,16 @@ static cf_str fold(struct cf_run *r, cf_str v, bool upper)
 
 static cf_str number(struct cf_run *r, int64_t v)
 {
-    return cf_arena_printf(r->a, "%lld", (long long)v);
+    char tmp[24];
+    size_t i = sizeof tmp;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do
+        tmp[--i] = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        tmp[--i] = '-';
+    return cf_arena_copy(r->a, cf_str_n(tmp + i, sizeof tmp - i));
 }
 
 static cf_str scaled(struct cf_run *r, cf_str v, double unit)
@@ -272,6 +281,58 @@ static cf_str time_text(struct cf_run *r, cf_str v)
     return cf_arena_copy(r->a, cf_str_n(t, cf_time_format(us, t)));
 }
 
+/* netfilter's MAC=: destination, source, type */
+static bool mac_pair(struct cf_run *r, cf_str v)
+{
+    cf_str dst, src;
+
+    if (v.n < 35)
+        return false;
+    dst = mac(r, cf_str_n(v.p, 17));
+    src = mac(r, cf_str_n(v.p + 18, 17));
+    if (!dst.p || !src.p)
+        return false;
+    (void)cf_event_set(r->ev, CF_F_DESTINATION_MAC, dst);
+    (void)cf_event_set(r->ev, CF_F_SOURCE_MAC, src);
+    return true;
+}
+
+/* "1:02:03" or "0h:01m:52s" */
+static cf_str hms(struct cf_run *r, cf_str v)
+{
+    int64_t part = 0, sum = 0;
+    unsigned parts = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned d = (unsigned)(v.p[i] - '0');
+        if (d <= 9 && part < 100000000) {
+            part = part * 10 + d;
+        } else if (v.p[i] == ':' && parts++ < 3) {
+            sum = sum * 60 + part * 60;
+            part = 0;
+        } else if (v.p[i] != 'h' && v.p[i] != 'm' && v.p[i] != 's') {
+            return CF_STR_NONE;
+        }
+    }
+    return parts == 2 && sum < 1000000000 ? number(r, (sum + part) * 1000000000) : CF_STR_NONE;
+}
+
+/* auditd writes text with odd bytes as hex digits, arguments divided by NUL */
+static cf_str unhex(struct cf_run *r, cf_str v)
+{
+    char *p;
+
+    if (v.n < 2 || v.n % 2 || v.n > 65536)
+        return v;
+    p = cf_arena_bytes(r->a, v.n / 2);
+    if (!p || !cf_unhex(v, (uint8_t *)p, v.n / 2))
+        return v;
+    for (size_t i = 0; i < v.n / 2; i++)
+        if ((unsigned char)p[i] < 0x20)
+            p[i] = ' ';
+    return cf_utf8_valid(cf_str_n(p, v.n / 2)) ? cf_str_n(p, v.n / 2) : v;
+}
+
 bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
 {
     cf_str o = v;
@@ -319,6 +380,9 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
         if (v.n > 2 && v.p[0] == '{' && v.p[v.n - 1] == '}')
             o = cf_str_n(v.p + 1, v.n - 2);
         break;
+    case CF_C_MACPAIR: return mac_pair(r, v);
+    case CF_C_HMS: o = hms(r, v); break;
+    case CF_C_UNHEX: o = unhex(r, v); break;
     case CF_C_HASHES: hashes(r, &t->to, v); return true;
     case CF_C_USER: return user(r, t, v, raw, kind, same);
     case CF_C_SPLIT_COMMA: split(r, &t->to, v, ','); return true;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fields that follow from others, for every source alike. Each step looks at a slot first, so an event without the field
  * costs one comparison. */
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
 #include "normalise/source.h"
 
 static inline bool has(const struct cf_run *r, enum cf_field f) { return r->ev->slot[f] != 0; }
@@ -146,6 +149,78 @@ static void sum(struct cf_run *r, enum cf_field a, enum cf_field b, enum cf_fiel
         (void)cf_event_set_i64(r->ev, to, x + y);
 }
 
+/* An event that says how long it took and that it ends something: its start and end. */
+static void span(struct cf_run *r)
+{
+    int64_t ns;
+    bool ends = false, starts = false;
+    char t[32];
+
+    for (const struct cf_value *v = cf_event_val(r->ev, CF_F_EVENT_TYPE); v; v = cf_event_next(r->ev, v)) {
+        ends = ends || cf_str_eqz(cf_str_n(v->p, v->n), "end");
+        starts = starts || cf_str_eqz(cf_str_n(v->p, v->n), "start");
+    }
+    if (!ends || starts || r->ev->time_us == CF_TIME_NONE || !cf_str_i64(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0)
+        return;
+    put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us, t))));
+    put(r, CF_F_EVENT_START, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us - ns / 1000, t))));
+}
+
+static int protocol_number(cf_str t)
+{
+    static const struct {
+        const char *name;
+        int n;
+    } p[] = {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"icmpv6", 58}, {"sctp", 132}};
+
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        if (cf_str_eqz(t, p[i].name))
+            return p[i].n;
+    return -1;
+}
+
+/* Community ID v1 of the flow: SHA-1 over the seed and the ordered 5-tuple. ICMP would need type and code: left out. */
+static void community_id(struct cf_run *r)
+{
+    int proto = protocol_number(get(r, CF_F_NETWORK_TRANSPORT)), c;
+    struct cf_ip a, b;
+    int64_t pa, pb;
+    unsigned char in[40], hash[20], *o = in, *text;
+    size_t n;
+
+    if ((proto != 6 && proto != 17 && proto != 132) || !cf_ip_parse(get(r, CF_F_SOURCE_IP), &a) || !cf_ip_parse(get(r, CF_F_DESTINATION_IP), &b) ||
+        !cf_str_i64(get(r, CF_F_SOURCE_PORT), &pa) || !cf_str_i64(get(r, CF_F_DESTINATION_PORT), &pb) || pa < 0 || pb < 0 || pa > 65535 || pb > 65535 ||
+        cf_ip_is4(&a) != cf_ip_is4(&b))
+        return;
+    c = memcmp(a.b, b.b, 16);
+    if (c > 0 || (c == 0 && pa > pb)) {
+        struct cf_ip ti = a;
+        int64_t tp = pa;
+        a = b;
+        b = ti;
+        pa = pb;
+        pb = tp;
+    }
+    n = cf_ip_is4(&a) ? 4 : 16;
+    *o++ = 0;
+    *o++ = 0;
+    memcpy(o, a.b + 16 - n, n);
+    memcpy(o + n, b.b + 16 - n, n);
+    o += 2 * n;
+    *o++ = (unsigned char)proto;
+    *o++ = 0;
+    *o++ = (unsigned char)(pa >> 8);
+    *o++ = (unsigned char)pa;
+    *o++ = (unsigned char)(pb >> 8);
+    *o++ = (unsigned char)pb;
+    text = (unsigned char *)cf_arena_bytes(r->a, 32);
+    if (!text || !SHA1(in, (size_t)(o - in), hash))
+        return;
+    memcpy(text, "1:", 2);
+    (void)EVP_EncodeBlock(text + 2, hash, 20);
+    put(r, CF_F_NETWORK_COMMUNITY_ID, cf_str_n((const char *)text, 30));
+}
+
 void cf_run_derive(struct cf_run *r)
 {
     if (has(r, CF_F_SOURCE_IP) || has(r, CF_F_DESTINATION_IP) || has(r, CF_F_SOURCE_ADDRESS) || has(r, CF_F_DESTINATION_ADDRESS) ||
@@ -155,9 +230,13 @@ void cf_run_derive(struct cf_run *r)
             cf_str ip = get(r, CF_F_SOURCE_IP);
             put(r, CF_F_NETWORK_TYPE, memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
         }
+        if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_DESTINATION_PORT) && has(r, CF_F_SOURCE_PORT) && !has(r, CF_F_NETWORK_COMMUNITY_ID))
+            community_id(r);
         sum(r, CF_F_SOURCE_BYTES, CF_F_DESTINATION_BYTES, CF_F_NETWORK_BYTES);
         sum(r, CF_F_SOURCE_PACKETS, CF_F_DESTINATION_PACKETS, CF_F_NETWORK_PACKETS);
     }
+    if (has(r, CF_F_EVENT_DURATION))
+        span(r);
     if (has(r, CF_F_PROCESS_EXECUTABLE))
         put(r, CF_F_PROCESS_NAME, base_name(get(r, CF_F_PROCESS_EXECUTABLE)));
     if (has(r, CF_F_PROCESS_PARENT_EXECUTABLE))

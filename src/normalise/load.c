@@ -138,6 +138,10 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
     if (!n->opt.clock_limit_us)
         n->opt.clock_limit_us = CF_US_PER_DAY;
     r = cf_zone_load(&n->arena, opt->zone, &n->zone, reterr);
+    if (r == 0 && n->zone.n == 0) {
+        int32_t o = n->zone.fixed < 0 ? -n->zone.fixed : n->zone.fixed;
+        n->zone_text = cf_arena_printf(&n->arena, "%c%02d:%02d", n->zone.fixed < 0 ? '-' : '+', (int)(o / 3600), (int)(o / 60 % 60));
+    }
     f.a = &n->arena;
     f.err = reterr;
     if (r == 0 && opt->sources_dir)

@@ -149,9 +149,10 @@ static void envelope(struct cf_run *r)
         put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, cf_str_c(facilities[s->pri >> 3]));
         put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, cf_str_c(severities[s->pri & 7]));
     }
-    if (s->host.n)
+    if (s->host.n) {
         put(r, CF_F_HOST_NAME, s->host);
-    else if (r->rec->peer.n && s->pri >= 0) {
+        put(r, CF_F_HOST_HOSTNAME, s->host);
+    } else if (r->rec->peer.n && s->pri >= 0) {
         struct cf_ip ip;
         if (cf_ip_parse(r->rec->peer, &ip)) {
             put(r, CF_F_HOST_NAME, r->rec->peer);

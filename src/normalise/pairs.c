@@ -253,6 +253,10 @@ int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, stru
         i++;
         while (!blank_sep && i < s.n && s.p[i] == ' ')
             i++;
+        if (i < s.n && s.p[i] == '\'' && key.n == 3 && memcmp(key.p, "msg", 3) == 0 && memchr(s.p + i, '=', s.n - i)) {
+            i++; /* auditd: msg='op=login acct="x" res=success': the pairs inside count */
+            continue;
+        }
         if (i < s.n && (s.p[i] == '"' || s.p[i] == '\'')) {
             char q = s.p[i];
             bool esc = false;
@@ -280,6 +284,8 @@ int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, stru
             while (i < s.n && !is_sep(st, s.p[i]))
                 i++;
             val = cf_str_n(s.p + from, i - from);
+            if (val.n && val.p[val.n - 1] == '\'' && val.p[0] != '\'')
+                val.n--;
             if (!blank_sep)
                 val = cf_str_trim(val);
         }

@@ -131,7 +131,7 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
         return;
     }
     /* a word that cannot be a host (device text without one): pairs, signs, brackets */
-    if (memchr(host.p, '=', host.n) || memchr(host.p, '%', host.n) || memchr(host.p, '|', host.n) || host.p[0] == '[' || host.p[0] == '{' ||
+    if (memchr(host.p, '=', host.n) || memchr(host.p, ',', host.n) || memchr(host.p, '%', host.n) || memchr(host.p, '|', host.n) || host.p[0] == '[' || host.p[0] == '{' ||
         host.p[0] == '(' || host.p[0] == '"' || host.n > 255) {
         r->msg = s;
         return;

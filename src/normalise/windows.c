@@ -82,7 +82,7 @@ static const struct {
     {"winlog.channel", "Channel"}, {"winlog.event_id", "EventID"}, {"winlog.provider_name", "Provider_Name"}, {"winlog.computer_name", "Computer"},
     {"winlog.record_id", "EventRecordID"}, {"winlog.task", "Task"}, {"winlog.opcode", "Opcode"}, {"winlog.keywords", "Keywords"},
     {"winlog.provider_guid", "Provider_Guid"}, {"winlog.process.pid", "ExecutionProcessID"}, {"winlog.process.thread.id", "ExecutionThreadID"},
-    {"winlog.version", "Version"}, {"winlog.activity_id", "ActivityID"}, {"winlog.user.identifier", "UserID"}, {"Message", "Message"},
+    {"winlog.version", "Version"}, {"winlog.time_created", "TimeCreated"}, {"winlog.activity_id", "ActivityID"}, {"winlog.user.identifier", "UserID"}, {"Message", "Message"},
 };
 /* Flat shapes: names that are parts of System (or of the shipper), everything else is EventData. */
 static const char *const flat_system[] = {

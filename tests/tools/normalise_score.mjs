@@ -50,6 +50,7 @@ function sameTime(a, b) {
   return new Date(x).toISOString().slice(5) === new Date(y).toISOString().slice(5)
 }
 function equal(name, want, got) {
+  if (name === 'event.timezone' && got) return want[0].replace(':', '').replace(/^UTC$/, '+0000') === got[0].replace(':', '')
   if (!got) return false
   if (name === '@timestamp' || name === 'event.start' || name === 'event.end') return sameTime(want[0], got[0])
   const a = [...new Set(want)].sort(), b = [...new Set(got)].sort()
@@ -69,7 +70,10 @@ function records(file, expected) {
     let events
     try { events = JSON.parse(text).events } catch { return null }
     if (!events || events.length !== expected.length) return null
-    return events.map(e => (typeof e.message === 'string' && !e.winlog && !/[\n\r]/.test(e.message.trim()) ? e.message.trim() : JSON.stringify(e)))
+    return events.map((e, i) => {
+      const text = e.message ?? e.event?.original ?? (e.cef ? expected[i]?.event?.original : undefined)
+      return typeof text === 'string' && !e.winlog && !/[\n\r]/.test(text.trim()) ? text.trim() : JSON.stringify(e)
+    })
   }
   const lines = text.split('\n').map(l => l.replace(/\r$/, '')).filter(l => l.trim())
   if (lines.length === expected.length) return lines
