@@ -3,8 +3,8 @@
  *
  *   pipeline_load HOST:PORT MARKER CONNECTIONS SECONDS [LINES_PER_SECOND]     0 or no rate: as fast as the other side reads
  *
- * Prints one JSON object: lines sent, bytes, seconds until the last byte was handed to the kernel. The addresses and users
- * vary like those of a real brute-force and background mix: one line in eight is a successful login. */
+ * Prints one JSON object: lines sent, bytes, seconds until the last byte was handed to the kernel. The mix: logins, disconnects
+ * and PAM sessions of 4,096 inside addresses; one line in 16 is a failed login from one of 64 outside addresses. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -61,11 +61,22 @@ static size_t make_block(const struct sender *s, char *p, size_t size, uint32_t 
     (void)gmtime_r(&t, &tm);
     (void)strftime(stamp, sizeof stamp, "%b %e %H:%M:%S", &tm);
     for (int i = 0; i < LINES; i++) {
-        uint32_t r = rnd(seed), ip = rnd(seed);
+        uint32_t r = rnd(seed), k = rnd(seed) % 16, user = r / 16 % 8, host = r / 128 % 4096;
+        char head[96];
 
-        n += (size_t)snprintf(p + n, size - n, "<38>%s web-%s sshd[%u]: %s password for %s%s from %u.%u.%u.%u port %u ssh2\n", stamp, s->mark, r % 60000 + 1,
-                              r % 8 ? "Failed" : "Accepted", r % 8 && r % 3 == 0 ? "invalid user " : "", users[r / 8 % 8], 1 + ip % 223, (ip >> 8) & 255,
-                              (ip >> 16) & 255, 1 + (ip >> 24) % 254, 1024 + r % 60000);
+        (void)snprintf(head, sizeof head, "<38>%s web-%s sshd[%u]:", stamp, s->mark, r % 60000 + 1);
+        if (k == 0) /* the attackers: 64 addresses outside */
+            n += (size_t)snprintf(p + n, size - n, "%s Failed password for %s%s from 203.0.113.%u port %u ssh2\n", head, r % 3 ? "" : "invalid user ", users[user],
+                                  r % 64, 1024 + r % 60000);
+        else if (k < 6)
+            n += (size_t)snprintf(p + n, size - n, "%s Accepted publickey for %s from 10.%u.%u.%u port %u ssh2\n", head, users[user], host / 1024, host / 16 % 64,
+                                  host % 16 + 1, 1024 + r % 60000);
+        else if (k < 11)
+            n += (size_t)snprintf(p + n, size - n, "%s Disconnected from user %s 10.%u.%u.%u port %u\n", head, users[user], host / 1024, host / 16 % 64, host % 16 + 1,
+                                  1024 + r % 60000);
+        else
+            n += (size_t)snprintf(p + n, size - n, "%s pam_unix(sshd:session): session %s for user %s(uid=%u)\n", head, k < 14 ? "opened" : "closed", users[user],
+                                  1000 + user);
     }
     return n;
 }

@@ -258,6 +258,8 @@ struct cf_rex {
 #define CF_RE_S 4
 int cf_rex_add(struct cf_ruleset *rs, cf_str text, uint8_t flags, uint32_t *ret, struct cf_error *reterr);
 struct cf_rex_scratch { /* one per thread */
+    uint64_t *ready;   /* bit per expression: hs has been made large enough for it */
+    uint32_t n_ready;  /* words */
     hs_scratch_t *hs;
     void *match;    /* pcre2_match_data */
     void *ctx;      /* pcre2_match_context with limits */

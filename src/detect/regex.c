@@ -183,6 +183,28 @@ static bool pcre_run(struct cf_ruleset *rs, struct cf_rex_scratch *s, struct cf_
     return rc >= 0;
 }
 
+/* hs_alloc_scratch checks the whole database each time (a third of the pipeline's processor time when called per match),
+ * so it is called once a thread and expression. */
+static bool scratch_ready(struct cf_rex_scratch *s, uint32_t rex, const hs_database_t *db)
+{
+    if (rex / 64 >= s->n_ready) {
+        uint32_t n = rex / 64 + 16;
+        uint64_t *p = realloc(s->ready, n * sizeof *p);
+
+        if (!p)
+            return false;
+        memset(p + s->n_ready, 0, (n - s->n_ready) * sizeof *p);
+        s->ready = p;
+        s->n_ready = n;
+    }
+    if (s->ready[rex / 64] >> (rex % 64) & 1)
+        return true;
+    if (hs_alloc_scratch(db, &s->hs) != HS_SUCCESS)
+        return false;
+    s->ready[rex / 64] |= UINT64_C(1) << (rex % 64);
+    return true;
+}
+
 bool cf_rex_match(struct cf_ruleset *rs, struct cf_rex_scratch *s, uint32_t rex, cf_str text)
 {
     struct cf_rex *r = &rs->rex[rex];
@@ -191,7 +213,7 @@ bool cf_rex_match(struct cf_ruleset *rs, struct cf_rex_scratch *s, uint32_t rex,
 
     if (!db)
         return pcre_run(rs, s, r, text);
-    if (hs_alloc_scratch(db, &s->hs) != HS_SUCCESS)
+    if (!scratch_ready(s, rex, db))
         return false;
     if (text.n > UINT32_MAX)
         text.n = UINT32_MAX;
@@ -208,6 +230,7 @@ void cf_rex_release(struct cf_rex *r)
 void cf_rex_scratch_release(struct cf_rex_scratch *s)
 {
     hs_free_scratch(s->hs);
+    free(s->ready);
     pcre2_match_data_free(s->match);
     pcre2_match_context_free(s->ctx);
     *s = (struct cf_rex_scratch){0};
