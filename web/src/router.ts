@@ -28,6 +28,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/notices', name: 'notices', component: () => import('@/views/notice/Notices.vue'), meta: { title: 'notices', perm: 'notice.read' } },
   { path: '/notices/new', name: 'notice-new', component: () => import('@/views/notice/NoticeNew.vue'), meta: { title: 'noticeNew', perm: 'notice.create', parent: 'notices' } },
   { path: '/work/:id', name: 'work', component: () => import('@/views/workflow/WorkPage.vue'), meta: { title: 'work', perm: 'workitem.read', parent: 'notices' } },
+  { path: '/work-items/:id', redirect: (to) => ({ name: 'work', params: { id: to.params.id } }) },
   { path: '/notices/:id', redirect: (to) => ({ name: 'work', params: { id: to.params.id } }) },
   { path: '/assets', name: 'assets', component: () => import('@/views/asset/Assets.vue'), meta: { title: 'assets', perm: 'asset.read' } },
   { path: '/rules', name: 'rules', component: () => import('@/views/detect/Rules.vue'), meta: { title: 'rules', perm: 'rule.read' } },
