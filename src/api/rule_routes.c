@@ -145,7 +145,7 @@ static bool term_holds(const struct row *row, const struct cf_filter_term *t)
         bool ok;
 
         if (t->op == CF_FO_WORD) {
-            ok = cf_str_ifind(ri->title, t->v[i]) >= 0 || cf_str_ifind(ri->id, t->v[i]) >= 0 || cf_str_ifind(ri->description, t->v[i]) >= 0;
+            ok = cf_str_ifind(ri->title, t->v[i]) >= 0 || cf_str_ifind(ri->title_zh, t->v[i]) >= 0 || cf_str_ifind(ri->id, t->v[i]) >= 0 || cf_str_ifind(ri->description, t->v[i]) >= 0;
             for (size_t k = 0; k < ri->n_tags && !ok; k++)
                 ok = cf_str_ifind(ri->tags[k], t->v[i]) >= 0;
         } else if (cf_str_eqz(t->key, "tags"))
@@ -282,7 +282,8 @@ static json_t *rule_json(const struct view *v, const struct row *row)
 
     for (size_t i = 0; i < ri->n_tags; i++)
         (void)json_array_append_new(tags, jstr(ri->tags[i]));
-    return json_pack("{s:o,s:o,s:s,s:o,s:b,s:{s:o,s:o,s:o},s:o,s:I,s:o,s:o,s:b,s:o}", "id", jstr(ri->id), "title", jstr(ri->title), "level",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:b,s:{s:o,s:o,s:o},s:o,s:I,s:o,s:o,s:b,s:o}", "id", jstr(ri->id), "title", jstr(ri->title),
+                     "title_zh", jstr(ri->title_zh), "description_zh", jstr(ri->description_zh), "advice_zh", jstr(ri->advice_zh), "level",
                      cf_level_name(ri->level), "status", jstr(ri->status), "enabled", row->enabled, "logsource", "product", jstr(ri->product), "category",
                      jstr(ri->category), "service", jstr(ri->service), "tags", tags, "hits_24h", (json_int_t)row->hits, "last_hit", jtime(row->last_us), "file",
                      jstr(public_file(v->req, ri->file)), "correlation", ri->correlation, "author", jstr(ri->author));

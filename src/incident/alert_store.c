@@ -6,6 +6,9 @@
 
 #include "form/content.h"
 
+/* The product speaks Chinese first: an alert carries the rule's Chinese title when it has one. */
+static cf_str title_of(const struct cf_rule_info *r) { return r->title_zh.p ? r->title_zh : r->title; }
+
 json_t *inc_json_text(cf_str stored, bool array)
 {
     json_t *j = stored.n ? json_loadb(stored.p, stored.n, 0, NULL) : NULL;
@@ -161,7 +164,7 @@ static int insert_alert(struct cf_tx *tx, struct cf_arena *a, const struct inc_g
                        "entity_type, entity_value, source_ip, destination_ip, host, user_name, process, asset_id, asset_name, tactics, techniques, source_name, "
                        "matched, events_first, events_last, sample, fold_key, created_us, updated_us) "
                        "VALUES (?,?,?,?,?,?,'new',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                       err, CF_Z(al->id), CF_S(al->org), CF_S(g->rule->id), CF_S(g->rule->title), CF_S(g->rule->description.p ? g->rule->description : CF_STR("")),
+                       err, CF_Z(al->id), CF_S(al->org), CF_S(g->rule->id), CF_S(title_of(g->rule)), CF_S(g->rule->description_zh.p ? g->rule->description_zh : g->rule->description.p ? g->rule->description : CF_STR("")),
                        CF_I(al->level), CF_I(al->score), CF_D(conf), CF_I(al->importance), CF_I(g->count), CF_I(g->first_us), CF_I(g->last_us),
                        CF_Z(g->entity.type), CF_S(g->entity.value), CF_S(al->source_ip), CF_S(al->destination_ip), CF_S(al->host), CF_S(al->user),
                        CF_S(first_of(g->ev, CF_F_PROCESS_EXECUTABLE, CF_F_PROCESS_NAME)), CF_S(as.id), CF_S(as.name), CF_Z(inc_json_dump(a, al->tactics)),
@@ -235,7 +238,7 @@ static int grow_alert(struct cf_tx *tx, struct cf_arena *a, const struct inc_gro
 
 int inc_alert_write(struct cf_tx *tx, struct cf_arena *a, const struct inc_group *g, struct inc_alert *ret, struct cf_error *reterr)
 {
-    struct inc_alert al = {.org = g->org, .rule_id = g->rule->id, .title = g->rule->title, .status = CF_STR("new"), .level = g->rule->level, .count = g->count,
+    struct inc_alert al = {.org = g->org, .rule_id = g->rule->id, .title = title_of(g->rule), .status = CF_STR("new"), .level = g->rule->level, .count = g->count,
                            .first_us = g->first_us, .last_us = g->last_us};
     struct found f;
     int r;

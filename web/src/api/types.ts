@@ -276,6 +276,9 @@ export interface Rule {
   last_hit?: string | null
   file?: string
   yaml?: string
+  title_zh?: string | null
+  description_zh?: string | null
+  advice_zh?: string | null
   description?: string
   tests?: unknown
 }
