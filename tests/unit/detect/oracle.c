@@ -8,6 +8,7 @@
 #include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <wctype.h>
 
 #define MANY 0x110001u
@@ -99,9 +100,6 @@ static bool like_text(struct oracle *o, const struct text *pat, cf_str value, bo
         p[i] = cased || pat->c[i] >= MANY ? pat->c[i] : lower(o, pat->c[i]);
     for (size_t i = 0; i < t.n && !cased; i++)
         t.c[i] = lower(o, t.c[i]);
-    /* literal ends first: the table is only needed in between */
-    while (pat->n && t.n && p[pat->n - 1] != MANY && p[pat->n - 1] != ONE && false)
-        ;
     r = like(p, pat->n, t.c, t.n);
     free(p);
     free(t.c);
@@ -121,7 +119,6 @@ static cf_str nospace(cf_str s, char *buf)
 static bool named(const struct cf_value *v, cf_str name)
 {
     char b1[640], b2[640];
-    bool dot = memchr(name.p, '.', name.n) != NULL;
     if (v->raw && cf_str_eq(nospace(cf_name_text(v->raw), b1), name))
         return true;
     if (v->id < CF_F__COUNT)
@@ -132,7 +129,6 @@ static bool named(const struct cf_value *v, cf_str name)
             return true;
         if (full.n > name.n && full.p[full.n - name.n - 1] == '.' && memcmp(full.p + full.n - name.n, name.p, name.n) == 0)
             return true;
-        (void)dot;
     }
     return false;
 }
@@ -508,17 +504,18 @@ static bool date_part(cf_str s, cf_str mods, double *ret)
 {
     int y, mo, d, h = 0, mi = 0;
     char z[40];
-    static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     size_t n = s.n < 39 ? s.n : 39;
     memcpy(z, s.p, n);
     z[n] = 0;
     if (n < 10 || sscanf(z, "%4d-%2d-%2d%*c%2d:%2d", &y, &mo, &d, &h, &mi) < 3 || mo < 1 || mo > 12) /* test code: a fixed buffer */
         return false;
     if (has(mods, "week")) {
-        int yday = before[mo - 1] + d + (mo > 2 && ((y % 4 == 0 && y % 100) || y % 400 == 0)), yy = y - 1;
-        int wd = (yday + 4 + (yy + yy / 4 - yy / 100 + yy / 400) % 7 + 3) % 7; /* unused in random rules beyond its range */
-        (void)wd;
-        return false;
+        struct tm tm = {.tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d};
+        time_t t = timegm(&tm);
+        char w[8];
+        (void)strftime(w, sizeof w, "%V", gmtime_r(&t, &tm));
+        *ret = strtod(w, NULL);
+        return true;
     }
     *ret = has(mods, "minute") ? mi : has(mods, "hour") ? h : has(mods, "day") ? d : has(mods, "month") ? mo : y;
     return true;
@@ -607,7 +604,7 @@ static bool item(struct ctx *c, const struct cf_ynode *it)
 {
     cf_str mods = it->key, field;
     struct vals *vs = malloc(sizeof *vs);
-    bool all, r, first = true;
+    bool all, r;
 
     if (!cf_str_cut(&mods, '|', &field))
         field = CF_STR("");
@@ -617,7 +614,7 @@ static bool item(struct ctx *c, const struct cf_ynode *it)
     else
         everything(c, vs);
     r = all;
-    for (const struct cf_ynode *v = it->kind == CF_Y_SEQ ? it->child : it; v; v = it->kind == CF_Y_SEQ ? v->next : NULL, first = false) {
+    for (const struct cf_ynode *v = it->kind == CF_Y_SEQ ? it->child : it; v; v = it->kind == CF_Y_SEQ ? v->next : NULL) {
         bool one;
         if (has(mods, "exists")) {
             bool want = false;
