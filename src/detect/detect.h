@@ -30,6 +30,8 @@ struct cf_rules_options {
     const char *taxonomy_dir;  /* content/taxonomy: log sources and fields -> ECS */
     size_t n_paths;
     const char *const *paths;  /* YAML file, folder, .tar.zst, .tar.gz, .zip */
+    size_t n_texts;
+    const cf_str *texts;       /* YAML texts (a rule being edited); their file is called "text 1", "text 2" ... */
 };
 /* Refused rules do not fail the load; they are listed. CF_E... only when nothing could be read at all. */
 int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret, struct cf_error *reterr);

@@ -3,6 +3,7 @@
  * file and must be known before the rules they change are compiled. */
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -379,6 +380,12 @@ static int load_all(struct loader *l, const struct cf_rules_options *opt)
 
     for (size_t i = 0; r == 0 && i < opt->n_paths; i++)
         r = gather(l, opt->paths[i]);
+    for (size_t i = 0; r == 0 && i < opt->n_texts; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "text %zu", i + 1);
+        r = add_unit(l, name, opt->texts[i].n ? opt->texts[i] : CF_STR(""));
+    }
     if (r == 0)
         r = find_filters(l);
     for (size_t i = 0; r == 0 && i < l->n; i++) {

@@ -5,7 +5,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "detect/detect.h"
@@ -87,18 +86,12 @@ static inline struct cf_event *event_json(struct cf_arena *a, const char *text, 
 /* A rule set of one text; taxonomy of the repository unless bare. */
 static inline struct cf_ruleset *rules_text(const char *yaml, bool bare)
 {
-    char path[] = "/tmp/cf-rules-XXXXXX.yml";
-    int fd = mkstemps(path, 4);
-    const char *p = path;
-    struct cf_rules_options opt = {.taxonomy_dir = bare ? NULL : CF_TEST_ROOT "/content/taxonomy", .paths = &p, .n_paths = 1};
+    cf_str text = cf_str_c(yaml);
+    struct cf_rules_options opt = {.taxonomy_dir = bare ? NULL : CF_TEST_ROOT "/content/taxonomy", .texts = &text, .n_texts = 1};
     struct cf_ruleset *rs = NULL;
     struct cf_error err = {0};
 
-    assert_true(fd >= 0);
-    assert_int_equal((size_t)write(fd, yaml, strlen(yaml)), strlen(yaml));
-    (void)close(fd);
     assert_ok(cf_ruleset_load(&opt, &rs, &err), err);
-    (void)unlink(path);
     return rs;
 }
 

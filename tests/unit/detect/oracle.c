@@ -19,7 +19,7 @@ struct oracle {
     struct cf_arena a, tmp;
     struct cf_ynode *fields, *scopes, *sources, *placeholders;
     locale_t loc;
-    const struct cf_event *ev; /* event whose log sources are known */
+    uint64_t ev; /* event whose log sources are known: hash of its address and text */
     bool *src_true;
     size_t n_src;
     bool routed;
@@ -776,9 +776,10 @@ static bool clause_true(struct ctx *c, const struct cf_ynode *map)
 static void find_sources(struct oracle *o, const struct cf_event *ev)
 {
     size_t i = 0;
-    if (o->ev == ev)
+    uint64_t id = cf_hash64_seed(ev->original, (uint64_t)(uintptr_t)ev + (uint64_t)ev->n) | 1;
+    if (o->ev == id)
         return;
-    o->ev = ev;
+    o->ev = id;
     o->routed = false;
     for (const struct cf_ynode *s = o->sources ? o->sources->child : NULL; s; s = s->next, i++) {
         const struct cf_ynode *any = cf_ymap_get(s, "any");
