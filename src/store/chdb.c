@@ -280,20 +280,29 @@ static struct chdb_conn **connect_locked(struct cf_event_store *s, const struct 
     arg(a, "--max_result_rows=%lld", (long long)q->lim.max_rows);
     arg(a, "--result_overflow_mode=break");
     arg(a, "--optimize_use_implicit_projections=0");
-    arg(a, "--database=%s", s->database);
+    arg(a, "--output_format_write_statistics=0"); /* rows read would count the rows outside the scope */
     if (q->row_filter.n) {
+        arg(a, "--optimize_move_to_prewhere=0"); /* nothing of the query runs before the row filter */
         cf_buf_printf(&filter, "--additional_table_filters={'%s.events':", s->database);
         cf_event_sql_quote(&filter, q->row_filter);
         cf_buf_z(&filter, "}");
         a->v[a->n++] = (char *)(uintptr_t)cf_buf_cstr(&filter);
     }
-    if (q->locked)
-        arg(a, "--readonly=1"); /* last: the others are set before it holds */
     if (!filter.failed)
         c = d->api->connect(a->n, a->v);
     cf_buf_release(&filter);
     free(a);
     return c;
+}
+
+/* The database first, then read-only: after that nothing can be set any more. */
+static int lock_down(struct cf_event_store *s, struct chdb_conn **c, const struct cf_equery *q, struct cf_error *reterr)
+{
+    char use[96];
+    int n = snprintf(use, sizeof use, "USE %s", s->database), r;
+
+    r = run(s->priv, c, (cf_str){use, (size_t)n}, "TSV", NULL, reterr);
+    return r == 0 && q->locked ? run(s->priv, c, CF_STR("SET readonly = 1"), "TSV", NULL, reterr) : r;
 }
 
 static int chdb_query(struct cf_event_store *s, const struct cf_equery *q, struct cf_buf *out, struct cf_error *reterr)
@@ -307,7 +316,9 @@ static int chdb_query(struct cf_event_store *s, const struct cf_equery *q, struc
 
         if (!own || !*own)
             return cf_error_set(reterr, CF_EIO, "event store: the engine gave no connection");
-        r = with_params(d, own, q, out, reterr);
+        r = lock_down(s, own, q, reterr);
+        if (r == 0)
+            r = with_params(d, own, q, out, reterr);
         d->api->close_conn(own);
         return r;
     }

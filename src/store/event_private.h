@@ -23,6 +23,7 @@ struct cf_event_backend {
     int (*exec)(struct cf_event_store *s, cf_str sql, struct cf_error *reterr); /* one statement, on every node */
     int (*query)(struct cf_event_store *s, const struct cf_equery *q, struct cf_buf *out, struct cf_error *reterr);
     int (*insert)(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr);
+    int (*sync)(struct cf_event_store *s, struct cf_error *reterr); /* NULL: nothing to do */
 };
 extern const struct cf_event_backend cf_event_chdb, cf_event_clickhouse;
 

@@ -81,6 +81,8 @@ static int check_tables(const struct cf_event_store *s, cf_str tree, struct cf_e
 
         if (cf_str_starts(t, CF_STR("TABLE_FUNCTION id:")))
             return cf_error_set(reterr, CF_EPERM, "sql: table functions are not available; " FORBIDDEN_TEXT);
+        if (cf_str_eqz(t, "PREWHERE")) /* runs before the row filter: its errors would tell of other rows */
+            return cf_error_set(reterr, CF_EPERM, "sql: write WHERE instead of PREWHERE");
         if (!cf_str_starts(t, CF_STR("TABLE id:")))
             continue;
         at = cf_str_find(t, CF_STR("table_name: "));

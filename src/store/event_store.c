@@ -169,12 +169,10 @@ int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf
     return s->backend->insert(s, b, token, reterr);
 }
 
-/* Parts are synced when the insert returns (fsync_after_insert) and after merges; nothing is left to do. */
+/* Parts are synced when the insert returns (fsync_after_insert) and after merges; a cluster sends on what nodes hold. */
 int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr)
 {
-    (void)s;
-    (void)reterr;
-    return 0;
+    return s->backend->sync ? s->backend->sync(s, reterr) : 0;
 }
 
 void cf_event_escape_param(struct cf_buf *out, cf_str v)
@@ -334,15 +332,14 @@ int cf_event_store_stats(struct cf_event_store *s, struct cf_buf *out, struct cf
     else
         (void)snprintf(from, sizeof from, "system.parts");
     (void)snprintf(sql, sizeof sql,
-                   "SELECT '{\"rows\":' || toString(sum(rows)) || ',\"bytes_on_disk\":' || toString(sum(bytes_on_disk)) || ',\"bytes_raw\":' || "
-                   "toString(sum(data_uncompressed_bytes)) || ',\"parts\":' || toString(count()) || ',\"partitions\":[' || "
+                   "SELECT '{\"rows\":' || toString(sum(r)) || ',\"bytes_on_disk\":' || toString(sum(b)) || ',\"bytes_raw\":' || toString(sum(u)) || "
+                   "',\"parts\":' || toString(sum(n)) || ',\"partitions\":[' || "
                    "arrayStringConcat(arrayMap(x -> '{\"day\":\"' || x.1 || '\",\"rows\":' || toString(x.2) || ',\"bytes_on_disk\":' || toString(x.3) || '}', "
                    "arraySort(groupArray((partition, r, b)))), ',') || '],\"oldest\":' || "
-                   "if(sum(rows) = 0, 'null', '\"' || min(partition) || '\"') || ',\"newest\":' || if(sum(rows) = 0, 'null', '\"' || max(partition) || '\"') || "
+                   "if(sum(r) = 0, 'null', '\"' || min(partition) || '\"') || ',\"newest\":' || if(sum(r) = 0, 'null', '\"' || max(partition) || '\"') || "
                    "',\"engine_memory\":' || toString((SELECT max(value) FROM system.metrics WHERE metric = 'MemoryTracking')) || '}' "
-                   "FROM (SELECT partition, sum(rows) AS r, sum(bytes_on_disk) AS b, sum(rows) AS rows, sum(bytes_on_disk) AS bytes_on_disk, "
-                   "sum(data_uncompressed_bytes) AS data_uncompressed_bytes, count() AS n FROM %s WHERE active AND database = '%s' AND table = '%s' "
-                   "GROUP BY partition)",
+                   "FROM (SELECT partition, sum(rows) AS r, sum(bytes_on_disk) AS b, sum(data_uncompressed_bytes) AS u, count() AS n "
+                   "FROM %s WHERE active AND database = '%s' AND table = '%s' GROUP BY partition)",
                    from, s->database, table);
     size_t before = out->n;
     int r = cf_event_store_query(s, cf_str_c(sql), NULL, 0, "TSVRaw", NULL, out, reterr);
