@@ -20,16 +20,22 @@ static struct {
 } node[NODES];
 static char dir[64], urls[256], launcher[512];
 
-/* A port that is free now. */
+/* A free port below the range from which the kernel gives ports to clients: nobody takes it by chance before the node does. */
 static int free_port(int *fd)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
+    for (int tries = 0; tries < 200; tries++) {
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        uint16_t r = 0;
 
-    *fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&a, sizeof a) != 0 || getsockname(*fd, (struct sockaddr *)&a, &n) != 0)
-        return 0;
-    return ntohs(a.sin_port);
+        (void)cf_random(&r, sizeof r);
+        r = (uint16_t)(12000 + r % 18000);
+        a.sin_port = htons(r);
+        *fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (*fd >= 0 && bind(*fd, (struct sockaddr *)&a, sizeof a) == 0)
+            return r;
+        (void)close(*fd);
+    }
+    return 0;
 }
 
 static void choose_ports(void)
