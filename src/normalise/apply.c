@@ -45,6 +45,10 @@ cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref)
         return cf_event_get(r->ev, (enum cf_field)ref->field);
     for (size_t i = 0; i < r->pairs.n; i++) {
         cf_str k = r->pairs.v[i].key;
+        if (r->pairs.v[i].group == CF_G_SD)
+            k = cf_str_sub(k, r->pairs.v[i].leaf, k.n);
+        if (!k.n)
+            continue;
         if (k.n == ref->text.n && k.p[0] == ref->text.p[0] && memcmp(k.p, ref->text.p, k.n) == 0)
             return r->pairs.v[i].val;
     }
@@ -241,12 +245,13 @@ static void map_pairs(struct cf_run *r, const struct cf_map *special)
         const struct cf_maprow *row;
         if (p->group == CF_G_DONE)
             continue;
-        hash = cf_hash64(p->key);
-        row = special ? cf_map_find(special, p->key, hash) : NULL;
+        cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+        hash = cf_hash64(key);
+        row = special ? cf_map_find(special, key, hash) : NULL;
         if (!row)
-            row = cf_map_find(&s->map, p->key, hash);
+            row = cf_map_find(&s->map, key, hash);
         if (!row && s->base)
-            row = cf_map_find(&s->base->map, p->key, hash);
+            row = cf_map_find(&s->base->map, key, hash);
         if (row && (row->n == 0 || map_pair(r, p, row))) { /* no target: a helper that is not kept */
             p->group = CF_G_DONE;
             continue;

@@ -204,6 +204,18 @@ static bool host_port(struct cf_run *r, const struct cf_ref *to, cf_str v)
     const char *colon = memrchr(v.p, ':', v.n);
     cf_str port = CF_STR_NONE;
 
+    if (colon && v.p[0] != '[') { /* SonicWall: 192.0.2.1:4022:X0 */
+        const char *first = memchr(v.p, ':', v.n), *second = first ? memchr(first + 1, ':', (size_t)(v.p + v.n - first - 1)) : NULL;
+        if (second && second == colon && memchr(v.p, '.', (size_t)(first - v.p))) {
+            cf_str name = cf_str_n(colon + 1, (size_t)(v.p + v.n - colon - 1));
+            if (name.n && to->field == CF_F_SOURCE_IP)
+                (void)cf_event_set(r->ev, CF_F_OBSERVER_INGRESS_INTERFACE_NAME, name);
+            else if (name.n && to->field == CF_F_DESTINATION_IP)
+                (void)cf_event_set(r->ev, CF_F_OBSERVER_EGRESS_INTERFACE_NAME, name);
+            v.n = (size_t)(colon - v.p);
+            colon = first;
+        }
+    }
     if (colon && all_digits(cf_str_n(colon + 1, (size_t)(v.p + v.n - colon - 1))) &&
         (v.p[0] == '[' || memchr(v.p, ':', v.n) == colon)) {
         port = cf_str_n(colon + 1, (size_t)(v.p + v.n - colon - 1));

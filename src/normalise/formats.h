@@ -23,7 +23,7 @@ struct cf_pair {
     uint8_t kind;  /* enum cf_vkind */
     uint8_t group; /* enum cf_pair_group */
 };
-enum cf_pair_group { CF_G_FREE, CF_G_WIN_DATA, CF_G_WIN_USER_DATA, CF_G_WIN_SYSTEM, CF_G_DONE };
+enum cf_pair_group { CF_G_FREE, CF_G_WIN_DATA, CF_G_WIN_USER_DATA, CF_G_WIN_SYSTEM, CF_G_SD /* structured data: maps name it by its leaf */, CF_G_DONE };
 struct cf_pairs {
     struct cf_pair *v; /* CF_PAIRS_MAX places */
     size_t n;

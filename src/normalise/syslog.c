@@ -55,7 +55,13 @@ static bool rfc5424(cf_str s, struct cf_syslog *ret)
     if (!n)
         return false;
     sd = cf_str_n(s.p, n);
-    s = cf_str_sub(s, n, s.n);
+    {
+        const char *blank = memchr(sd.p, ' ', sd.n), *colon = memchr(sd.p, ':', sd.n);
+        if (colon && colon[1] == '"' && (!blank || colon < blank)) /* [action:"Accept"; ..]: not structured data */
+            sd = CF_STR("-");
+        else
+            s = cf_str_sub(s, n, s.n);
+    }
     if (s.n && s.p[0] == ' ')
         s = cf_str_sub(s, 1, s.n);
     if (s.n >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0)
@@ -240,6 +246,7 @@ int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
             if (!p)
                 return CF_ELIMIT;
             p->leaf = (uint32_t)id.n + 1;
+            p->group = CF_G_SD;
             if (i < sd.n)
                 i++;
         }
