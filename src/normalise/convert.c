@@ -345,6 +345,27 @@ static cf_str unhex(struct cf_run *r, cf_str v)
     return cf_utf8_valid(cf_str_n(p, v.n / 2)) ? cf_str_n(p, v.n / 2) : v;
 }
 
+/* Sysmon's QueryResults: "type:  5 name;::ffff:192.0.2.1;" */
+static void dns_results(struct cf_run *r, cf_str v)
+{
+    cf_str one;
+
+    while (cf_str_cut(&v, ';', &one)) {
+        one = cf_str_trim(one);
+        if (cf_str_starts(one, CF_STR("type:"))) {
+            const char *blank = memrchr(one.p, ' ', one.n);
+            if (!blank)
+                continue;
+            one = cf_str_n(blank + 1, (size_t)(one.p + one.n - blank - 1));
+        }
+        if (!one.n || one.p[0] == '-')
+            continue;
+        if (fits_ip(&one))
+            (void)cf_event_add(r->ev, CF_F_DNS_RESOLVED_IP, one);
+        (void)cf_event_add(r->ev, CF_F_DNS_ANSWERS_DATA, one);
+    }
+}
+
 bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
 {
     cf_str o = v;
@@ -392,6 +413,7 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
         if (v.n > 2 && v.p[0] == '{' && v.p[v.n - 1] == '}')
             o = cf_str_n(v.p + 1, v.n - 2);
         break;
+    case CF_C_DNSRESULTS: dns_results(r, v); return true;
     case CF_C_MACPAIR: return mac_pair(r, v);
     case CF_C_HMS: o = hms(r, v); break;
     case CF_C_UNHEX: o = unhex(r, v); break;

@@ -19,7 +19,7 @@ enum cf_nfmt { /* bits: formats a source accepts */
 
 enum cf_conv {
     CF_C_NONE, CF_C_LOWER, CF_C_UPPER, CF_C_INT, CF_C_HEX, CF_C_IP, CF_C_MAC, CF_C_BASENAME, CF_C_HASHES, CF_C_USER, CF_C_S_TO_NS, CF_C_MS_TO_NS,
-    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX,
+    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS,
 };
 
 /* A place in the event: a field of the table, an extra, or (at load) a key of the record. */
