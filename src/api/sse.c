@@ -2,7 +2,8 @@
  * Live topics. Each reader has a bounded ring of references to ready-made frames; a frame is built once per publication.
  *
  *   publish -> frame (refcount) -> ring of each reader that may see it -> resume its connection
- *   stats/health: kept aside, a timer thread sends the newest one every 250 ms; every 15 s a comment keeps lines open */
+ *   stats/health: kept aside, a timer thread sends the newest one every 250 ms; every 15 s a comment keeps lines open;
+ *   every 5 s streams of ended sessions are closed */
 #include "api/sse.h"
 
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #define RING 256u
 #define READERS_MAX 2000u
 #define HEARTBEAT_TICKS 60 /* of 250 ms */
+#define CHECK_TICKS 20
 
 struct frame {
     atomic_int refs;
@@ -29,6 +31,7 @@ struct reader {
     struct MHD_Connection *conn;
     const struct cf_principal *who;
     struct cf_arena arena; /* of orgs */
+    uint64_t serial;
     bool all, suspended, lagged, closing;
     cf_str *orgs;
     size_t n_orgs;
@@ -43,7 +46,8 @@ struct cf_hub {
     size_t n_readers;
     bool closed;
     struct frame *stats, *health; /* waiting for the next tick */
-    uint64_t id;
+    uint64_t id, serial;
+    struct cf_directory *directory; /* set by the first reader */
 };
 
 static void frame_unref(struct frame *f)
@@ -97,6 +101,42 @@ static void push_all(struct cf_hub *h, struct frame *f)
         push(r, f);
 }
 
+struct watched {
+    uint64_t serial;
+    const struct cf_principal *who;
+};
+
+/* Ends the streams of sessions that are over. Called and left under lock; the questions to the directory are asked without it. */
+static void end_dead(struct cf_hub *h)
+{
+    struct watched *w = calloc(h->n_readers + 1, sizeof *w);
+    size_t n = 0, k;
+
+    if (!w)
+        return;
+    for (struct reader *r = h->readers; r; r = r->next)
+        w[n++] = (struct watched){.serial = r->serial, .who = cf_principal_ref(r->who)};
+    (void)pthread_mutex_unlock(&h->lock);
+    for (k = 0; k < n; k++) {
+        bool alive = cf_directory_alive(h->directory, w[k].who);
+
+        cf_principal_unref(w[k].who);
+        w[k].who = NULL;
+        if (alive)
+            w[k].serial = 0;
+    }
+    (void)pthread_mutex_lock(&h->lock);
+    for (struct reader *r = h->readers; r; r = r->next) {
+        for (k = 0; k < n; k++) {
+            if (w[k].serial == r->serial) {
+                r->closing = true;
+                wake(r);
+            }
+        }
+    }
+    free(w);
+}
+
 static void *timer_main(void *arg)
 {
     struct cf_hub *h = arg;
@@ -129,6 +169,8 @@ static void *timer_main(void *arg)
                 frame_unref(f);
             }
         }
+        if (tick % CHECK_TICKS == 0 && h->n_readers)
+            end_dead(h);
     }
     (void)pthread_mutex_unlock(&h->lock);
     return NULL;
@@ -337,6 +379,8 @@ int cf_sse_handler(struct cf_req *req, struct cf_error *reterr)
     r->prev = &h->readers;
     if (r->next)
         r->next->prev = &r->next;
+    r->serial = ++h->serial;
+    h->directory = app->directory;
     h->readers = r;
     h->n_readers++;
     (void)pthread_mutex_unlock(&h->lock);

@@ -67,6 +67,7 @@ static void add_routes(void)
     done = true;
     cf_api_routes();
     cf_settings_routes();
+    cf_verify_routes();
     cf_directory_routes();
     cf_incident_routes();
     cf_workflow_routes();

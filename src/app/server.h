@@ -27,5 +27,6 @@ int cf_app_print_config(const char *config_path, struct cf_buf *out, struct cf_e
 char *cf_find_dir(struct cf_arena *a, const char *env, const char *name);
 
 void cf_settings_routes(void);
+void cf_verify_routes(void);
 
 #endif

@@ -369,6 +369,52 @@ static int find(struct cf_directory *d, bool token, cf_str secret, cf_str peer, 
     return r;
 }
 
+/* The newest use of a session is in the cache; without an entry there the record decides. */
+static int64_t seen_in_cache(struct cf_directory *d, cf_str id)
+{
+    int64_t us = 0;
+
+    (void)pthread_mutex_lock(&d->lock);
+    for (size_t b = 0; b < CF_CACHE_BUCKETS && us == 0; b++) {
+        for (struct cf_cached *e = d->cache[b]; e && us == 0; e = e->next)
+            us = cf_str_eqz(id, e->id) ? e->seen_us : 0;
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    return us;
+}
+
+bool cf_directory_alive(struct cf_directory *d, const struct cf_principal *p)
+{
+    bool token = p->token_id.n > 0, good = false;
+    struct cf_cached e = {.token = token};
+    struct cf_tx *tx = NULL;
+    struct cf_stmt *st = NULL;
+    struct cf_error err;
+    cf_str id = token ? p->token_id : p->session_id;
+    int64_t now = cf_now_us(), cached_us;
+
+    if (id.n == 0)
+        return true; /* the server itself */
+    if (cf_tx_begin(d->db, CF_TX_READ, &tx, &err) < 0)
+        return true; /* a busy store ends nobody's stream */
+    if (cf_tx_query(tx,
+                    token ? "SELECT s.created_us, s.created_us, COALESCE(s.expires_us, 0) FROM api_token s JOIN app_user u ON u.id = s.user_id WHERE s.id = ? AND u.active = 1"
+                          : "SELECT s.created_us, s.last_seen_us, 0 FROM user_session s JOIN app_user u ON u.id = s.user_id WHERE s.id = ? AND u.active = 1",
+                    &st, &err, CF_S(id)) == 0 &&
+        cf_stmt_next(st, &err) == 1) {
+        e.created_us = cf_stmt_i64(st, 0);
+        e.seen_us = cf_stmt_i64(st, 1);
+        e.expires_us = cf_stmt_i64(st, 2);
+        cached_us = seen_in_cache(d, id);
+        if (cached_us > e.seen_us)
+            e.seen_us = cached_us;
+        good = !over(d, &e, now);
+    }
+    cf_stmt_free(st);
+    cf_tx_rollback(&tx);
+    return good;
+}
+
 int cf_directory_by_session(struct cf_directory *d, cf_str cookie, cf_str peer, const struct cf_principal **ret, struct cf_error *reterr)
 {
     if (cookie.n != 64)

@@ -42,6 +42,8 @@ int cf_directory_by_session(struct cf_directory *d, cf_str cookie, cf_str peer, 
 int cf_directory_by_token(struct cf_directory *d, cf_str token, cf_str peer, const struct cf_principal **ret, struct cf_error *reterr);
 /* A person as if signed in, for work the server does in that person's name. CF_EAUTH: unknown or disabled. *ret is a reference. */
 int cf_directory_person(struct cf_directory *d, cf_str user_id, const struct cf_principal **ret, struct cf_error *reterr);
+/* Is the session or token behind this principal still good? Does not count as use (an open stream keeps no session alive). */
+bool cf_directory_alive(struct cf_directory *d, const struct cf_principal *p);
 bool cf_directory_address_allowed(const struct cf_directory *d, cf_str peer);
 /* The CSRF token of a session, derived from its cookie. */
 void cf_session_csrf(cf_str cookie, char out[65]);

@@ -63,9 +63,11 @@ export class Session {
   patch(p, body = {}, headers) { return this.call('PATCH', p, body, headers); }
   put(p, body = {}, headers) { return this.call('PUT', p, body, headers); }
   delete(p) { return this.call('DELETE', p); }
-  /** Server-sent events: {next(name) -> Promise<data>, close()}. */
+  /** Server-sent events: {next(name) -> Promise<data>, closed: Promise, close()}. */
   stream(p = '/api/v1/stream') {
     const waiting = [], seen = [];
+    let ended;
+    const closed = new Promise((r) => { ended = r; });
     const h = { cookie: this.cookie || '' };
     if (this.token) h.authorization = `Bearer ${this.token}`;
     const req = https.request(this.server.url + p, { headers: h, rejectUnauthorized: false }, (res) => {
@@ -85,6 +87,7 @@ export class Session {
         }
       });
       res.on('error', () => {});
+      res.on('close', ended);
     });
     req.on('error', (e) => waiting.forEach((w) => w.reject(e)));
     req.end();
@@ -94,6 +97,7 @@ export class Session {
         if (k >= 0) return Promise.resolve(seen.splice(k, 1)[0].data);
         return new Promise((resolve, reject) => waiting.push({ name, resolve, reject }));
       },
+      closed,
       close() { req.destroy(); },
     };
   }

@@ -104,6 +104,14 @@ test('signing out ends the session at once', async () => {
   assert.equal((await one.get('/api/v1/sessions')).status, 401);
 });
 
+test('the event stream speaks, and ends with its session', { timeout: 30000 }, async () => {
+  const one = await s.signIn('admin');
+  const stream = one.stream();
+  assert.deepEqual(await stream.next('hello'), {});
+  assert.equal((await one.delete('/api/v1/session')).status, 204);
+  await stream.closed; // by the server
+});
+
 test('broken and oversized requests get a problem document', async () => {
   const t = s.token('admin');
   const raw = (body, type = 'application/json', p = '/api/v1/organisations') => t.call('POST', p, body, { 'content-type': type });
