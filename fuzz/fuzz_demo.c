@@ -16,13 +16,18 @@ static int drop(void *ctx, const struct demo_asset *from, int64_t time_us, cf_st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct demo_unit unit = {.id = CF_STR("demo-org-u"), .code = CF_STR("u"), .name = CF_STR("unit"), .kind = CF_STR("bureau"), .number = 21};
-    struct demo_asset host = {.id = CF_STR("a"), .host = CF_STR("h"), .ip = CF_STR("10.21.1.15"), .role = CF_STR("web"), .log = CF_STR("syslog"), .unit = &unit};
+    static const char *const roles[] = {"web", "app", "db", "pc", "fs", "dc", "ids", "nsm", "waf", "fw-topsec", "fw-huawei"};
+    struct demo_unit units[2] = {{.id = CF_STR("demo-org-u"), .code = CF_STR("u"), .name = CF_STR("unit"), .kind = CF_STR("bureau"), .number = 21},
+                                 {.id = CF_STR("demo-org-h"), .code = CF_STR("h"), .name = CF_STR("hospital"), .kind = CF_STR("hospital"), .number = 22}};
+    struct demo_asset hosts[22];
     struct demo_scenario s;
-    struct demo_city city = {.assets = &host, .n_assets = 1, .units = &unit, .n_units = 1};
+    struct demo_city city = {.assets = hosts, .n_assets = 22, .units = units, .n_units = 2};
     struct cf_error err = {0};
     struct demo_run *run;
 
+    for (size_t i = 0; i < 22; i++)
+        hosts[i] = (struct demo_asset){.id = CF_STR("a"), .name = CF_STR("n"), .host = CF_STR("h"), .ip = CF_STR("10.21.1.15"), .role = cf_str_c(roles[i % 11]),
+                                       .log = CF_STR("syslog"), .unit = &units[i / 11]};
     cf_arena_init(&city.arena, 0, 64u << 20);
     if (demo_scenario_parse(&city, cf_str_n((const char *)data, size), &s, &err) == 0 && (run = demo_run_new(&city, 1))) {
         if (demo_run_scenario(run, &s, 0, &err) == 0)

@@ -11,6 +11,7 @@ static const struct cf_lcol alert_cols[] = {
     {"id", "a.id", CF_LC_TEXT, CF_LC_FILTER},
     {"rule_id", "a.rule_id", CF_LC_TEXT, CF_LC_FILTER},
     {"title", "a.title", CF_LC_TEXT, CF_LC_FILTER | CF_LC_SEARCH},
+    {"title_en", "a.title_en", CF_LC_TEXT, CF_LC_FILTER | CF_LC_SEARCH},
     {"level", INC_LEVEL_SQL("a.level"), CF_LC_TEXT, CF_LC_FILTER},
     {"level", "a.level", CF_LC_I64, CF_LC_SORT | CF_LC_HIDDEN | CF_LC_NOTNULL},
     {"status", "a.status", CF_LC_TEXT, CF_LC_FILTER | CF_LC_SORT | CF_LC_NOTNULL},
@@ -179,7 +180,7 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
 {
     struct cf_stmt *st = NULL;
     int r = cf_tx_query(tx, "SELECT description, matched, events_first, events_last, sample, converted, result, entity_value, source_ip, first_seen, last_seen, rule_id, confidence, "
-                            "importance FROM alert WHERE id = ?",
+                            "importance, title_en, advice FROM alert WHERE id = ?",
                         &st, err, CF_S(id));
 
     if (r == 0 && (r = cf_stmt_next(st, err)) == 1) {
@@ -190,11 +191,13 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
 
         json_object_set_new(j, "description", cf_str_json(cf_stmt_str(st, 0)));
         json_object_set_new(j, "matched", inc_json_text(cf_stmt_str(st, 1), true));
+        if (cf_stmt_str(st, 15).n)
+            json_object_set_new(j, "advice", cf_str_json(cf_stmt_str(st, 15)));
         json_object_set_new(j, "converted", inc_json_text(cf_stmt_str(st, 5), true));
         json_object_set_new(j, "result", cf_str_json(cf_stmt_str(st, 6)));
         json_object_set_new(j, "confidence", json_real(cf_stmt_f64(st, 12)));
         json_object_set_new(j, "importance", json_integer((json_int_t)cf_stmt_i64(st, 13)));
-        json_object_set_new(j, "rule", json_pack("{s:o, s:O, s:O}", "id", cf_str_json(cf_stmt_str(st, 11)), "title", json_object_get(j, "title"), "level", json_object_get(j, "level")));
+        json_object_set_new(j, "rule", json_pack("{s:o, s:O, s:O}", "id", cf_str_json(cf_stmt_str(st, 11)), "title", json_object_get(j, "title_en"), "level", json_object_get(j, "level")));
         json_object_set_new(j, "event_ids", json_pack("{s:O, s:O}", "first", first, "last", last));
         json_object_set_new(j, "sample", sj ? sj : json_null());
         cf_stmt_free(st);
@@ -213,7 +216,8 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
     }
     cf_stmt_free(st);
     json_object_set_new(j, "history", history_json(tx, id));
-    json_object_set_new(j, "advice", json_string(advice_of(json_object_get(j, "tactics"))));
+    if (!json_object_get(j, "advice"))
+        json_object_set_new(j, "advice", json_string(advice_of(json_object_get(j, "tactics"))));
     return r;
 }
 

@@ -44,5 +44,6 @@ const struct cf_migration cf_incident_migrations[] = {
      "CREATE TABLE incident_link (incident_id TEXT NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL, created_us BIGINT NOT NULL, "
      "PRIMARY KEY (incident_id, kind, ref));\n"
      "CREATE TABLE incident_seq (year BIGINT PRIMARY KEY, value BIGINT NOT NULL);"},
+    {403, "alert titles in two languages", "ALTER TABLE alert ADD COLUMN title_en TEXT;\nALTER TABLE alert ADD COLUMN advice TEXT"},
 };
 const size_t cf_incident_n_migrations = sizeof(cf_incident_migrations) / sizeof(cf_incident_migrations[0]);

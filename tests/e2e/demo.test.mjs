@@ -69,6 +69,11 @@ test('the demo in a server: incidents, notices, people, removal', async (t) => {
     for (const a of r.body.items) wanted.delete(a.rule_id);
     return wanted.size === 0;
   }).catch((e) => { throw new Error(`${e.message}: ${[...wanted].join(' ')}`); });
+  const one = (await analyst.get('/api/v1/alerts?limit=1&filter=rule_id:' + scenarios()[2].expects[0])).body.items[0];
+  const detail = (await analyst.get(`/api/v1/alerts/${one.id}`)).body;
+  assert.match(detail.title, /[\u4e00-\u9fff]/, 'a rule with Chinese words is shown in Chinese');
+  assert.match(detail.rule.title, /^[\x20-\x7e]+$/);
+  assert.match(detail.advice, /[\u4e00-\u9fff]{4}/);
   const inc = (await analyst.get('/api/v1/incidents?limit=200')).body;
   assert.ok(inc.total >= 6 && inc.total <= 24, `6 chains became ${inc.total} incidents`);
   assert.ok(inc.items.every((i) => i.org.id.startsWith('demo-org-')));
