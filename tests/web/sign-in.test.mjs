@@ -148,7 +148,7 @@ describe('sign-in', { skip: unable() }, () => {
     const p = await Person.at(browser, server)
     await p.signIn('chenxi', password, strong)
     const items = await p.$('.nav-item').allTextContents()
-    assert.deepEqual(items.map((x) => x.trim()), ['审计'])
+    assert.deepEqual(items.map((x) => x.trim()), ['组织人员', '审计'])
     await p.goto('/rules')
     await p.page.waitForURL(/\/403/)
     assert.match(await p.page.textContent('.shell-main'), /没有权限/)
