@@ -95,7 +95,7 @@ static const char *const flat_system[] = {
 static cf_str renamed(cf_str key)
 {
     for (size_t i = 0; i < sizeof renames / sizeof *renames; i++)
-        if (cf_str_eqz(key, renames[i].from))
+        if (key.n && key.p[0] == renames[i].from[0] && cf_str_eqz(key, renames[i].from)) /* first letter: no strlen for most */
             return cf_str_c(renames[i].to);
     return key;
 }
@@ -266,7 +266,7 @@ static int flat(const struct cf_jnode *nodes, struct cf_arena *a, struct cf_pair
             p->leaf = k.p == p->key.p ? p->leaf : 0;
             p->key = k;
             for (size_t f = 0; f < sizeof flat_system / sizeof *flat_system && !sys; f++)
-                sys = cf_str_eqz(p->key, flat_system[f]);
+                sys = p->key.n && p->key.p[0] == flat_system[f][0] && cf_str_eqz(p->key, flat_system[f]);
         }
         p->group = sys ? CF_G_WIN_SYSTEM : CF_G_WIN_DATA;
         computer = computer || cf_str_eqz(p->key, "Computer");
