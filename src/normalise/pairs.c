@@ -281,6 +281,10 @@ int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, stru
         } else {
         plain:
             from = i;
+            if (st->sep[0] && !st->sep[1]) {
+                const char *e = i < s.n ? memchr(s.p + i, st->sep[0], s.n - i) : NULL;
+                i = e ? (size_t)(e - s.p) : s.n;
+            }
             while (i < s.n && !is_sep(st, s.p[i]))
                 i++;
             val = cf_str_n(s.p + from, i - from);
