@@ -147,6 +147,8 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
     r->host = host;
     while (rest.n && rest.p[0] == ' ')
         rest = cf_str_sub(rest, 1, rest.n);
+    if (rest.n > 2 && rest.p[0] == ':' && rest.p[1] == ' ') /* "fw1 : %ASA-4-106023: ..." */
+        rest = cf_str_sub(rest, 2, rest.n);
     n = cf_stamp_iso(rest, &st); /* the device's own stamp and name behind the relay's */
     if (n && n < rest.n && rest.p[n] == ' ') {
         cf_str again = cf_str_sub(rest, n + 1, rest.n), name;
