@@ -9,7 +9,7 @@ binary=${CF_BINARY:-build/chengfang}
 dir=$(mktemp -d); server=; peer=
 trap 'kill $server $peer 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
 row() { printf '{"name":"pipeline: %s","value":%s,"unit":"%s"%s}\n' "$1" "$2" "$3" "${4:-}"; }
-calc() { awk "BEGIN {printf \"%.$2f\", $1}"; }
+calc() { awk "BEGIN {printf \"%.$2f\", ($1)}"; }
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 field() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
 cc -O2 -o "$dir/load" bench/pipeline_load.c -lpthread
@@ -32,7 +32,7 @@ c0=$(ticks $server); t0=$(date +%s.%N)
 s1=$(stored); t1=$(date +%s.%N)
 lines=$(field "$dir/load.json" lines); bytes=$(field "$dir/load.json" bytes)
 while n=$(stored); [ "$n" -lt "$lines" ]; do
-    sleep 0.2; [ "$(calc "$(date +%s) - $t1 > 900" 0)" = 1 ] && break
+    sleep 0.2; [ "$(calc "$(date +%s) - $t1 > 600" 0)" = 1 ] && break
 done
 t2=$(date +%s.%N); c1=$(ticks $server); ours=$(calc "$lines / ($t2 - $t0)" 0)
 row "stored while the load runs" "$(calc "$s1 / ($t1 - $t0)" 0)" events/s ',"goal":250000'
