@@ -12,6 +12,7 @@
 #define COMMIT_US (1 * CF_US_PER_S)
 #define STATS_US (2 * CF_US_PER_S)
 #define STORE_US (15 * CF_US_PER_S)
+#define LATE_US (60 * CF_US_PER_S) /* a record may be counted after its receiving time was taken: look back this far */
 #define WINDOWS_US (30 * CF_US_PER_S)
 #define SOURCES_US (5 * CF_US_PER_S)
 
@@ -122,7 +123,7 @@ static void save_sources(struct cf_pipeline *p, int64_t since_us)
     if (!p->o.db)
         return;
     for (struct cf_counter *c = cf_counters_first(p->counters); c && r == 0; c = c->next) {
-        if (atomic_load(&c->last_us) < since_us || strcmp(c->key, "other") == 0)
+        if (atomic_load(&c->last_us) < since_us - LATE_US || strcmp(c->key, "other") == 0)
             continue;
         if (!tx)
             r = cf_tx_begin(p->o.db, CF_TX_WRITE, &tx, &err);
