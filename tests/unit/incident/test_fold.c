@@ -11,8 +11,13 @@
 
 #include <cmocka.h>
 
+#include "store/pg_server.h"
+
 #include "asset/asset.h"
 #include "incident/incident_int.h"
+
+static struct pg_server pg;
+static bool on_pg;
 
 struct world {
     char dir[64];
@@ -27,16 +32,30 @@ static void ok(int r, const struct cf_error *err)
         fail_msg("%d: %s", r, err->msg);
 }
 
+static void run_sql(struct world *w, const char *sql)
+{
+    struct cf_error err = {0};
+    struct cf_tx *tx = NULL;
+
+    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_exec(tx, sql, &err), &err);
+    ok(cf_tx_commit(&tx, &err), &err);
+}
+
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct cf_error err = {0};
-    char url[96];
+    char url[300];
 
     (void)snprintf(w->dir, sizeof(w->dir), "/tmp/cf-incident-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
-    ok(cf_db_open(url, &w->db, &err), &err);
+    ok(cf_db_open(on_pg ? pg.url : url, &w->db, &err), &err);
+    if (on_pg) {
+        run_sql(w, "DROP SCHEMA public CASCADE");
+        run_sql(w, "CREATE SCHEMA public");
+    }
     ok(cf_db_migrate(w->db, cf_incident_migrations, cf_incident_n_migrations, &err), &err);
     ok(cf_db_migrate(w->db, cf_asset_migrations, cf_asset_n_migrations, &err), &err);
     ok(cf_incident_engine_new(w->db, NULL, &w->e, &err), &err);
@@ -121,16 +140,6 @@ static void text(struct world *w, const char *sql, char *out, size_t n)
     (void)snprintf(out, n, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
     cf_stmt_free(st);
     cf_tx_rollback(&tx);
-}
-
-static void run_sql(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
-    ok(cf_tx_exec(tx, sql, &err), &err);
-    ok(cf_tx_commit(&tx, &err), &err);
 }
 
 static void folds_by_rule_entity_and_time(void **state)
@@ -325,5 +334,12 @@ int main(void)
         T(shared_account_alone_joins_only_with_progress), T(closed_alert_reopens_ignored_stays_quiet), T(entity_follows_the_rule),
     };
 
-    return cmocka_run_group_tests_name("incident fold", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("incident fold (SQLite)", tests, NULL, NULL);
+
+    if (pg_server_start(&pg)) {
+        on_pg = true;
+        failed += cmocka_run_group_tests_name("incident fold (PostgreSQL)", tests, NULL, NULL);
+    }
+    pg_server_stop(&pg);
+    return failed;
 }

@@ -11,8 +11,13 @@
 
 #include <cmocka.h>
 
+#include "store/pg_server.h"
+
 #include "directory/service.h"
 #include "workflow/engine_int.h"
+
+static struct pg_server pg;
+static bool on_pg;
 
 struct world {
     char dir[64];
@@ -79,12 +84,16 @@ static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct cf_error err = {0};
-    char url[96];
+    char url[300];
 
     (void)snprintf(w->dir, sizeof(w->dir), "/tmp/cf-workflow-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
-    ok(cf_db_open(url, &w->db, &err), &err);
+    ok(cf_db_open(on_pg ? pg.url : url, &w->db, &err), &err);
+    if (on_pg) {
+        run_sql(w, "DROP SCHEMA public CASCADE");
+        run_sql(w, "CREATE SCHEMA public");
+    }
     ok(cf_db_migrate(w->db, cf_directory_migrations, cf_directory_n_migrations, &err), &err);
     ok(cf_db_migrate(w->db, cf_workflow_migrations, cf_workflow_n_migrations, &err), &err);
     ok(cf_db_migrate(w->db, cf_message_migrations, cf_message_n_migrations, &err), &err);
@@ -599,5 +608,12 @@ int main(void)
         T(withdraw_ends_all_copies), T(duplicates_are_recognised), T(running_items_keep_their_version),
     };
 
-    return cmocka_run_group_tests_name("notice workflow", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("notice workflow (SQLite)", tests, NULL, NULL);
+
+    if (pg_server_start(&pg)) {
+        on_pg = true;
+        failed += cmocka_run_group_tests_name("notice workflow (PostgreSQL)", tests, NULL, NULL);
+    }
+    pg_server_stop(&pg);
+    return failed;
 }
