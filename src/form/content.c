@@ -140,3 +140,12 @@ bool cf_duration_parse(cf_str s, int64_t *ret_us)
     *ret_us = n * unit * CF_US_PER_S;
     return true;
 }
+
+cf_str cf_text_cut(cf_str s, size_t n)
+{
+    if (s.n <= n)
+        return s;
+    while (n > 0 && ((unsigned char)s.p[n] & 0xc0u) == 0x80u)
+        n--;
+    return cf_str_sub(s, 0, n);
+}

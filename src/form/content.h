@@ -26,6 +26,9 @@ bool cf_content_flag(const struct cf_ynode *map, const char *key, bool def, stru
 json_t *cf_text_json(struct cf_text t); /* {"zh","en"} */
 json_t *cf_str_json(cf_str s);          /* string, or null when .p is NULL; invalid UTF-8 becomes U+FFFD */
 
+/* At most n bytes, never cutting a UTF-8 character. */
+cf_str cf_text_cut(cf_str s, size_t n);
+
 /* "30m", "4h", "3d" -> us; false when it is not a duration above 0. */
 bool cf_duration_parse(cf_str s, int64_t *ret_us);
 

@@ -163,7 +163,7 @@ static json_t *check_string(struct vctx *c, const struct form_field *f, cf_str s
     case FORM_MULTISELECT:
         if (option_ok(c->s, f, s))
             return json_stringn(s.p, s.n);
-        fault(c, f->name, "“%.*s”不在可选值中", "\"%.*s\" is not one of the choices", CF_ARG(cf_str_sub(s, 0, 60)));
+        fault(c, f->name, "“%.*s”不在可选值中", "\"%.*s\" is not one of the choices", CF_ARG(cf_text_cut(s, 60)));
         return NULL;
     case FORM_ORG:
     case FORM_ORGS: ref = CF_REF_ORG; break;
@@ -171,7 +171,7 @@ static json_t *check_string(struct vctx *c, const struct form_field *f, cf_str s
     default: break;
     }
     if (s.n > 64 || (c->chk->ref && !c->chk->ref(c->chk->ctx, ref, s))) {
-        fault(c, f->name, "“%.*s”不存在或不在权限范围内", "\"%.*s\" does not exist or is outside your scope", CF_ARG(cf_str_sub(s, 0, 60)));
+        fault(c, f->name, "“%.*s”不存在或不在权限范围内", "\"%.*s\" does not exist or is outside your scope", CF_ARG(cf_text_cut(s, 60)));
         return NULL;
     }
     return json_stringn(s.p, s.n);

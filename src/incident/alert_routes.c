@@ -6,6 +6,7 @@
 #include "form/content.h"
 #include "incident/routes.h"
 #include "store/event_store.h"
+#include "workflow/reply.h"
 
 static const struct cf_lcol alert_cols[] = {
     {"id", "a.id", CF_LC_TEXT, CF_LC_FILTER},
@@ -60,7 +61,28 @@ static const struct cf_list alert_list_def = {
     .finish = inc_null_refs,
 };
 
-static int alerts_list(struct cf_req *req, struct cf_error *reterr) { return cf_list_reply(req, inc_app(req)->db, &alert_list_def, reterr); }
+struct cf_list inc_list_in(const struct cf_req *req, const struct cf_list *list, struct cf_lcol *cols, const char *title_en_sql)
+{
+    struct cf_list l = *list;
+
+    if (!cf_req_english(req))
+        return l;
+    memcpy(cols, list->cols, list->n_cols * sizeof(*cols));
+    for (size_t i = 0; i < l.n_cols; i++)
+        if (strcmp(cols[i].name, "title") == 0)
+            cols[i].sql = title_en_sql;
+    l.cols = cols;
+    return l;
+}
+
+#define ALERT_TITLE_EN "COALESCE(a.title_en, a.title)"
+static int alerts_list(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_lcol cols[sizeof(alert_cols) / sizeof(alert_cols[0])];
+    const struct cf_list l = inc_list_in(req, &alert_list_def, cols, ALERT_TITLE_EN);
+
+    return cf_list_reply(req, inc_app(req)->db, &l, reterr);
+}
 
 /* ---- one alert ---- */
 
@@ -180,7 +202,7 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
 {
     struct cf_stmt *st = NULL;
     int r = cf_tx_query(tx, "SELECT description, matched, events_first, events_last, sample, converted, result, entity_value, source_ip, first_seen, last_seen, rule_id, confidence, "
-                            "importance, title_en, advice FROM alert WHERE id = ?",
+                            "importance, description_en, advice FROM alert WHERE id = ?",
                         &st, err, CF_S(id));
 
     if (r == 0 && (r = cf_stmt_next(st, err)) == 1) {
@@ -189,10 +211,9 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
         int64_t from = cf_stmt_i64(st, 9), to = cf_stmt_i64(st, 10);
         json_t *sj = sample.n ? json_loadb(sample.p, sample.n, 0, NULL) : NULL;
 
-        json_object_set_new(j, "description", cf_str_json(cf_stmt_str(st, 0)));
+        json_object_set_new(j, "description", cf_str_json(cf_req_english(req) && !cf_stmt_null(st, 14) ? cf_stmt_str(st, 14) : cf_stmt_str(st, 0)));
+        json_object_set_new(j, "advice", !cf_stmt_null(st, 15) ? cf_str_json(cf_stmt_str(st, 15)) : json_string(advice_of(json_object_get(j, "tactics"))));
         json_object_set_new(j, "matched", inc_json_text(cf_stmt_str(st, 1), true));
-        if (cf_stmt_str(st, 15).n)
-            json_object_set_new(j, "advice", cf_str_json(cf_stmt_str(st, 15)));
         json_object_set_new(j, "converted", inc_json_text(cf_stmt_str(st, 5), true));
         json_object_set_new(j, "result", cf_str_json(cf_stmt_str(st, 6)));
         json_object_set_new(j, "confidence", json_real(cf_stmt_f64(st, 12)));
@@ -216,14 +237,14 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
     }
     cf_stmt_free(st);
     json_object_set_new(j, "history", history_json(tx, id));
-    if (!json_object_get(j, "advice"))
-        json_object_set_new(j, "advice", json_string(advice_of(json_object_get(j, "tactics"))));
     return r;
 }
 
 static json_t *alert_detail(struct cf_req *req, cf_str id, struct cf_error *reterr)
 {
-    json_t *j = cf_list_one(req, inc_app(req)->db, &alert_list_def, id, reterr);
+    struct cf_lcol cols[sizeof(alert_cols) / sizeof(alert_cols[0])];
+    const struct cf_list l = inc_list_in(req, &alert_list_def, cols, ALERT_TITLE_EN);
+    json_t *j = cf_list_one(req, inc_app(req)->db, &l, id, reterr);
     struct cf_tx *tx = NULL;
 
     if (j && cf_tx_begin(inc_app(req)->db, CF_TX_READ, &tx, reterr) == 0 && add_detail(req, tx, id, j, reterr) == 0) {

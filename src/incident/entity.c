@@ -4,6 +4,8 @@
  * "entity.source", "entity.destination", "entity.host", "entity.user" or "entity.process". */
 #include "incident/incident_int.h"
 
+#include "form/content.h"
+
 enum pick { PICK_SOURCE, PICK_DESTINATION, PICK_HOST, PICK_USER, PICK_PROCESS, PICK_OBSERVER, PICK_N };
 static const struct {
     const char *tag, *type;
@@ -66,7 +68,7 @@ struct inc_entity inc_entity_of(const struct cf_hit *hit)
             return (struct inc_entity){cf_str_eqz(cf_str_c(picks[order[i]].type), "ip") && !cf_ip_parse(v, &ip) ? "host" : picks[order[i]].type, v};
     }
     if (hit->group.n)
-        return (struct inc_entity){"group", cf_str_sub(hit->group, 0, 512)};
+        return (struct inc_entity){"group", cf_text_cut(hit->group, 512)};
     return (struct inc_entity){"none", CF_STR("-")};
 }
 

@@ -195,7 +195,7 @@ struct totals {
     int64_t n, rules, assets, first_us, last_us, level, score;
     bool tactic[14];
     json_t *techniques;
-    cf_str title;
+    cf_str title, title_en;
 };
 
 static int read_totals(struct cf_tx *tx, struct cf_arena *a, cf_str id, struct totals *t, struct cf_error *err)
@@ -246,9 +246,10 @@ static int read_totals(struct cf_tx *tx, struct cf_arena *a, cf_str id, struct t
     cf_stmt_free(st);
     st = NULL;
     if (r == 0)
-        r = cf_tx_query(tx, "SELECT title FROM alert WHERE incident_id = ? AND status <> 'false_positive' ORDER BY score DESC, id LIMIT 1", &st, err, CF_S(id));
+        r = cf_tx_query(tx, "SELECT title, title_en FROM alert WHERE incident_id = ? AND status <> 'false_positive' ORDER BY score DESC, id LIMIT 1", &st, err, CF_S(id));
     if (r == 0 && (r = cf_stmt_next(st, err)) == 1) {
         t->title = cf_arena_copy(a, cf_stmt_str(st, 0));
+        t->title_en = cf_stmt_null(st, 1) ? CF_STR_NONE : cf_arena_copy(a, cf_stmt_str(st, 1));
         r = 0;
     }
     cf_stmt_free(st);
@@ -274,9 +275,9 @@ int inc_incident_refresh(struct cf_tx *tx, struct cf_arena *a, cf_str incident_i
         if ((int64_t)level < t.level) /* never below its worst alert */
             level = (enum cf_level)t.level;
         r = cf_tx_exec(tx,
-                       "UPDATE incident SET title = ?, level = ?, score = ?, alert_count = ?, rule_count = ?, assets_count = ?, first_seen = ?, last_seen = ?, "
+                       "UPDATE incident SET title = ?, title_en = ?, level = ?, score = ?, alert_count = ?, rule_count = ?, assets_count = ?, first_seen = ?, last_seen = ?, "
                        "tactics = ?, techniques = ?, updated_us = ? WHERE id = ?",
-                       reterr, CF_S(t.title.p ? t.title : CF_STR("-")), CF_I(level), CF_I(score), CF_I(t.n), CF_I(t.rules), CF_I(t.assets), CF_I(t.first_us),
+                       reterr, CF_S(t.title.p ? t.title : CF_STR("-")), CF_S(t.title_en), CF_I(level), CF_I(score), CF_I(t.n), CF_I(t.rules), CF_I(t.assets), CF_I(t.first_us),
                        CF_I(t.last_us), CF_Z(inc_json_dump(a, tactics)), CF_Z(inc_json_dump(a, t.techniques)), CF_I(cf_now_us()), CF_S(incident_id));
     } else if (r == 0) {
         r = cf_tx_exec(tx, "UPDATE incident SET alert_count = 0, updated_us = ? WHERE id = ?", reterr, CF_I(cf_now_us()), CF_S(incident_id));

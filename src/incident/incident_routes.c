@@ -43,7 +43,14 @@ static const struct cf_list list_def = {
     .default_sort = "-last_seen", .cols = cols, .n_cols = sizeof(cols) / sizeof(cols[0]), .finish = inc_null_refs,
 };
 
-static int incidents_list(struct cf_req *req, struct cf_error *reterr) { return cf_list_reply(req, inc_app(req)->db, &list_def, reterr); }
+#define TITLE_EN "COALESCE(i.title_en, i.title)"
+static int incidents_list(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_lcol in_cols[sizeof(cols) / sizeof(cols[0])];
+    const struct cf_list l = inc_list_in(req, &list_def, in_cols, TITLE_EN);
+
+    return cf_list_reply(req, inc_app(req)->db, &l, reterr);
+}
 
 static json_t *alerts_json(struct cf_tx *tx, cf_str id)
 {
@@ -196,7 +203,9 @@ static json_t *notices_json(struct cf_tx *tx, cf_str id)
 
 static json_t *incident_detail(struct cf_req *req, cf_str id, struct cf_error *reterr)
 {
-    json_t *j = cf_list_one(req, inc_app(req)->db, &list_def, id, reterr), *alerts, *timeline, *comments;
+    struct cf_lcol in_cols[sizeof(cols) / sizeof(cols[0])];
+    const struct cf_list l = inc_list_in(req, &list_def, in_cols, TITLE_EN);
+    json_t *j = cf_list_one(req, inc_app(req)->db, &l, id, reterr), *alerts, *timeline, *comments;
     struct cf_tx *tx = NULL;
 
     if (!j)

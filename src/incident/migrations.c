@@ -45,5 +45,6 @@ const struct cf_migration cf_incident_migrations[] = {
      "PRIMARY KEY (incident_id, kind, ref));\n"
      "CREATE TABLE incident_seq (year BIGINT PRIMARY KEY, value BIGINT NOT NULL);"},
     {403, "alert titles in two languages", "ALTER TABLE alert ADD COLUMN title_en TEXT;\nALTER TABLE alert ADD COLUMN advice TEXT"},
+    {404, "descriptions and incident titles in two languages", "ALTER TABLE alert ADD COLUMN description_en TEXT;\nALTER TABLE incident ADD COLUMN title_en TEXT"},
 };
 const size_t cf_incident_n_migrations = sizeof(cf_incident_migrations) / sizeof(cf_incident_migrations[0]);

@@ -3,7 +3,7 @@
 #ifndef CF_INCIDENT_ROUTES_H
 #define CF_INCIDENT_ROUTES_H
 
-#include "api/route.h"
+#include "api/list.h"
 #include "app/app.h"
 #include "incident/triage.h"
 #include "message/message.h"
@@ -16,6 +16,8 @@ int inc_begin(struct cf_req *req, struct inc_ctx *c, struct cf_work_effects *fx,
 int inc_end(struct cf_req *req, struct inc_ctx *c, int r); /* commit and tell, or roll back */
 int inc_null_refs(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_error *reterr);
 json_t *inc_time(int64_t us);
+/* The list with its title in the caller's language; cols: room for list->n_cols. */
+struct cf_list inc_list_in(const struct cf_req *req, const struct cf_list *list, struct cf_lcol *cols, const char *title_en_sql);
 void inc_incident_routes(void);
 
 #endif

@@ -102,11 +102,11 @@ int inc_notice_from(struct inc_ctx *c, const struct inc_alert *al, const char *s
     if (unit)
         json_array_append_new(receivers, cf_str_json(al->org));
     (void)snprintf(level, sizeof(level), "%s", al->level == CF_LEVEL_INFO ? "low" : inc_level_name(al->level));
-    data = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "title", cf_str_json(cf_str_sub(title, 0, 240)), "kind", "attack", "level", level, "content",
-                     cf_str_json(content), "problem", cf_str_json(cf_str_sub(problem, 0, 200)), "requirements", "请立即核实处置，消除影响，并按时限反馈处置结果。", "receivers",
+    data = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "title", cf_str_json(cf_arena_printf(c->a, "关于%.*s的通报", CF_ARG(cf_text_cut(title, 240)))), "kind", "attack", "level", level, "content",
+                     cf_str_json(content), "problem", cf_str_json(cf_text_cut(problem, 200)), "requirements", "请立即核实处置，消除影响，并按时限反馈处置结果。", "receivers",
                      receivers, "assets", cf_str_json(al->host.n ? al->host : al->destination_ip.n ? al->destination_ip : CF_STR("-")));
     n.data = data;
-    n.dedup_key = cf_str_sub(problem, 0, 200);
+    n.dedup_key = cf_text_cut(problem, 200);
     r = cf_work_create(c->w, c->tx, c->who, &n, c->made_id, c->fx, &errors, c->err);
     if (r == CF_EEXIST) /* recognised and joined: the open notice on this problem of this unit takes it */
         r = 0;
@@ -172,7 +172,7 @@ int inc_alert_act(struct inc_ctx *c, cf_str alert_id, const json_t *body)
         if (cf_str_eqz(name, actions[i].name))
             act = &actions[i];
     if (!act)
-        return cf_error_set(c->err, CF_EINVAL, "action: \"%.*s\" is not known", CF_ARG(cf_str_sub(name.p ? name : CF_STR(""), 0, 40)));
+        return cf_error_set(c->err, CF_EINVAL, "action: \"%.*s\" is not known", CF_ARG(cf_text_cut(name.p ? name : CF_STR(""), 40)));
     if (act->note && note.n == 0)
         return cf_error_set(c->err, CF_EINVAL, "note: %s needs a reason", act->name);
     if (note.n > 8000)

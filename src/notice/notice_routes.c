@@ -126,7 +126,7 @@ static int do_create(struct cf_req *req, struct cf_tx *tx, struct cf_work_effect
     n.data = form;
     problem = json_string_value(json_object_get(form, "problem"));
     title = json_string_value(json_object_get(form, "title"));
-    n.dedup_key = cf_str_sub(cf_str_trim(cf_str_c(problem && problem[0] ? problem : title ? title : "")), 0, 200);
+    n.dedup_key = cf_str_trim(cf_str_c(problem && problem[0] ? problem : title ? title : ""));
     return cf_work_create(app_of(req)->workflows, tx, req->who, &n, m->id, fx, &m->errors, reterr);
 }
 

@@ -7,7 +7,7 @@
 #include "app/app.h"
 #include "workflow/workflow.h"
 
-bool cf_req_english(const struct cf_req *req); /* Accept-Language begins with en */
+bool cf_req_english(const struct cf_req *req); /* Accept-Language: en, as the console sends it in English */
 /* Puts form errors into the problem document and passes r on; takes errors (may be NULL). */
 int cf_work_fail(struct cf_req *req, int r, json_t *errors, struct cf_error *reterr);
 /* One transaction around fn: commit and tell, or roll back. */

@@ -150,7 +150,7 @@ static int check_duplicate(struct step *s, const struct cf_workflow *def, const 
         if (same) {
             (void)snprintf(ret_id, 37, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
             r = cf_error_set(s->err, CF_EEXIST, s->english ? "the same problem of the same unit is open already: %.*s (item %s)" : "同一单位的同一问题已有未办结事项：%.*s（%s）",
-                             CF_ARG(cf_str_sub(cf_stmt_str(st, 1), 0, 200)), ret_id);
+                             CF_ARG(cf_text_cut(cf_stmt_str(st, 1), 200)), ret_id);
         }
     }
     cf_stmt_free(st);
@@ -167,7 +167,7 @@ int cf_work_create(struct cf_workflow_engine *e, struct cf_tx *tx, const struct 
     int r;
 
     if (!def)
-        return cf_error_set(reterr, CF_ENOENT, "there is no workflow \"%.*s\"", CF_ARG(cf_str_sub(n->kind, 0, 60)));
+        return cf_error_set(reterr, CF_ENOENT, "there is no workflow \"%.*s\"", CF_ARG(cf_text_cut(n->kind, 60)));
     if (!def->create_permission.p || !cf_principal_may(who, def->create_permission))
         return cf_error_set(reterr, CF_EPERM, "permission %.*s is needed", CF_ARG(def->create_permission.p ? def->create_permission : CF_STR("of the system")));
     cf_arena_init(&a, 0, 0);
@@ -287,7 +287,7 @@ static int spawn_children(struct step *s, const struct wf_item *it, const struct
         cf_str org = cf_str_c(json_string_value(v));
 
         if (r == 0 && (!row_exists(s->tx, "SELECT 1 FROM organisation WHERE id = ? AND active = 1", org) || (s->who && !cf_scope_has_org(s->tx, s->who, org))))
-            r = cf_error_set(s->err, CF_EINVAL, s->english ? "receiver %.*s is outside your scope" : "接收单位 %.*s 不在权限范围内", CF_ARG(cf_str_sub(org, 0, 60)));
+            r = cf_error_set(s->err, CF_EINVAL, s->english ? "receiver %.*s is outside your scope" : "接收单位 %.*s 不在权限范围内", CF_ARG(cf_text_cut(org, 60)));
         if (r == 0 && t->spawn_field.p && cf_str_eq(org, it->org))
             r = cf_error_set(s->err, CF_EINVAL, "%s", s->english ? "a unit cannot hand down to itself" : "不能转办给本单位");
         if (r == 0)
@@ -531,7 +531,7 @@ int cf_work_transition(struct cf_workflow_engine *e, struct cf_tx *tx, const str
     if (r == 0 && !wf_item_visible(tx, who, &it))
         r = cf_error_set(reterr, CF_EPERM, "permission %.*s is needed", CF_ARG(it.def->read_permission));
     if (r == 0 && !(t = wf_transition_find(it.def, a->transition)))
-        r = cf_error_set(reterr, CF_EINVAL, "transition: workflow %.*s has no step \"%.*s\"", CF_ARG(it.kind), CF_ARG(cf_str_sub(a->transition, 0, 60)));
+        r = cf_error_set(reterr, CF_EINVAL, "transition: workflow %.*s has no step \"%.*s\"", CF_ARG(it.kind), CF_ARG(cf_text_cut(a->transition, 60)));
     if (r == 0 && a->note.n > 8000)
         r = cf_error_set(reterr, CF_EINVAL, "note: at most 8000 bytes");
     if (r == 0)

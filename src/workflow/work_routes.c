@@ -11,7 +11,7 @@ bool cf_req_english(const struct cf_req *req)
 {
     cf_str l = cf_req_header(req, "Accept-Language");
 
-    return l.p && cf_str_istarts(l, CF_STR("en"));
+    return cf_str_eqz(l, "en"); /* browsers add their own list ("en-US,en;q=0.9"); the console says "en" when it is in English */
 }
 
 int cf_work_fail(struct cf_req *req, int r, json_t *errors, struct cf_error *reterr)
