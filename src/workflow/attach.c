@@ -25,7 +25,7 @@ cf_str cf_attachment_name(struct cf_arena *a, cf_str name)
 
         if (c < ' ' || c == 127 || strchr("\"<>|:*?;%", (int)c))
             continue;
-        if (c == '.' && b.n == 0)
+        if ((c == '.' || c == ' ') && b.n == 0)
             continue;
         cf_buf_byte(&b, (char)c);
     }

@@ -454,7 +454,7 @@ static void attachments_follow_the_item(void **state)
 
 static void names_become_harmless(void **state)
 {
-    static const char *const t[][2] = {{"a/b/c.txt", "c.txt"}, {"C:\\x\\y.doc", "y.doc"}, {"..", "file"}, {"...hidden.txt", "hidden.txt"}, {"a\nb\"<c>.txt", "abc.txt"}, {"", "file"}, {"\xff.txt", "file"}};
+    static const char *const t[][2] = {{"a/b/c.txt", "c.txt"}, {"C:\\x\\y.doc", "y.doc"}, {"..", "file"}, {"...hidden.txt", "hidden.txt"}, {"?  .f", "f"}, {"a\nb\"<c>.txt", "abc.txt"}, {"", "file"}, {"\xff.txt", "file"}};
     struct cf_arena a;
     char long_name[600];
     cf_str n;
