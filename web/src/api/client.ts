@@ -51,7 +51,7 @@ async function problemOf(res: Response): Promise<ApiError> {
 }
 
 export async function send(method: string, path: string, body?: unknown, o: CallOptions = {}): Promise<Response> {
-  const headers: Record<string, string> = { Accept: 'application/json', ...o.headers }
+  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': document.documentElement.lang || 'zh-CN', ...o.headers }
   if (method !== 'GET' && csrf) headers['X-CSRF-Token'] = csrf
   let payload: BodyInit | undefined
   if (o.raw) payload = o.raw
