@@ -3,8 +3,12 @@
  * with the one before and only the part that differs is closed and opened.
  *
  * Every name has a layout made once: its escaped parts ("source":{ and "port":) with an id for each path, so that writing
- * an event is copying of ready pieces. Measured: 3.1 us an event before, 0.5 us now (sshd line, 35 values); the room for
- * the worst case is reserved once an event, because a check for each piece cost a third of the time. */
+ * an event is copying of ready pieces; the room for the worst case is reserved once an event.
+ *
+ * Events of one pattern have the same fields in the same places, so the order and the text between the values is made
+ * once as well: a plan, found by the event's shape (field, name, kind and chain of each value, compared whole). Shapes
+ * seen once get no plan, and neither does a new one when its places in the table are taken: such events are written
+ * field by field, which takes two to three times as long (sshd line of 30 values: 1.0 us, with a plan 0.4 us). Plans are shared by all threads, never freed and so bounded. */
 #include "event/event.h"
 
 #include <emmintrin.h>
@@ -33,6 +37,37 @@ struct item {
     const struct cf_value *v;
 };
 
+#define PLAN_VALUES 128u
+#define PLAN_SLOTS 2048u
+#define PLAN_PROBES 4u
+#define SPARE 32u /* copies of 16 bytes run over the end of what they copy by less than this */
+
+enum op_kind { OP_STRING, OP_NUMBER, OP_ANY };
+struct op {
+    uint32_t at;    /* where the text before the value ends */
+    uint8_t value;  /* index into val */
+    uint8_t kind;   /* enum op_kind; quotes of strings belong to the text */
+};
+struct plan {
+    uint64_t hash;
+    const char *text;
+    const struct op *op;
+    uint32_t text_n, n, n_op;
+    bool time;
+    uint64_t sig[]; /* n values, then the ops, then the text and SPARE bytes */
+};
+struct out {
+    char *p;
+    struct cf_buf *slow;
+    /* while a plan is made: values become ops */
+    const struct cf_value *first;
+    const char *base;
+    struct op *op;
+    size_t n_op;
+};
+
+static _Atomic(const struct plan *) plans[PLAN_SLOTS];
+static _Atomic(uint32_t) seen_once[PLAN_SLOTS];
 static const struct layout *field_layout[CF_F__COUNT];
 static _Atomic(const struct layout *) name_layout[65536];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -175,42 +210,10 @@ static bool json_number(cf_str s)
 }
 
 
-/* Copies text of a JSON string; o has room for six times its length. Eight bytes at a time while nothing is special. */
-static char *put_text(char *o, const char *p, size_t n, struct cf_buf *slow)
+/* Escapes are copied here; other text than ASCII goes through the checked writer. */
+static __attribute__((noinline)) char *put_special(char *o, const char *p, const char *end, struct cf_buf *slow)
 {
-    static const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    const char *end = p + n;
-
-    while (end - p >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i bad = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
-                                   _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))); /* signed: bytes from 0x80 are below too */
-        if (_mm_movemask_epi8(bad))
-            goto special;
-        _mm_storeu_si128((__m128i *)(void *)o, x);
-        p += 16;
-        o += 16;
-    }
-    while (end - p >= 8) {
-        uint64_t x, q, b;
-        memcpy(&x, p, 8);
-        q = x ^ ones * '"';
-        b = x ^ ones * '\\';
-        if ((x | ((x - ones * 0x20) & ~x) | ((q - ones) & ~q) | ((b - ones) & ~b)) & high)
-            goto special;
-        memcpy(o, &x, 8);
-        p += 8;
-        o += 8;
-    }
-    for (; p < end; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x80)
-            goto special;
-        *o++ = (char)c;
-    }
-    return o;
-special:
-    for (;;) { /* escapes are copied here; other text than ASCII goes through the checked writer */
+    for (;;) {
         const char *from = p;
         while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' && (unsigned char)*p < 0x80)
             p++;
@@ -232,25 +235,123 @@ special:
     }
 }
 
+static inline bool special8(uint64_t x)
+{
+    static const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t q = x ^ ones * '"', b = x ^ ones * '\\';
+
+    return ((x | ((x - ones * 0x20) & ~x) | ((q - ones) & ~q) | ((b - ones) & ~b)) & high) != 0;
+}
+
+/* Copies text of a JSON string; o has room for six times its length. Sixteen bytes at a time while nothing is special. */
+static inline char *put_text(char *o, const char *p, size_t n, struct cf_buf *slow)
+{
+    const char *end = p + n;
+
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i bad = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
+                                   _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))); /* signed: bytes from 0x80 are below too */
+        if (_mm_movemask_epi8(bad))
+            goto special;
+        _mm_storeu_si128((__m128i *)(void *)o, x);
+        p += 16;
+        o += 16;
+    }
+    if (end - p >= 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        if (special8(x))
+            goto special;
+        memcpy(o, &x, 8);
+        p += 8;
+        o += 8;
+    }
+    if (end - p >= 4) {
+        uint32_t x;
+        memcpy(&x, p, 4);
+        if (special8(x | UINT64_C(0x2020202000000000)))
+            goto special;
+        memcpy(o, &x, 4);
+        p += 4;
+        o += 4;
+    }
+    for (; p < end; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x80)
+            goto special;
+        *o++ = (char)c;
+    }
+    return o;
+special:
+    return put_special(o, p, end, slow);
+}
+
+static inline bool is_number(const struct cf_value *v)
+{
+    enum cf_ftype type = v->id < CF_F__COUNT ? cf_fields[v->id].type : CF_T_KEYWORD;
+
+    return type == CF_T_LONG || type == CF_T_FLOAT || (v->id == CF_F_EXTRA && (v->kind == CF_V_INT || v->kind == CF_V_FLOAT));
+}
+
+static char *put_string(char *o, cf_str s, struct cf_buf *slow)
+{
+    *o++ = '"';
+    o = put_text(o, s.p, s.n, slow);
+    *o++ = '"';
+    return o;
+}
+
+static char *put_number(char *o, cf_str s, struct cf_buf *slow)
+{
+    size_t i = 0;
+
+    if (s.n && s.n < 20 && s.p[0] > '0' && s.p[0] <= '9') { /* the usual case: digits */
+        for (; i < s.n && (unsigned char)(s.p[i] - '0') < 10; i++)
+            o[i] = s.p[i];
+        if (i == s.n)
+            return o + i;
+    }
+    if (!json_number(s))
+        return put_string(o, s, slow);
+    memcpy(o, s.p, s.n);
+    return o + s.n;
+}
+
 static char *put_value(char *o, const struct cf_value *v, struct cf_buf *slow)
 {
     cf_str s = {v->p, v->n};
-    enum cf_ftype type = v->id < CF_F__COUNT ? cf_fields[v->id].type : CF_T_KEYWORD;
-    bool number = type == CF_T_LONG || type == CF_T_FLOAT || (v->id == CF_F_EXTRA && (v->kind == CF_V_INT || v->kind == CF_V_FLOAT));
 
     if (v->kind == CF_V_NULL) {
         memcpy(o, "null", 4);
         return o + 4;
     }
-    if ((number && json_number(s)) ||
-        (v->kind == CF_V_BOOL && v->id == CF_F_EXTRA && (cf_str_eqz(s, "true") || cf_str_eqz(s, "false")))) {
+    if (is_number(v))
+        return put_number(o, s, slow);
+    if (v->kind == CF_V_BOOL && v->id == CF_F_EXTRA && (cf_str_eqz(s, "true") || cf_str_eqz(s, "false"))) {
         memcpy(o, s.p, s.n);
         return o + s.n;
     }
-    *o++ = '"';
-    o = put_text(o, s.p, s.n, slow);
-    *o++ = '"';
-    return o;
+    return put_string(o, s, slow);
+}
+
+/* Writes the value, or notes its place in the plan. */
+static void put(struct out *w, const struct cf_value *v)
+{
+    struct op *op;
+
+    if (!w->op || v->kind == CF_V_NULL) {
+        w->p = put_value(w->p, v, w->slow);
+        return;
+    }
+    op = &w->op[w->n_op++];
+    op->value = (uint8_t)(v - w->first);
+    op->kind = is_number(v) ? OP_NUMBER : v->kind == CF_V_BOOL && v->id == CF_F_EXTRA ? OP_ANY : OP_STRING;
+    if (op->kind == OP_STRING)
+        *w->p++ = '"';
+    op->at = (uint32_t)(w->p - w->base);
+    if (op->kind == OP_STRING)
+        *w->p++ = '"';
 }
 
 /* Values in the order of their names: typed fields have sorted ids, extras are sorted and merged in. *ret_room is the
@@ -322,7 +423,7 @@ static size_t same_parts(const struct layout *a, size_t open, const struct layou
     return n;
 }
 
-static char *write_items(char *o, const struct item *it, size_t n, bool comma, struct cf_buf *slow)
+static void write_items(struct out *w, const struct item *it, size_t n, bool comma)
 {
     const struct layout *last = NULL; /* its first `open` parts are open */
     cf_str prev = CF_STR_NONE;
@@ -332,21 +433,21 @@ static char *write_items(char *o, const struct item *it, size_t n, bool comma, s
         const struct layout *l = it[i].l;
         size_t same = last ? same_parts(last, open, l) : 0, more = i + 1;
         for (; open > same; open--) {
-            *o++ = '}';
+            *w->p++ = '}';
             comma = true;
         }
         if (comma)
-            *o++ = ',';
+            *w->p++ = ',';
         if (below(l->name, prev)) { /* nothing nests below a value: the name keeps its dots */
             size_t skip = open ? l->part[open - 1].next : 0;
-            *o++ = '"';
-            o = put_text(o, l->name.p + skip, l->name.n - skip, slow);
-            *o++ = '"';
-            *o++ = ':';
+            *w->p++ = '"';
+            w->p = put_text(w->p, l->name.p + skip, l->name.n - skip, w->slow);
+            *w->p++ = '"';
+            *w->p++ = ':';
         } else {
             uint32_t from = open < l->depth ? l->part[open].at : l->leaf_at;
-            memcpy(o, l->text + from, l->leaf_at + l->leaf_n - from);
-            o += l->leaf_at + l->leaf_n - from;
+            memcpy(w->p, l->text + from, l->leaf_at + l->leaf_n - from);
+            w->p += l->leaf_at + l->leaf_n - from;
             open = l->depth;
             last = l;
             prev = l->name;
@@ -354,53 +455,192 @@ static char *write_items(char *o, const struct item *it, size_t n, bool comma, s
         while (more < n && it[more].l == l)
             more++;
         if (more - i > 1)
-            *o++ = '[';
+            *w->p++ = '[';
         for (size_t k = i; k < more; k++) {
             if (k > i)
-                *o++ = ',';
-            o = put_value(o, it[k].v, slow);
+                *w->p++ = ',';
+            put(w, it[k].v);
         }
         if (more - i > 1)
-            *o++ = ']';
+            *w->p++ = ']';
         comma = true;
         i = more;
     }
     while (open--)
-        *o++ = '}';
+        *w->p++ = '}';
+}
+
+/* All that decides the order of the values and the text between them: a number for each value. */
+static inline uint64_t shape_of(const struct cf_event *ev, uint64_t *sig, size_t *ret_room)
+{
+    uint64_t h = ev->n, k = UINT64_C(0x9e3779b97f4a7c15);
+    size_t room = 0;
+
+    for (size_t i = 0; i < ev->n; i++) {
+        const struct cf_value *v = &ev->val[i];
+        uint64_t head = v->id < CF_F__COUNT && ev->slot[v->id] == i + 1;
+        sig[i] = v->id | (uint64_t)(v->kind | head << 8) << 16 | (uint64_t)v->name << 32 | (uint64_t)v->next << 48;
+        h += (sig[i] ^ (sig[i] >> 29)) * k;
+        k += UINT64_C(0xbf58476d1ce4e5b8); /* stays odd */
+        room += (size_t)v->n * 6 + 16;
+    }
+    h ^= h >> 32;
+    *ret_room = room;
+    return ev->time_us != CF_TIME_NONE ? h : ~h;
+}
+
+static inline const struct plan *find_plan(const struct cf_event *ev, const uint64_t *sig, uint64_t hash)
+{
+    for (size_t i = 0; i < PLAN_PROBES; i++) {
+        const struct plan *p = atomic_load_explicit(&plans[(hash + i) % PLAN_SLOTS], memory_order_acquire);
+        if (!p)
+            return NULL;
+        if (p->hash == hash && p->n == ev->n && p->time == (ev->time_us != CF_TIME_NONE) && memcmp(p->sig, sig, sizeof *sig * ev->n) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static void keep_plan(struct plan *made)
+{
+    for (size_t i = 0; i < PLAN_PROBES; i++) {
+        const struct plan *none = NULL;
+        if (atomic_compare_exchange_strong(&plans[(made->hash + i) % PLAN_SLOTS], &none, made))
+            return;
+        if (none->hash == made->hash && none->n == made->n)
+            break; /* another thread made it */
+    }
+    free(made);
+}
+
+/* A shape that has come before gets its plan. room: what the names and the signs between the values can take. */
+static void make_plan(const struct cf_event *ev, const uint64_t *sig, uint64_t hash, const struct item *it, size_t n, size_t room)
+{
+    uint32_t mark = (uint32_t)(hash >> 32) | 1u;
+    struct out w = {0};
+    struct plan *p;
+    char *text;
+
+    if (atomic_exchange_explicit(&seen_once[hash % PLAN_SLOTS], mark, memory_order_relaxed) != mark || room > 65536 || n > PLAN_VALUES)
+        return;
+    p = malloc(sizeof *p + ev->n * sizeof *sig + n * sizeof *w.op + room + SPARE);
+    if (!p)
+        return;
+    *p = (struct plan){.hash = hash, .n = ev->n, .time = ev->time_us != CF_TIME_NONE};
+    memcpy(p->sig, sig, ev->n * sizeof *sig);
+    w.op = (struct op *)(void *)(p->sig + ev->n);
+    w.first = ev->val;
+    text = (char *)(w.op + n);
+    memset(text, 0, room + SPARE);
+    w.base = w.p = text;
+    if (!p->time)
+        *w.p++ = '{';
+    write_items(&w, it, n, p->time);
+    *w.p++ = '}';
+    p->text = text;
+    p->text_n = (uint32_t)(w.p - text);
+    p->op = w.op;
+    p->n_op = (uint32_t)w.n_op;
+    keep_plan(p);
+}
+
+static inline char *copy16(char *o, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16)
+        _mm_storeu_si128((__m128i *)(void *)(o + i), _mm_loadu_si128((const __m128i *)(const void *)(p + i)));
+    return o + n;
+}
+
+static char *run_plan(char *o, const struct plan *p, const struct cf_event *ev, struct cf_buf *slow)
+{
+    uint32_t at = 0;
+
+    for (size_t i = 0; i < p->n_op; i++) {
+        const struct op *op = &p->op[i];
+        const struct cf_value *v = &ev->val[op->value];
+        o = copy16(o, p->text + at, op->at - at);
+        at = op->at;
+        if (op->kind == OP_STRING)
+            o = put_text(o, v->p, v->n, slow);
+        else if (op->kind == OP_NUMBER)
+            o = put_number(o, cf_str_n(v->p, v->n), slow);
+        else
+            o = put_value(o, v, slow);
+    }
+    return copy16(o, p->text + at, p->text_n - at);
+}
+
+/* {"@timestamp":"..." ; the second that was formatted last is kept, because logs come in order. */
+static char *put_time(char *o, int64_t us)
+{
+    static _Thread_local int64_t last_s = INT64_MIN;
+    static _Thread_local char text[32];
+    int64_t s = us / CF_US_PER_S;
+
+    memcpy(o, "{\"@timestamp\":\"", 15);
+    o += 15;
+    if (us % CF_US_PER_S) {
+        o += cf_time_format(us, o);
+    } else {
+        if (s != last_s) {
+            (void)cf_time_format(us, text);
+            last_s = s;
+        }
+        memcpy(o, text, 20); /* 2026-11-21T06:00:00Z */
+        o += 20;
+    }
+    *o++ = '"';
     return o;
 }
 
 void cf_event_json(const struct cf_event *ev, struct cf_buf *out)
 {
-    struct item stack[2 * 128], *it = stack;
+    struct item stack[2 * PLAN_VALUES], *it = stack;
+    uint64_t sig[PLAN_VALUES], hash = 0;
+    const struct plan *plan = NULL;
     struct cf_buf slow;
-    size_t n, room = 0;
-    char *o;
+    struct out w = {.slow = &slow};
+    bool small = ev->n <= PLAN_VALUES;
+    size_t n = 0, values = 0, room = 0;
 
+    cf_buf_init(&slow, 0);
+    if (small) {
+        hash = shape_of(ev, sig, &values);
+        plan = find_plan(ev, sig, hash);
+    }
+    if (plan) {
+        if (!cf_buf_reserve(out, values + plan->text_n + 64 + SPARE))
+            return;
+        w.p = out->p + out->n;
+        if (plan->time)
+            w.p = put_time(w.p, ev->time_us);
+        w.p = run_plan(w.p, plan, ev, &slow);
+        out->n = (size_t)(w.p - out->p);
+        goto done;
+    }
     (void)pthread_once(&once, make_fields);
-    if (!ready || (ev->n > 128 && !(it = malloc(sizeof *it * ev->n * 2)))) {
+    if (!ready || (!small && !(it = malloc(sizeof *it * ev->n * 2)))) {
         out->failed = true;
         return;
     }
-    cf_buf_init(&slow, 0);
-    n = collect(ev, it, it + (it == stack ? 128 : ev->n), &room);
+    n = collect(ev, it, it + (small ? PLAN_VALUES : ev->n), &room);
     if (n == SIZE_MAX || !cf_buf_reserve(out, room)) {
         out->failed = true;
-    } else {
-        o = out->p + out->n;
-        *o++ = '{';
-        if (ev->time_us != CF_TIME_NONE) {
-            memcpy(o, "\"@timestamp\":\"", 14);
-            o += 14;
-            o += cf_time_format(ev->time_us, o);
-            *o++ = '"';
-        }
-        o = write_items(o, it, n, ev->time_us != CF_TIME_NONE, &slow);
-        *o++ = '}';
-        out->n = (size_t)(o - out->p);
-        if (slow.failed)
-            out->failed = true;
+        goto done;
     }
+    w.p = out->p + out->n;
+    if (ev->time_us != CF_TIME_NONE)
+        w.p = put_time(w.p, ev->time_us);
+    else
+        *w.p++ = '{';
+    write_items(&w, it, n, ev->time_us != CF_TIME_NONE);
+    *w.p++ = '}';
+    out->n = (size_t)(w.p - out->p);
+    if (small)
+        make_plan(ev, sig, hash, it, n, room - values + n * 16);
+done:
+    if (slow.failed)
+        out->failed = true;
     cf_buf_release(&slow);
     if (it != stack)
         free(it);

@@ -57,6 +57,52 @@ static void nested_json(void **st)
     cf_arena_release(&a);
 }
 
+/* The first time an event is written name by name, from the third on after the plan of its shape: the same text. */
+static void planned_json(void **st)
+{
+    static const char *const texts[] = {"", "a", "abc", "abcd", "seven b", "eight by", "fifteen bytes..", "sixteen bytes...", "seventeen bytes..",
+                                        "a\"b", "twelve byt\\s", "\xe5\x9f\x8e\xe9\x98\xb2 and a long line of text behind", "tab\tin a line that is long", "\xff"};
+    static const char *const numbers[] = {"0", "7", "0404", "-12", "1.5e3", "12345678901234567890123", "x", "", "1\""};
+    uint16_t flag = cf_name_intern(CF_STR("plan.flag")), none = cf_name_intern(CF_STR("plan.none")), many = cf_name_intern(CF_STR("plan.many"));
+    struct cf_arena a;
+    struct cf_buf b;
+
+    (void)st;
+    cf_arena_init(&a, 0, 0);
+    cf_buf_init(&b, 0);
+    for (size_t i = 0; i < 40; i++) { /* other values, and one shape for each even and odd i */
+        struct cf_event *ev = cf_event_new(&a), *same = cf_event_new(&a);
+        struct cf_event *both[] = {ev, same};
+        size_t first;
+        for (size_t k = 0; k < 2; k++) {
+            struct cf_event *e = both[k];
+            if (i % 2)
+                e->time_us = (int64_t)i * 500000 - 3;
+            assert_int_equal(cf_event_set(e, CF_F_TAGS, CF_STR("x")), 0);
+            assert_int_equal(cf_event_add(e, CF_F_TAGS, CF_STR("y")), 0);
+            assert_int_equal(cf_event_set(e, CF_F_TAGS, cf_str_c(texts[i % 14])), 0); /* y hangs on nothing now */
+            assert_int_equal(cf_event_set(e, CF_F_MESSAGE, CF_STR("gone")), 0);
+            cf_event_unset(e, CF_F_MESSAGE);
+            assert_int_equal(cf_event_set(e, CF_F_MESSAGE, cf_str_c(texts[(i + 5) % 14])), 0);
+            assert_int_equal(cf_event_set_raw(e, CF_F_SOURCE_PORT, cf_str_c(numbers[i % 9]), 0, CF_V_INT), 0);
+            assert_int_equal(cf_event_extra(e, flag, i % 3 ? CF_STR("true") : CF_STR("maybe"), 0, CF_V_BOOL), 0);
+            assert_int_equal(cf_event_extra(e, none, CF_STR(""), 0, CF_V_NULL), 0);
+            assert_int_equal(cf_event_extra(e, many, CF_STR("1"), 0, CF_V_INT), 0);
+            assert_int_equal(cf_event_extra(e, many, cf_str_c(texts[i % 14]), 0, CF_V_STR), 0);
+        }
+        for (size_t k = 0; k < 130; k++) /* too many values for a plan: always name by name */
+            assert_int_equal(cf_event_extra(same, 0, CF_STR(""), 0, CF_V_NULL), 0);
+        cf_buf_clear(&b);
+        cf_event_json(same, &b);
+        first = b.n;
+        cf_event_json(ev, &b);
+        assert_int_equal(b.n, first * 2);
+        assert_memory_equal(b.p, b.p + first, first);
+    }
+    cf_buf_release(&b);
+    cf_arena_release(&a);
+}
+
 static void values(void **st)
 {
     struct cf_arena a;
@@ -86,6 +132,6 @@ static void values(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(table_is_sorted), cmocka_unit_test(names), cmocka_unit_test(nested_json), cmocka_unit_test(values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(table_is_sorted), cmocka_unit_test(names), cmocka_unit_test(nested_json), cmocka_unit_test(planned_json), cmocka_unit_test(values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
