@@ -11,6 +11,7 @@
 #include "normalise/normalise.h"
 
 #define OUT_FLUSH (1u << 20)
+#define BATCH 256u /* events of a batch stay in the processor's cache */
 
 struct job {
     const char *source, *format, *zone, *sources_dir;
@@ -73,7 +74,7 @@ static int one_file(struct job *j, const char *path, struct cf_error *err)
     int r = cf_input_open(path, j->format, &in, err);
 
     while (r == 0) {
-        r = cf_input_next_batch(in, &j->batch, j->recs, CF_BATCH_MAX, &n, err);
+        r = cf_input_next_batch(in, &j->batch, j->recs, BATCH, &n, err);
         if (r < 0 || n == 0)
             break;
         r = one_batch(j, n, err);
@@ -131,7 +132,7 @@ int cf_cmd_normalise(int argc, char **argv)
     cf_arena_init(&a, 0, 0);
     cf_arena_init(&j.batch, 8u << 20, 0);
     cf_buf_init(&j.out, 0);
-    j.recs = malloc(sizeof *j.recs * CF_BATCH_MAX);
+    j.recs = malloc(sizeof *j.recs * BATCH);
     if (!j.sources_dir) {
         const char *content = cf_find_dir(&a, "CF_CONTENT", "content");
         j.sources_dir = content ? cf_path_join(&a, content, "sources") : NULL;

@@ -76,6 +76,18 @@ int cf_event_add(struct cf_event *ev, enum cf_field f, cf_str v);
 /* A value without a field: name is interned. */
 int cf_event_extra(struct cf_event *ev, uint16_t name, cf_str v, uint16_t raw, enum cf_vkind kind);
 void cf_event_unset(struct cf_event *ev, enum cf_field f);
+/* cf_event_set_raw in the caller's code, for hot paths; the unusual cases are the function's. */
+static inline int cf_event_put(struct cf_event *ev, enum cf_field f, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    struct cf_value *val;
+
+    if (ev->slot[f] || ev->n >= 254 || ev->n >= ev->cap)
+        return cf_event_set_raw(ev, f, v, raw, kind);
+    val = &ev->val[ev->n++];
+    ev->slot[f] = (uint8_t)ev->n;
+    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f, .raw = raw, .kind = (uint8_t)kind};
+    return 0;
+}
 static inline const struct cf_value *cf_event_val(const struct cf_event *ev, enum cf_field f)
 {
     return ev->slot[f] ? &ev->val[ev->slot[f] - 1] : NULL;

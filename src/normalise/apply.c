@@ -13,7 +13,7 @@ static bool add(struct cf_run *r, int rc)
 void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
 {
     if (to->field != CF_F_EXTRA)
-        (void)add(r, cf_event_set_raw(r->ev, (enum cf_field)to->field, v, raw, kind));
+        (void)add(r, cf_event_put(r->ev, (enum cf_field)to->field, v, raw, kind));
     else
         (void)add(r, cf_event_extra(r->ev, to->name, v, raw, kind));
 }
@@ -30,7 +30,9 @@ void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct cf_setv *v = &s->v[i];
-        if (v->add && v->to.field != CF_F_EXTRA)
+        if (v->to.field != CF_F_EXTRA && v->val.n && !r->ev->slot[v->to.field]) /* the usual case, for add too */
+            (void)add(r, cf_event_put(r->ev, (enum cf_field)v->to.field, v->val, 0, CF_V_STR));
+        else if (v->add && v->to.field != CF_F_EXTRA)
             (void)add(r, cf_event_add(r->ev, (enum cf_field)v->to.field, v->val));
         else if (v->val.n == 0 && v->to.field != CF_F_EXTRA)
             cf_event_unset(r->ev, (enum cf_field)v->to.field);

@@ -11,7 +11,7 @@ static inline cf_str get(const struct cf_run *r, enum cf_field f) { return cf_ev
 static inline void put(struct cf_run *r, enum cf_field f, cf_str v)
 {
     if (!r->ev->slot[f] && v.n)
-        (void)cf_event_set(r->ev, f, v);
+        (void)cf_event_put(r->ev, f, v, 0, CF_V_STR);
 }
 
 static void related(struct cf_run *r)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Whatever arrives becomes UTF-8 for the fields; the original stays as it came. */
+#include <emmintrin.h>
 #include <iconv.h>
 #include <stdlib.h>
 
@@ -75,6 +76,20 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return cf_utf8_valid(cf_str_n((const char *)p, len)) ? len : 0;
 }
 
+/* ASCII without NUL, which most records are: one pass. */
+static bool plain(cf_str s)
+{
+    size_t i = 0;
+
+    for (; i + 16 <= s.n; i += 16) /* signed: bytes from 0x80 are below zero */
+        if (_mm_movemask_epi8(_mm_cmplt_epi8(_mm_loadu_si128((const __m128i *)(const void *)(s.p + i)), _mm_set1_epi8(1))))
+            return false;
+    for (; i < s.n; i++)
+        if ((signed char)s.p[i] < 1)
+            return false;
+    return true;
+}
+
 cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a)
 {
     cf_str r;
@@ -83,6 +98,8 @@ cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a)
 
     if (raw.n == 0)
         return CF_STR("");
+    if (plain(raw))
+        return raw;
     if (cf_utf8_valid_fast(raw) && !memchr(raw.p, 0, raw.n))
         return raw;
     r = try_gb(e, raw, a);

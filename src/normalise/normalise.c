@@ -123,17 +123,20 @@ static const struct cf_source *select_parsed(struct cf_run *r)
 
 /* --- envelope fields --- */
 
-static const char *const facilities[] = {"kernel", "user-level", "mail", "system", "security/authorization", "syslogd", "line-printer", "network-news",
-                                         "uucp", "clock", "authpriv", "ftp", "ntp", "log-audit", "log-alert", "clock2", "local0", "local1",
-                                         "local2", "local3", "local4", "local5", "local6", "local7"};
-static const char *const severities[] = {"Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"};
+static const cf_str facilities[] = {{"kernel", 6}, {"user-level", 10}, {"mail", 4}, {"system", 6},
+    {"security/authorization", 22}, {"syslogd", 7}, {"line-printer", 12}, {"network-news", 12}, {"uucp", 4},
+    {"clock", 5}, {"authpriv", 8}, {"ftp", 3}, {"ntp", 3}, {"log-audit", 9}, {"log-alert", 9}, {"clock2", 6},
+    {"local0", 6}, {"local1", 6}, {"local2", 6}, {"local3", 6}, {"local4", 6}, {"local5", 6}, {"local6", 6},
+    {"local7", 6}};
+static const cf_str severities[] = {{"Emergency", 9}, {"Alert", 5}, {"Critical", 8}, {"Error", 5}, {"Warning", 7},
+    {"Notice", 6}, {"Informational", 13}, {"Debug", 5}};
 static const char digits3[] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940";
 
 static cf_str small_number(int v) { return v < 10 ? cf_str_n(digits3 + 2 * v + 1, 1) : cf_str_n(digits3 + 2 * v, 2); }
 
 static void put(struct cf_run *r, enum cf_field f, cf_str v)
 {
-    if (v.n && cf_event_set(r->ev, f, v) == CF_ENOMEM)
+    if (v.n && cf_event_put(r->ev, f, v, 0, CF_V_STR) == CF_ENOMEM)
         r->oom = true;
 }
 
@@ -144,10 +147,10 @@ static void envelope(struct cf_run *r)
 
     if (s->pri >= 0) {
         (void)cf_event_set_i64(r->ev, CF_F_LOG_SYSLOG_PRIORITY, s->pri);
-        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
-        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
-        put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, cf_str_c(facilities[s->pri >> 3]));
-        put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, cf_str_c(severities[s->pri & 7]));
+        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
+        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
+        put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, facilities[s->pri >> 3]);
+        put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, severities[s->pri & 7]);
     }
     if (s->host.n) {
         put(r, CF_F_HOST_NAME, s->host);
@@ -162,7 +165,7 @@ static void envelope(struct cf_run *r)
     if (s->app.n) {
         put(r, CF_F_PROCESS_NAME, s->app);
         if (s->pid.n && cf_str_i64(s->pid, &pid))
-            (void)cf_event_set_raw(r->ev, CF_F_PROCESS_PID, s->pid, 0, CF_V_INT);
+            (void)cf_event_put(r->ev, CF_F_PROCESS_PID, s->pid, 0, CF_V_INT);
     }
     if (s->version) {
         (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_VERSION, small_number(s->version), 0, CF_V_STR);
@@ -489,8 +492,17 @@ static bool multiline(const struct cf_run *r)
 
 int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
 {
-    struct cf_run r = {.t = t, .n = t->n, .a = arena, .rec = rec, .pairs = {.v = t->pair}};
+    struct cf_run r;
 
+    memset(&r, 0, offsetof(struct cf_run, err)); /* without the room for the message */
+    r.err.code = 0;
+    r.err.pos = 0;
+    r.err.msg[0] = '\0';
+    r.t = t;
+    r.n = t->n;
+    r.a = arena;
+    r.rec = rec;
+    r.pairs.v = t->pair;
     r.ev = cf_event_new(arena);
     if (!r.ev)
         return CF_ENOMEM;

@@ -225,8 +225,8 @@ struct cf_run { /* one record on its way */
     bool has_sl, parsed, oom;
     unsigned format;           /* one CF_NF_ bit */
     struct cf_pairs pairs;
-    struct cf_error err;       /* why it could not be understood */
     int64_t now_us;
+    struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
 };
 /* apply.c */
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);

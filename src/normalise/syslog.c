@@ -79,7 +79,10 @@ static bool rfc5424(cf_str s, struct cf_syslog *ret)
 
 static bool tag_char(char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c == '-' || c == '.' || c == '/' || c == '@';
+    static const bool ok[256] = {['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true,
+                                 ['_'] = true, ['-'] = true, ['.'] = true, ['/'] = true, ['@'] = true};
+
+    return ok[(unsigned char)c];
 }
 
 /* "sshd[77]: " "su: " "sshd(pam_unix)[19939]: " "postfix/smtpd[1]:"; bytes used, 0: none */

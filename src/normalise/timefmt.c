@@ -209,13 +209,23 @@ bool cf_stamp_us(const struct cf_stamp *st, const struct cf_zone *z, int64_t now
 
 static unsigned month_of(const char *p)
 {
-    static const char names[] = "janfebmaraprmayjunjulaugsepoctnovdec";
-    char m[3] = {(char)(p[0] | 32), (char)(p[1] | 32), (char)(p[2] | 32)};
-
-    for (unsigned i = 0; i < 12; i++)
-        if (memcmp(names + 3 * i, m, 3) == 0)
-            return i + 1;
-    return 0;
+#define M(a, b, c) ((unsigned)(a) << 16 | (unsigned)(b) << 8 | (unsigned)(c))
+    switch (M((unsigned char)(p[0] | 32), (unsigned char)(p[1] | 32), (unsigned char)(p[2] | 32))) {
+    case M('j', 'a', 'n'): return 1;
+    case M('f', 'e', 'b'): return 2;
+    case M('m', 'a', 'r'): return 3;
+    case M('a', 'p', 'r'): return 4;
+    case M('m', 'a', 'y'): return 5;
+    case M('j', 'u', 'n'): return 6;
+    case M('j', 'u', 'l'): return 7;
+    case M('a', 'u', 'g'): return 8;
+    case M('s', 'e', 'p'): return 9;
+    case M('o', 'c', 't'): return 10;
+    case M('n', 'o', 'v'): return 11;
+    case M('d', 'e', 'c'): return 12;
+    default: return 0;
+    }
+#undef M
 }
 
 static size_t fraction(cf_str s, size_t at, int32_t *ret_us)
