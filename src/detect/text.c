@@ -4,6 +4,9 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <wctype.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "detect/detect_int.h"
 
@@ -61,13 +64,69 @@ static size_t fold_char(const unsigned char *p, size_t left, char *out, size_t *
     return 1;
 }
 
+/* Whole blocks; *ret_done is how far it came. The result has bit 7 when a byte of them is not ASCII. */
+static inline unsigned char fold_ascii(const unsigned char *p, size_t n, size_t *ret_done, char *out)
+{
+    unsigned char any = 0;
+    size_t i = 0;
+
+#ifdef __SSE2__
+    const __m128i below = _mm_set1_epi8('A' - 1), above = _mm_set1_epi8('Z' + 1), bit = _mm_set1_epi8(0x20);
+    __m128i seen = _mm_setzero_si128();
+
+    for (; i + 16 <= n; i += 16) { /* bytes above 127 are negative: no letters */
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        __m128i upper = _mm_and_si128(_mm_cmpgt_epi8(v, below), _mm_cmplt_epi8(v, above));
+
+        seen = _mm_or_si128(seen, v);
+        _mm_storeu_si128((__m128i *)(void *)(out + i), _mm_or_si128(v, _mm_and_si128(upper, bit)));
+    }
+    any = _mm_movemask_epi8(seen) ? 0x80 : 0;
+#else
+    (void)p;
+    (void)n;
+    (void)out;
+#endif
+    *ret_done = i;
+    return any;
+}
+
+/* memmem for the short texts here: candidates by first and last byte, sixteen places at a time. */
+static bool find_text(const char *s, size_t n, const char *pat, size_t pn)
+{
+    size_t i = 0;
+
+    if (pn == 0)
+        return true;
+    if (n < pn)
+        return false;
+#ifdef __SSE2__
+    const __m128i first = _mm_set1_epi8(pat[0]), last = _mm_set1_epi8(pat[pn - 1]);
+
+    for (; i + pn - 1 + 16 <= n; i += 16) {
+        __m128i a = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(s + i)), first);
+        __m128i b = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(s + i + pn - 1)), last);
+        unsigned m = (unsigned)_mm_movemask_epi8(_mm_and_si128(a, b));
+
+        for (; m; m &= m - 1)
+            if (memcmp(s + i + __builtin_ctz(m), pat, pn) == 0)
+                return true;
+    }
+#endif
+    for (; i + pn <= n; i++)
+        if (s[i] == pat[0] && s[i + pn - 1] == pat[pn - 1] && memcmp(s + i, pat, pn) == 0)
+            return true;
+    return false;
+}
+
 size_t cf_fold(const char *in, size_t n, char *out)
 {
     const unsigned char *p = (const unsigned char *)in;
-    unsigned char any = 0;
+    unsigned char any;
     size_t i, o = 0;
 
-    for (i = 0; i < n; i++) { /* the compiler makes vectors of this */
+    any = fold_ascii(p, n, &i, out);
+    for (; i < n; i++) {
         unsigned char c = p[i];
         any |= c;
         out[i] = (char)(c | (unsigned char)(((unsigned char)(c - 'A') < 26) << 5));
@@ -144,7 +203,7 @@ bool cf_pat_match(const struct cf_pat *pat, const char *p, size_t n)
     case CF_PAT_SUFFIX:
         return n >= pat->n && memcmp(p + (n - pat->n), pat->p, pat->n) == 0;
     case CF_PAT_CONTAINS:
-        return n >= pat->n && memmem(p, n, pat->p, pat->n) != NULL;
+        return find_text(p, n, pat->p, pat->n);
     case CF_PAT_GLOB:
         return cf_glob_match(pat->p, pat->n, p, n);
     case CF_PAT_ANY:

@@ -2,6 +2,10 @@
  * JSON above the shim: escapes, and flattening to dotted pairs. */
 #include "normalise/formats.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 bool cf_utf8_valid_fast(cf_str s) { return s.n == 0 || cf_utf8_valid_simd(s.p, s.n); }
 
 static int hex4(const char *p, const char *end)
@@ -47,6 +51,33 @@ static size_t put_utf8(char *o, unsigned c)
     return 4;
 }
 
+#define UNESCAPE_SLACK 16 /* plain text is copied in blocks: room behind out */
+/* Copies up to the next backslash; where that is, or end. */
+static inline const char *copy_plain(const char *p, const char *end, char **o)
+{
+    const char *b;
+#ifdef __SSE2__
+    while (end - p >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned m = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+
+        _mm_storeu_si128((__m128i *)(void *)*o, v);
+        if (m) {
+            *o += __builtin_ctz(m);
+            return p + __builtin_ctz(m);
+        }
+        *o += 16;
+        p += 16;
+    }
+#endif
+    b = memchr(p, '\\', (size_t)(end - p));
+    if (!b)
+        b = end;
+    memcpy(*o, p, (size_t)(b - p));
+    *o += b - p;
+    return b;
+}
+
 /* False: an escape that JSON does not have. *n becomes the unescaped length, never longer than before. */
 static bool unescape(const char *p, uint32_t n, char *out, uint32_t *ret_n)
 {
@@ -54,13 +85,9 @@ static bool unescape(const char *p, uint32_t n, char *out, uint32_t *ret_n)
     char *o = out;
 
     while (p < end) {
-        const char *b = memchr(p, '\\', (size_t)(end - p));
         int c, low;
-        if (!b)
-            b = end;
-        memcpy(o, p, (size_t)(b - p));
-        o += b - p;
-        p = b;
+
+        p = copy_plain(p, end, &o);
         if (p == end)
             break;
         if (++p == end)
@@ -111,7 +138,7 @@ int cf_json_parse(struct cf_json *j, cf_str text, struct cf_arena *a, const stru
         if (!node[i].esc)
             continue;
         if (node[i].esc & 1) {
-            char *k = cf_arena_bytes(a, node[i].key_n + 1);
+            char *k = cf_arena_bytes(a, node[i].key_n + UNESCAPE_SLACK);
             if (!k)
                 return CF_ENOMEM;
             if (!unescape(node[i].key, node[i].key_n, k, &node[i].key_n))
@@ -119,7 +146,7 @@ int cf_json_parse(struct cf_json *j, cf_str text, struct cf_arena *a, const stru
             node[i].key = k;
         }
         if (node[i].esc & 2) {
-            char *v = cf_arena_bytes(a, node[i].n + 1);
+            char *v = cf_arena_bytes(a, node[i].n + UNESCAPE_SLACK);
             if (!v)
                 return CF_ENOMEM;
             if (!unescape(node[i].p, node[i].n, v, &node[i].n))

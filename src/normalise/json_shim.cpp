@@ -4,6 +4,10 @@
 // numbers must stay text (huge ones too) and strings without escapes must stay views of the record.
 #include <simdjson.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <memory>
 
 #include <cstdlib>
@@ -59,6 +63,20 @@ struct cursor {
 
 static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
+// p lies in the padded copy: up to 16 bytes behind it may be read.
+static inline bool has_backslash(const char *p, size_t n)
+{
+#ifdef __SSE2__
+    const __m128i want = _mm_set1_epi8('\\');
+    for (; n >= 16; p += 16, n -= 16)
+        if (_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)), want)))
+            return true;
+    return n && (static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)), want))) & ((1u << n) - 1));
+#else
+    return n && memchr(p, '\\', n);
+#endif
+}
+
 static const char *read_string(cursor &c, const char **p, uint32_t *n, uint8_t *esc, uint8_t bit)
 {
     size_t from = c.idx[c.k] + 1, to = c.end();
@@ -70,7 +88,7 @@ static const char *read_string(cursor &c, const char **p, uint32_t *n, uint8_t *
     to--;
     *p = c.buf + from;
     *n = static_cast<uint32_t>(to - from);
-    if (*n && memchr(*p, '\\', *n))
+    if (has_backslash(*p, *n))
         *esc = static_cast<uint8_t>(*esc | bit);
     for (uint32_t i = 0; i < *n && *n < 8; i++) // a bare quote inside cannot be: stage 1 pairs quotes
         if (static_cast<unsigned char>((*p)[i]) < 0x20)

@@ -6,6 +6,8 @@
  *   reference readers    {"System":{..},"EventData":[["Image","C:\\.."],..]}
  *   winlogbeat           {"@timestamp":..,"winlog":{"channel":..,"event_id":..,"event_data":{..}},"event":{..}}
  *   OTRF, NXLog          {"EventID":1,"Channel":..,"Hostname":..,"Image":..}  flat */
+#include <pthread.h>
+
 #include "normalise/source.h"
 
 static const struct cf_jnode *child(const struct cf_jnode *nodes, size_t obj, const char *key)
@@ -22,7 +24,7 @@ static const struct cf_jnode *child(const struct cf_jnode *nodes, size_t obj, co
     return NULL;
 }
 
-static bool key_is(const struct cf_jnode *n, const char *key)
+__attribute__((always_inline)) static inline bool key_is(const struct cf_jnode *n, const char *key) /* inline: strlen is a constant */
 {
     return n->key_n == strlen(key) && memcmp(n->key, key, n->key_n) == 0;
 }
@@ -62,8 +64,11 @@ enum cf_json_shape cf_json_shape(const struct cf_jnode *nodes, size_t n)
         case '@': stamp = stamp || key_is(k, "@timestamp"); break;
         default: break;
         }
-        for (size_t e = 0; e < sizeof ecs / sizeof *ecs && !field; e++) {
-            size_t len = strlen(ecs[e]);
+        for (size_t e = 0; k->key[0] >= 'a' && k->key[0] <= 'z' && e < sizeof ecs / sizeof *ecs && !field; e++) {
+            size_t len;
+            if (k->key[0] != ecs[e][0])
+                continue;
+            len = strlen(ecs[e]);
             field = k->key_n >= len && memcmp(k->key, ecs[e], len) == 0 && (k->key_n == len || k->key[len] == '.');
         }
     }
@@ -92,12 +97,56 @@ static const char *const flat_system[] = {
     "EventTypeOrignal", "timestamp", "Timestamp", "RelatedActivityID",
 };
 
+/* Both lists as one hash table, since every key of every event is looked up in it. */
+struct known {
+    cf_str from, to;
+    bool system; /* of a flat event: part of System */
+};
+#define KNOWN_SLOTS 512u
+static struct known known[KNOWN_SLOTS];
+static pthread_once_t known_once = PTHREAD_ONCE_INIT;
+
+static inline unsigned known_slot(cf_str key) /* key is not empty */
+{
+    return ((unsigned)key.n * 37u + (unsigned char)key.p[0] * 5u + (unsigned char)key.p[key.n / 2] * 71u + (unsigned char)key.p[key.n - 1] * 257u) % KNOWN_SLOTS;
+}
+
+static struct known *known_find(cf_str key) /* or the free slot for it */
+{
+    unsigned i = known_slot(key);
+
+    while (known[i].from.n && !cf_str_eq(known[i].from, key))
+        i = (i + 1) % KNOWN_SLOTS;
+    return &known[i];
+}
+
+static void known_fill(void)
+{
+    for (size_t i = 0; i < sizeof flat_system / sizeof *flat_system; i++)
+        *known_find(cf_str_c(flat_system[i])) = (struct known){cf_str_c(flat_system[i]), CF_STR_NONE, true};
+    for (size_t i = 0; i < sizeof renames / sizeof *renames; i++) {
+        cf_str from = cf_str_c(renames[i].from), to = cf_str_c(renames[i].to);
+        bool system = known_find(to)->from.n && known_find(to)->system;
+        *known_find(from) = (struct known){from, to, system};
+    }
+}
+
+/* NULL: no name of either list. */
+static const struct known *known_name(cf_str key)
+{
+    const struct known *k;
+
+    if (!key.n)
+        return NULL;
+    (void)pthread_once(&known_once, known_fill);
+    k = known_find(key);
+    return k->from.n ? k : NULL;
+}
+
 static cf_str renamed(cf_str key)
 {
-    for (size_t i = 0; i < sizeof renames / sizeof *renames; i++)
-        if (key.n && key.p[0] == renames[i].from[0] && cf_str_eqz(key, renames[i].from)) /* first letter: no strlen for most */
-            return cf_str_c(renames[i].to);
-    return key;
+    const struct known *k = known_name(key);
+    return k && k->to.p ? k->to : key;
 }
 
 static struct cf_pair *put(struct cf_pairs *ps, cf_str key, const struct cf_jnode *v, enum cf_pair_group g)
@@ -251,25 +300,20 @@ static int winlogbeat(const struct cf_jnode *nodes, struct cf_arena *a, struct c
 static int flat(const struct cf_jnode *nodes, struct cf_arena *a, struct cf_pairs *ps)
 {
     int r = cf_json_pairs(nodes, 0, CF_STR(""), a, ps);
-    bool computer = false;
 
     if (r == CF_ENOMEM)
         return r;
     for (size_t i = 0; i < ps->n; i++) {
         struct cf_pair *p = &ps->v[i];
-        bool sys = false;
+        const struct known *k = NULL;
         if (p->key.n > 10 && memcmp(p->key.p, "EventData.", 10) == 0) {
             p->key = cf_str_sub(p->key, 10, p->key.n);
             p->leaf = 0;
-        } else {
-            cf_str k = renamed(p->key);
-            p->leaf = k.p == p->key.p ? p->leaf : 0;
-            p->key = k;
-            for (size_t f = 0; f < sizeof flat_system / sizeof *flat_system && !sys; f++)
-                sys = p->key.n && p->key.p[0] == flat_system[f][0] && cf_str_eqz(p->key, flat_system[f]);
+        } else if ((k = known_name(p->key)) && k->to.p) {
+            p->key = k->to;
+            p->leaf = 0;
         }
-        p->group = sys ? CF_G_WIN_SYSTEM : CF_G_WIN_DATA;
-        computer = computer || cf_str_eqz(p->key, "Computer");
+        p->group = k && k->system ? CF_G_WIN_SYSTEM : CF_G_WIN_DATA;
     }
     return 0;
 }
