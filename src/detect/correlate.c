@@ -179,34 +179,37 @@ static int newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *
     return r;
 }
 
-/* The entry came late: every window it lies in is looked at anew. */
+/* A late entry joins the running window or lies before it; the others keep their places in it. */
+static bool join_late(const struct cf_corr *k, struct cf_state *s, uint32_t at)
+{
+    if (s->e[at].t >= s->e[s->n - 1].t - k->span_us)
+        return cf_agg_join(k, s, &s->e[at]);
+    s->win++;
+    return true;
+}
+
+/* The entry came late: every window it lies in is looked at again, as far as it may fire. */
 static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, uint32_t at, struct fire *f)
 {
     uint32_t from = 0;
-    int64_t newest_from = s->e[s->n - 1].t - k->span_us;
-    int r = 0;
+    int r = join_late(k, s, at) ? 0 : CF_ENOMEM;
 
-    cf_agg_reset(s);
-    s->win = 0;
-    while (s->e[s->win].t < newest_from)
-        s->win++;
-    for (uint32_t i = s->win, n = s->n; i < n; i++) { /* rebuild: entries join in their order */
-        s->n = i + 1;
-        if (!cf_agg_join(k, s, &s->e[i]))
-            r = CF_ENOMEM;
-        s->n = n;
-    }
     for (uint32_t j = at; j < s->n && s->e[j].t <= s->e[at].t + k->span_us && r == 0 && !f->yes; j++) {
+        bool newest_window = j + 1 == s->n;
         double v;
 
-        if (j + 1 < s->n && s->e[j + 1].t == s->e[j].t)
+        if (!newest_window && s->e[j + 1].t == s->e[j].t)
             continue; /* a window ends after all entries of its last moment */
+        if (s->fired_us != CF_TIME_NONE && s->e[j].t <= s->fired_us + k->span_us && s->e[j].t >= s->fired_us - k->span_us)
+            continue;
+        if (newest_window)
+            from = s->win;
         while (s->e[from].t < s->e[j].t - k->span_us)
             from++;
-        v = cf_agg_fresh(k, s->e, from, j + 1);
-        if (cf_agg_true(k, v) && (s->fired_us == CF_TIME_NONE || s->e[j].t > s->fired_us + k->span_us || s->e[j].t < s->fired_us - k->span_us)) {
+        v = newest_window ? cf_agg_now(k, s) : cf_agg_fresh(k, s->e, from, j + 1);
+        if (cf_agg_true(k, v)) {
             r = note_fire(a, s, from, j + 1, v, f);
-            s->fired_us = s->e[j].t > s->fired_us ? s->e[j].t : s->fired_us;
+            s->fired_us = s->fired_us == CF_TIME_NONE || s->e[j].t > s->fired_us ? s->e[j].t : s->fired_us;
         }
     }
     s->active = cf_agg_true(k, cf_agg_now(k, s));

@@ -130,7 +130,7 @@ static void columns_sql(struct cf_buf *out)
             continue;
         cf_buf_printf(out, "%s %s", c[i].name, cf_coltype_sql(c[i].type));
         if (i == CF_F_EVENT_ORIGINAL)
-            cf_buf_z(out, " CODEC(ZSTD(3))");
+            cf_buf_z(out, " CODEC(ZSTD(1))");
         else if (c[i].type != CF_COL_LC)
             cf_buf_z(out, " CODEC(ZSTD(1))");
         cf_buf_z(out, ",\n");
@@ -171,7 +171,9 @@ static void table_sql(const struct cf_event_ddl *d, struct cf_buf *out)
                   "\nPARTITION BY day ORDER BY (source, time)\nTTL day + INTERVAL %lld DAY\nSETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, "
                   "fsync_after_insert = 1, fsync_part_directory = 1, min_rows_for_wide_part = 1000000, "
                   "min_compressed_bytes_to_fsync_after_merge = 1, %s = 10000, "
-                  "max_bytes_to_merge_at_max_space_in_pool = 4294967296, merge_max_block_size_bytes = 4194304",
+                  "max_bytes_to_merge_at_max_space_in_pool = 4294967296, merge_max_block_size_bytes = 4194304, "
+                  /* a row is rewritten about log10 instead of log5 times; parts may pile up behind a burst without stopping inserts */
+                  "merge_selector_base = 10, parts_to_delay_insert = 3000, parts_to_throw_insert = 6000",
                   (long long)d->retention_days, d->replicated ? "replicated_deduplication_window" : "non_replicated_deduplication_window");
     if (cluster)
         cf_buf_printf(out,

@@ -12,7 +12,7 @@
 #define RETENTION_DEFAULT 400
 #define RETENTION_MIN 365
 #define SCOPE_MAX 20000
-#define MEMORY_DEFAULT (INT64_C(600) << 20)
+#define MEMORY_DEFAULT (INT64_C(900) << 20)
 
 static const struct cf_query_limits limits_default = {.max_ms = 10000, .max_memory = INT64_C(400) << 20, .max_rows = 100000};
 

@@ -24,7 +24,7 @@ struct cf_event_store_options {
     cf_str user, password_file;
     int64_t retention_days;  /* default 400; under 365 only with retention_override */
     bool retention_override;
-    int64_t memory_max;      /* bytes the engine may use; 0: 600 MiB */
+    int64_t memory_max;      /* bytes the engine may use; 0: 900 MiB */
     int64_t threads;         /* query threads; 0: cores */
 };
 int cf_event_store_open(const struct cf_event_store_options *o, struct cf_event_store **ret, struct cf_error *reterr); /* creates and migrates the schema */
