@@ -46,6 +46,7 @@ struct cf_value {
     uint16_t name;  /* CF_F_EXTRA: interned full dotted name ("winlog.event_data.Image"); 0 otherwise */
     uint16_t next;  /* index+1 of the next value of the same field/name, 0 at the end */
     uint8_t kind;   /* enum cf_vkind: kind in the source */
+    uint16_t text;  /* interned text when the value is a constant of a source file; 0: not known to be one */
 };
 #define CF_EVENT_VALUES_MAX 4000
 

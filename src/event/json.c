@@ -6,9 +6,10 @@
  * an event is copying of ready pieces; the room for the worst case is reserved once an event.
  *
  * Events of one pattern have the same fields in the same places, so the order and the text between the values is made
- * once as well: a plan, found by the event's shape (field, name, kind and chain of each value, compared whole). Shapes
- * seen once get no plan, and neither does a new one when its places in the table are taken: such events are written
- * field by field, which takes two to three times as long (sshd line of 30 values: 1.0 us, with a plan 0.4 us). Plans are shared by all threads, never freed and so bounded. */
+ * once as well: a plan, found by the event's shape (field, name, kind and chain of each value, compared whole).
+ * Constants of source files belong to the shape, and their text to the plan. Shapes seen once get no plan, and neither does a new one when its places in the table are taken: such events are
+ * written field by field, which takes two to three times as long (sshd line of 30 values: 1.0 us, with a plan 0.4 us
+ * or less). Plans are shared by all threads, never freed and so bounded. */
 #include "event/event.h"
 
 #include <emmintrin.h>
@@ -340,7 +341,7 @@ static void put(struct out *w, const struct cf_value *v)
 {
     struct op *op;
 
-    if (!w->op || v->kind == CF_V_NULL) {
+    if (!w->op || v->kind == CF_V_NULL || v->text) {
         w->p = put_value(w->p, v, w->slow);
         return;
     }
@@ -471,6 +472,7 @@ static void write_items(struct out *w, const struct item *it, size_t n, bool com
 }
 
 /* All that decides the order of the values and the text between them: a number for each value. */
+_Static_assert(CF_F__COUNT <= (CF_F_EXTRA & 0xff), "a field's id fits eight bits beside CF_F_EXTRA");
 static inline uint64_t shape_of(const struct cf_event *ev, uint64_t *sig, size_t *ret_room)
 {
     uint64_t h = ev->n, k = UINT64_C(0x9e3779b97f4a7c15);
@@ -479,7 +481,7 @@ static inline uint64_t shape_of(const struct cf_event *ev, uint64_t *sig, size_t
     for (size_t i = 0; i < ev->n; i++) {
         const struct cf_value *v = &ev->val[i];
         uint64_t head = v->id < CF_F__COUNT && ev->slot[v->id] == i + 1;
-        sig[i] = v->id | (uint64_t)(v->kind | head << 8) << 16 | (uint64_t)v->name << 32 | (uint64_t)v->next << 48;
+        sig[i] = (v->id & 0xffu) | (uint64_t)(v->kind & 7u) << 8 | head << 11 | (uint64_t)v->next << 12 | (uint64_t)v->name << 28 | (uint64_t)v->text << 44;
         h += (sig[i] ^ (sig[i] >> 29)) * k;
         k += UINT64_C(0xbf58476d1ce4e5b8); /* stays odd */
         room += (size_t)v->n * 6 + 16;
@@ -514,13 +516,15 @@ static void keep_plan(struct plan *made)
 }
 
 /* A shape that has come before gets its plan. room: what the names and the signs between the values can take. */
-static void make_plan(const struct cf_event *ev, const uint64_t *sig, uint64_t hash, const struct item *it, size_t n, size_t room)
+static void make_plan(const struct cf_event *ev, const uint64_t *sig, uint64_t hash, const struct item *it, size_t n, size_t room, struct cf_buf *slow)
 {
     uint32_t mark = (uint32_t)(hash >> 32) | 1u;
-    struct out w = {0};
+    struct out w = {.slow = slow};
     struct plan *p;
     char *text;
 
+    for (size_t i = 0; i < ev->n; i++)
+        room += ev->val[i].text ? (size_t)ev->val[i].n * 6 : 0;
     if (atomic_exchange_explicit(&seen_once[hash % PLAN_SLOTS], mark, memory_order_relaxed) != mark || room > 65536 || n > PLAN_VALUES)
         return;
     p = malloc(sizeof *p + ev->n * sizeof *sig + n * sizeof *w.op + room + SPARE);
@@ -537,6 +541,10 @@ static void make_plan(const struct cf_event *ev, const uint64_t *sig, uint64_t h
         *w.p++ = '{';
     write_items(&w, it, n, p->time);
     *w.p++ = '}';
+    if (slow->failed) {
+        free(p);
+        return;
+    }
     p->text = text;
     p->text_n = (uint32_t)(w.p - text);
     p->op = w.op;
@@ -637,7 +645,7 @@ void cf_event_json(const struct cf_event *ev, struct cf_buf *out)
     *w.p++ = '}';
     out->n = (size_t)(w.p - out->p);
     if (small)
-        make_plan(ev, sig, hash, it, n, room - values + n * 16);
+        make_plan(ev, sig, hash, it, n, room - values + n * 16, &slow);
 done:
     if (slow.failed)
         out->failed = true;

@@ -30,6 +30,7 @@ void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct cf_setv *v = &s->v[i];
+        uint16_t had = r->ev->n;
         if (v->to.field != CF_F_EXTRA && v->val.n && !r->ev->slot[v->to.field]) /* the usual case, for add too */
             (void)add(r, cf_event_put(r->ev, (enum cf_field)v->to.field, v->val, 0, CF_V_STR));
         else if (v->add && v->to.field != CF_F_EXTRA)
@@ -38,6 +39,8 @@ void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
             cf_event_unset(r->ev, (enum cf_field)v->to.field);
         else
             cf_run_set(r, &v->to, v->val, 0, CF_V_STR);
+        if (r->ev->n > had)
+            r->ev->val[had].text = v->text;
     }
 }
 

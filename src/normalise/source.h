@@ -33,6 +33,7 @@ struct cf_setv {
     struct cf_ref to;
     cf_str val;
     bool add;    /* second and later values of a list */
+    uint16_t text; /* val interned, so that writers know it for a constant; 0: too long */
 };
 struct cf_sets {
     size_t n;

@@ -128,7 +128,7 @@ static int parse_sets(struct load *l, const struct cf_ynode *y, struct cf_sets *
         if ((r = make_ref(l, c, c->key, true, &ref)) < 0 || (r = strings(l, c, "a value of set", &v, &k)) < 0)
             return r;
         for (size_t i = 0; i < k; i++)
-            ret->v[ret->n++] = (struct cf_setv){.to = ref, .val = v[i], .add = i > 0};
+            ret->v[ret->n++] = (struct cf_setv){.to = ref, .val = v[i], .add = i > 0, .text = v[i].n < 128 ? cf_name_intern(v[i]) : 0};
     }
     return 0;
 }

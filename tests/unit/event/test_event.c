@@ -64,6 +64,8 @@ static void planned_json(void **st)
                                         "a\"b", "twelve byt\\s", "\xe5\x9f\x8e\xe9\x98\xb2 and a long line of text behind", "tab\tin a line that is long", "\xff"};
     static const char *const numbers[] = {"0", "7", "0404", "-12", "1.5e3", "12345678901234567890123", "x", "", "1\""};
     uint16_t flag = cf_name_intern(CF_STR("plan.flag")), none = cf_name_intern(CF_STR("plan.none")), many = cf_name_intern(CF_STR("plan.many"));
+    uint16_t below = cf_name_intern(CF_STR("message.\xe5\x9f\x8e"));
+    uint16_t constant[] = {cf_name_intern(CF_STR("login")), cf_name_intern(CF_STR("log\"out")), cf_name_intern(CF_STR("\xe5\x9f\x8e")), cf_name_intern(CF_STR("x"))};
     struct cf_arena a;
     struct cf_buf b;
 
@@ -88,6 +90,9 @@ static void planned_json(void **st)
             assert_int_equal(cf_event_extra(e, flag, i % 3 ? CF_STR("true") : CF_STR("maybe"), 0, CF_V_BOOL), 0);
             assert_int_equal(cf_event_extra(e, none, CF_STR(""), 0, CF_V_NULL), 0);
             assert_int_equal(cf_event_extra(e, many, CF_STR("1"), 0, CF_V_INT), 0);
+            assert_int_equal(cf_event_extra(e, below, CF_STR("name below a value, not ASCII"), 0, CF_V_STR), 0);
+            assert_int_equal(cf_event_set(e, CF_F_EVENT_ACTION, cf_name_text(constant[i / 10])), 0); /* constants of a source */
+            e->val[e->n - 1].text = constant[i / 10];
             assert_int_equal(cf_event_extra(e, many, cf_str_c(texts[i % 14]), 0, CF_V_STR), 0);
         }
         for (size_t k = 0; k < 130; k++) /* too many values for a plan: always name by name */
