@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#define SHARED_MIN 128u  /* rules with the same log sources that make a shared part: compiled once, not once a route */
 #define LIT_LEN 12u      /* longer literals are cut to their most telling end: the rest is checked by the rule itself */
 
 struct pending { /* one witness on its way into the tables */
@@ -57,20 +58,31 @@ static bool add_field(uint16_t *list, uint32_t *n, uint16_t f)
     return true;
 }
 
-static size_t collect(struct cf_ruleset *rs, struct cf_group *g, struct pending *out)
+static bool same_routes(const struct cf_rule *r, const uint64_t *routes)
+{
+    return r->routes && memcmp(r->routes, routes, CF_LS_WORDS * sizeof *routes) == 0;
+}
+
+static bool is_shared(const struct cf_group *g, const struct cf_rule *r)
+{
+    for (uint32_t i = 1; r->routes && i < g->n_part; i++)
+        if (same_routes(r, g->part[i]->routes))
+            return true;
+    return false;
+}
+
+/* Witnesses of the rules of a part; g: the group whose own part it is, NULL for a shared one. */
+static size_t collect(struct cf_ruleset *rs, const struct cf_group *g, struct cf_part *part, struct pending *out)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < rs->n_rules; i++) {
         const struct cf_rule *r = &rs->rules[i];
 
-        if (!in_route(r, g->route, g->unrouted))
+        if (g ? !in_route(r, g->route, g->unrouted) || is_shared(g, r) : !in_route(r, part->routes, false) || !same_routes(r, part->routes))
             continue;
         if (!out)
             n += r->n_wit;
-        else if (!r->n_wit)
-            g->always[g->n_always++] = (uint32_t)i;
-        g->n_rules++;
         for (uint32_t w = 0; out && w < r->n_wit; w++) {
             struct pending *p = &out[n++];
 
@@ -78,11 +90,11 @@ static size_t collect(struct cf_ruleset *rs, struct cf_group *g, struct pending 
             p->exact = r->wit[w].kind == CF_PAT_EXACT;
             if (p->exact) {
                 p->hash = cf_exact_hash(p->use.field, p->lit);
-                (void)add_field(g->exact_field, &g->n_exact_field, p->use.field);
+                (void)add_field(part->exact_field, &part->n_exact_field, p->use.field);
             } else {
                 cut(p);
                 if (p->use.field != CF_RF_KEYWORD)
-                    (void)add_field(g->scan_field, &g->n_scan, p->use.field);
+                    (void)add_field(part->scan_field, &part->n_scan, p->use.field);
             }
         }
     }
@@ -99,7 +111,7 @@ static bool compile_db(hs_database_t **db, const char **exp, size_t *len, unsign
     return false;
 }
 
-static bool fill_literals(struct cf_group *g, const struct pending *p, size_t n)
+static bool fill_literals(struct cf_part *g, const struct pending *p, size_t n)
 {
     const char **exp = calloc(n + 1, sizeof *exp);
     size_t *len = calloc(n + 1, sizeof *len);
@@ -129,7 +141,7 @@ static bool fill_literals(struct cf_group *g, const struct pending *p, size_t n)
     return ok;
 }
 
-static bool fill_exact(struct cf_group *g, const struct pending *p, size_t first, size_t n)
+static bool fill_exact(struct cf_part *g, const struct pending *p, size_t first, size_t n)
 {
     size_t cap = 16;
 
@@ -152,42 +164,121 @@ static bool fill_exact(struct cf_group *g, const struct pending *p, size_t first
     return true;
 }
 
+static void part_release(struct cf_part *p)
+{
+    hs_free_database(p->db);
+    hs_free_database(p->db_all);
+    free(p->scan_field);
+    free(p->exact_field);
+    free(p->lit);
+    free(p->use);
+    free(p->exact);
+}
+
 static void group_free(struct cf_group *g)
 {
-    hs_free_database(g->db);
-    hs_free_database(g->db_all);
+    part_release(&g->own);
     free(g->always);
     free(g->scan_field);
     free(g->exact_field);
-    free(g->lit);
-    free(g->use);
-    free(g->exact);
     free(g);
 }
 
-static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
+static bool part_fill(struct cf_ruleset *rs, const struct cf_group *g, struct cf_part *part)
 {
-    size_t n = collect(rs, g, NULL), n_lit = 0;
+    size_t n = collect(rs, g, part, NULL), n_lit = 0;
     struct pending *p = calloc(n + 1, sizeof *p);
     bool ok;
 
-    g->always = calloc(g->n_rules + 1u, sizeof *g->always);
-    g->n_rules = 0;
-    g->scan_field = calloc(rs->n_fields + 1, sizeof *g->scan_field);
-    g->exact_field = calloc(rs->n_fields + 1, sizeof *g->exact_field);
-    g->use = calloc(n + 1, sizeof *g->use);
-    ok = p && g->always && g->scan_field && g->exact_field && g->use;
+    part->scan_field = calloc(rs->n_fields + 1, sizeof *part->scan_field);
+    part->exact_field = calloc(rs->n_fields + 1, sizeof *part->exact_field);
+    part->use = calloc(n + 1, sizeof *part->use);
+    ok = p && part->scan_field && part->exact_field && part->use;
     if (ok) {
-        (void)collect(rs, g, p);
+        (void)collect(rs, g, part, p);
         qsort(p, n, sizeof *p, by_lit);
         while (n_lit < n && !p[n_lit].exact)
             n_lit++;
         for (size_t i = 0; i < n; i++)
-            g->use[i] = p[i].use;
-        ok = fill_literals(g, p, n_lit) && fill_exact(g, p, n_lit, n - n_lit);
+            part->use[i] = p[i].use;
+        ok = fill_literals(part, p, n_lit) && fill_exact(part, p, n_lit, n - n_lit);
     }
     free(p);
     return ok;
+}
+
+/* The shared part of rules with these log sources, made when there are enough of them; NULL: too few, or *ok false. */
+static struct cf_part *shared_part(struct cf_ruleset *rs, const uint64_t *routes, bool *ok)
+{
+    struct cf_part *p;
+    uint32_t n = 0;
+
+    for (p = rs->parts; p; p = p->next)
+        if (memcmp(p->routes, routes, CF_LS_WORDS * sizeof *routes) == 0)
+            return p;
+    for (size_t i = 0; i < rs->n_rules && n < SHARED_MIN; i++)
+        n += same_routes(&rs->rules[i], routes);
+    if (n < SHARED_MIN)
+        return NULL;
+    p = calloc(1, sizeof *p);
+    if (p)
+        p->routes = routes;
+    if (!p || !part_fill(rs, NULL, p)) {
+        if (p)
+            part_release(p);
+        free(p);
+        *ok = false;
+        return NULL;
+    }
+    p->next = rs->parts;
+    rs->parts = p;
+    return p;
+}
+
+static bool choose_parts(struct cf_ruleset *rs, struct cf_group *g)
+{
+    const uint64_t *small = NULL; /* routes last found to have few rules: files of a log source stand together */
+    bool ok = true;
+
+    g->part[g->n_part++] = &g->own;
+    for (size_t i = 0; ok && !g->unrouted && i < rs->n_rules && g->n_part < CF_PARTS_MAX; i++) {
+        const struct cf_rule *r = &rs->rules[i];
+        struct cf_part *p;
+
+        if (!r->routes || !in_route(r, g->route, false) || is_shared(g, r) || (small && same_routes(r, small)))
+            continue;
+        p = shared_part(rs, r->routes, &ok);
+        if (p)
+            g->part[g->n_part++] = p;
+        else
+            small = r->routes;
+    }
+    return ok;
+}
+
+static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
+{
+    g->always = calloc(rs->n_rules + 1, sizeof *g->always);
+    g->scan_field = calloc(rs->n_fields + 1, sizeof *g->scan_field);
+    g->exact_field = calloc(rs->n_fields + 1, sizeof *g->exact_field);
+    if (!g->always || !g->scan_field || !g->exact_field || !choose_parts(rs, g) || !part_fill(rs, g, &g->own))
+        return false;
+    for (size_t i = 0; i < rs->n_rules; i++)
+        if (in_route(&rs->rules[i], g->route, g->unrouted)) {
+            g->n_rules++;
+            if (!rs->rules[i].n_wit)
+                g->always[g->n_always++] = (uint32_t)i;
+        }
+    for (uint32_t k = 0; k < g->n_part; k++) {
+        const struct cf_part *p = g->part[k];
+
+        g->keywords = g->keywords || p->db_all;
+        for (uint32_t i = 0; i < p->n_scan; i++)
+            (void)add_field(g->scan_field, &g->n_scan, p->scan_field[i]);
+        for (uint32_t i = 0; i < p->n_exact_field; i++)
+            (void)add_field(g->exact_field, &g->n_exact_field, p->exact_field[i]);
+    }
+    return true;
 }
 
 static struct cf_group *find(struct cf_ruleset *rs, const uint64_t *route, bool unrouted)
@@ -238,4 +329,11 @@ void cf_groups_free(struct cf_ruleset *rs)
         group_free(g);
     }
     atomic_store(&rs->groups, NULL);
+    while (rs->parts) {
+        struct cf_part *p = rs->parts;
+
+        rs->parts = p->next;
+        part_release(p);
+        free(p);
+    }
 }

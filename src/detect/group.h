@@ -23,14 +23,9 @@ struct cf_exact {
     uint64_t hash; /* of field and folded value */
     uint32_t first, n;
 };
-struct cf_group {
-    struct cf_group *next;
-    uint32_t id; /* dense */
-    uint64_t route[CF_LS_WORDS];
-    bool unrouted;
-    uint32_t n_rules;
-    uint32_t n_always;
-    uint32_t *always;     /* rules without witness, rule indexes */
+struct cf_part { /* tables over the witnesses of some rules */
+    struct cf_part *next;
+    const uint64_t *routes; /* shared: the rules with exactly these log sources; NULL: the rest of one group */
     uint32_t n_scan;
     uint16_t *scan_field; /* values to scan */
     hs_database_t *db;    /* literals of fields; NULL: none */
@@ -42,6 +37,21 @@ struct cf_group {
     uint16_t *exact_field;
     size_t exact_mask;
     struct cf_exact *exact;
+};
+#define CF_PARTS_MAX 8u
+struct cf_group {
+    struct cf_group *next;
+    uint32_t id; /* dense */
+    uint64_t route[CF_LS_WORDS];
+    bool unrouted, keywords; /* keywords: a part has db_all */
+    uint32_t n_rules;
+    uint32_t n_always;
+    uint32_t *always;     /* rules without witness, rule indexes */
+    uint32_t n_scan, n_exact_field; /* of all parts */
+    uint16_t *scan_field, *exact_field;
+    struct cf_part own;
+    uint32_t n_part;
+    struct cf_part *part[CF_PARTS_MAX]; /* own first, then shared ones: large sets of rules that many routes have */
 };
 #define CF_GROUPS_MAX 2048u /* further routes use the group of all rules */
 /* Finds or makes the group of a route; NULL: no memory. */

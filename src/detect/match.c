@@ -155,8 +155,8 @@ static bool field_has(const struct cf_detector *d, uint16_t field, uint16_t val)
 static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
 {
     struct cf_detector *d = ctx;
-    const struct cf_lit *lit = &d->group->lit[id];
-    const struct cf_lit_use *u = &d->group->use[lit->first];
+    const struct cf_lit *lit = &d->part->lit[id];
+    const struct cf_lit_use *u = &d->part->use[lit->first];
     const struct cf_seg *s = &d->seg[d->cur_seg];
     uint64_t start = to - lit->len;
     uint16_t last_field = CF_RF_KEYWORD;
@@ -236,24 +236,37 @@ static bool scratch_for(struct cf_detector *d, const struct cf_group *g)
 {
     if (d->scratch_for[g->id / 64] >> (g->id % 64) & 1)
         return true;
-    if ((g->db && hs_alloc_scratch(g->db, &d->hs) != HS_SUCCESS) || (g->db_all && hs_alloc_scratch(g->db_all, &d->hs) != HS_SUCCESS))
-        return false;
+    for (uint32_t i = 0; i < g->n_part; i++) {
+        const struct cf_part *p = g->part[i];
+
+        if ((p->db && hs_alloc_scratch(p->db, &d->hs) != HS_SUCCESS) || (p->db_all && hs_alloc_scratch(p->db_all, &d->hs) != HS_SUCCESS))
+            return false;
+    }
     d->scratch_for[g->id / 64] |= UINT64_C(1) << (g->id % 64); /* the call costs as much as a scan: once a group */
     return true;
 }
 
-static bool scan(struct cf_detector *d, struct cf_group *g)
+static bool scan_db(struct cf_detector *d, const struct cf_part *p, const hs_database_t *db, size_t from, size_t to)
+{
+    if (!db || to == from)
+        return true;
+    d->part = p;
+    d->cur_seg = 0;
+    return hs_scan(db, d->buf + from, (unsigned)(to - from), 0, d->hs, on_literal, d) == HS_SUCCESS;
+}
+
+static bool scan(struct cf_detector *d, const struct cf_group *g)
 {
     uint32_t base = (uint32_t)d->n_buf;
     size_t fields_end;
     bool ok = true;
 
-    if ((!g->db && !g->db_all) || !scratch_for(d, g))
-        return !g->db && !g->db_all;
-    if (!gather_fields(d, g))
+    if (!g->n_scan && !g->keywords)
+        return true;
+    if (!scratch_for(d, g) || !gather_fields(d, g))
         return false;
     fields_end = d->n_buf;
-    if (g->db_all && !gather_rest(d))
+    if (g->keywords && !gather_rest(d))
         return false;
     if (d->oom)
         return false;
@@ -261,13 +274,22 @@ static bool scan(struct cf_detector *d, struct cf_group *g)
         d->seg[i].from -= base;
         d->seg[i].to -= base;
     }
-    d->cur_seg = 0;
-    if (g->db && fields_end > base)
-        ok = hs_scan(g->db, d->buf + base, (unsigned)(fields_end - base), 0, d->hs, on_literal, d) == HS_SUCCESS;
-    d->cur_seg = 0;
-    if (ok && g->db_all && d->n_buf > base)
-        ok = hs_scan(g->db_all, d->buf + base, (unsigned)(d->n_buf - base), 0, d->hs, on_literal, d) == HS_SUCCESS;
+    for (uint32_t i = 0; ok && i < g->n_part; i++) {
+        ok = scan_db(d, g->part[i], g->part[i]->db, base, fields_end);
+        ok = ok && scan_db(d, g->part[i], g->part[i]->db_all, base, d->n_buf);
+    }
     return ok;
+}
+
+static void look_up_part(struct cf_detector *d, const struct cf_part *p, uint64_t h)
+{
+    for (size_t at = h & p->exact_mask; p->exact[at].n; at = (at + 1) & p->exact_mask) {
+        if (p->exact[at].hash != h)
+            continue;
+        for (uint32_t i = 0; i < p->exact[at].n; i++)
+            candidate(d, p->use[p->exact[at].first + i].rule);
+        return;
+    }
 }
 
 static void look_up(struct cf_detector *d, const struct cf_group *g)
@@ -275,18 +297,12 @@ static void look_up(struct cf_detector *d, const struct cf_group *g)
     for (uint32_t f = 0; f < g->n_exact_field; f++)
         for (const struct cf_link *l = cf_field_first(d, g->exact_field[f]); l; l = cf_link_next(d, l)) {
             uint64_t h;
-            size_t at;
 
             if (cf_link_val(d, l)->kind == CF_V_NULL)
                 continue;
             h = cf_exact_hash(g->exact_field[f], cf_folded(d, l->val));
-            for (at = h & g->exact_mask; g->exact[at].n; at = (at + 1) & g->exact_mask) {
-                if (g->exact[at].hash != h)
-                    continue;
-                for (uint32_t i = 0; i < g->exact[at].n; i++)
-                    candidate(d, g->use[g->exact[at].first + i].rule);
-                break;
-            }
+            for (uint32_t i = 0; i < g->n_part; i++)
+                look_up_part(d, g->part[i], h);
         }
 }
 
@@ -405,7 +421,6 @@ int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_
     g = route(d);
     if (!g || d->oom)
         return CF_ENOMEM;
-    d->group = g;
     timed = d->epoch % COST_SAMPLE == 0;
     if (!scan(d, g))
         return CF_ENOMEM;

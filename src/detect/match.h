@@ -50,7 +50,7 @@ struct cf_detector {
     uint32_t *cand_epoch; /* [n_rules] */
     uint32_t *cand;
     uint32_t n_cand;
-    struct cf_group *group;
+    const struct cf_part *part; /* being scanned */
     struct cf_route_slot route[CF_ROUTE_SLOTS];
     struct cf_rex_scratch rex;
     struct cf_rule_counters *count; /* [n_rules] */
