@@ -42,10 +42,12 @@ static int flush(struct job *j)
 
 static int one_batch(struct job *j, size_t n, struct cf_error *err)
 {
+    cf_str source = cf_str_c(j->source);
+
     for (size_t i = 0; i < n; i++) {
         struct cf_event *ev;
         int r;
-        j->recs[i].source = cf_str_c(j->source);
+        j->recs[i].source = source;
         r = cf_normalise(j->thread, &j->batch, &j->recs[i], &ev);
         if (r < 0)
             return cf_error_set(err, r, "record %llu: %s", (unsigned long long)j->recs[i].seq, cf_err_text(r));

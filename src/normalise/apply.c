@@ -89,8 +89,6 @@ bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text)
 static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, cf_str v)
 {
     const struct cf_ref *ref = &s->hole[name];
-    struct cf_target t = {.to = *ref};
-    bool same;
 
     if (s->hole_key[name]) {
         (void)cf_pair_add(&r->pairs, ref->text, v, CF_V_STR);
@@ -98,7 +96,7 @@ static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, 
     }
     if (v.n == 0)
         return;
-    if (!cf_run_convert(r, &t, v, 0, CF_V_STR, &same)) { /* does not fit: the text stays findable */
+    if (!cf_run_fit(r, ref, v)) { /* does not fit: the text stays findable */
         struct cf_pair *p = cf_pair_add(&r->pairs, ref->text, v, CF_V_STR);
         if (p)
             p->group = CF_G_DONE;

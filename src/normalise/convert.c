@@ -59,6 +59,14 @@ static bool fits(enum cf_field f, cf_str *v)
     return true;
 }
 
+bool cf_run_fit(struct cf_run *r, const struct cf_ref *to, cf_str v)
+{
+    if (to->field != CF_F_EXTRA && !fits((enum cf_field)to->field, &v))
+        return false;
+    cf_run_set(r, to, v, 0, CF_V_STR);
+    return true;
+}
+
 static bool put(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
 {
     if (to->field != CF_F_EXTRA && !fits((enum cf_field)to->field, &v))

@@ -363,7 +363,7 @@ static size_t next_line(struct cf_input *in)
     return (size_t)(nl - in->buf) - in->pos;
 }
 
-static void give(struct cf_input *in, struct cf_record *rec, size_t from, size_t len)
+static inline void give(struct cf_input *in, struct cf_record *rec, size_t from, size_t len)
 {
     memset(rec, 0, sizeof *rec);
     rec->raw = cf_str_n(in->buf + from, len); /* moved into the arena by settle() */

@@ -241,6 +241,8 @@ bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text);
 /* convert.c */
 /* Puts v into `to` after conversion; *same is set when the text went in unchanged. False: v does not fit the field. */
 bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same);
+/* The same for text that needs no conversion. */
+bool cf_run_fit(struct cf_run *r, const struct cf_ref *to, cf_str v);
 /* derive.c: fields that follow from others (related.*, network.type, url parts, process.name ...) */
 void cf_run_derive(struct cf_run *r);
 /* windows.c: JSON nodes of Windows events in any known shape -> pairs with the names of the event's XML. */

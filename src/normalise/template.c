@@ -376,8 +376,8 @@ static int64_t match(const struct node *n, const char *p, struct walk *w)
             return -1;
         if (p == w->end && n->id >= 0)
             return n->id;
-        l = p < w->end ? find_lit(n, *p) : NULL;
-        if (l && ((size_t)(w->end - p) < l->text.n || memcmp(p, l->text.p, l->text.n) != 0))
+        l = p < w->end ? find_lit(n, *p) : NULL; /* its first byte is equal */
+        if (l && ((size_t)(w->end - p) < l->text.n || (l->text.n > 1 && (p[1] != l->text.p[1] || memcmp(p, l->text.p, l->text.n) != 0))))
             l = NULL;
         if (!n->hole) {
             if (!l)
