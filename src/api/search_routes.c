@@ -13,18 +13,18 @@ static const struct {
     const char *type, *permission, *scope_col, *href, *sql;
     int patterns;
 } kinds[] = {
-    {"alert", "alert.read", "a.org_id", "/alerts/%s",
+    {"alert", "alert.read", "a.org_id", "/alerts/",
      "SELECT a.id, a.title, a.entity_value FROM alert a WHERE (LOWER(a.title) LIKE ? ESCAPE '\\' OR LOWER(a.entity_value) LIKE ? ESCAPE '\\' OR a.source_ip LIKE ? ESCAPE '\\')", 3},
-    {"incident", "incident.read", "i.org_id", "/incidents/%s",
+    {"incident", "incident.read", "i.org_id", "/incidents/",
      "SELECT i.id, i.title, i.number FROM incident i WHERE (LOWER(i.title) LIKE ? ESCAPE '\\' OR LOWER(i.number) LIKE ? ESCAPE '\\')", 2},
-    {"work-item", "workitem.read", "w.org_id", "/work-items/%s",
+    {"work-item", "workitem.read", "w.org_id", "/work-items/",
      "SELECT w.id, w.title, w.number FROM work_item w WHERE (LOWER(w.title) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(w.number, '')) LIKE ? ESCAPE '\\')", 2},
-    {"asset", "asset.read", "s.org_id", "/assets/%s",
+    {"asset", "asset.read", "s.org_id", "/assets/",
      "SELECT s.id, s.name, s.ip FROM asset s WHERE s.deleted_us IS NULL AND (LOWER(s.name) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(s.ip, '')) LIKE ? ESCAPE '\\' OR"
      " LOWER(COALESCE(s.domain, '')) LIKE ? ESCAPE '\\')", 3},
-    {"organisation", "directory.read", "o.id", "/organisations/%s",
+    {"organisation", "directory.read", "o.id", "/organisations/",
      "SELECT o.id, o.name, o.short_name FROM organisation o WHERE (LOWER(o.name) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(o.short_name, '')) LIKE ? ESCAPE '\\')", 2},
-    {"user", "directory.read", "u.org_id", "/users/%s",
+    {"user", "directory.read", "u.org_id", "/users/",
      "SELECT u.id, u.display_name, u.name FROM app_user u WHERE (LOWER(u.name) LIKE ? ESCAPE '\\' OR LOWER(u.display_name) LIKE ? ESCAPE '\\')", 2},
 };
 
@@ -74,7 +74,7 @@ static int find_kind(struct cf_req *req, struct cf_tx *tx, size_t k, cf_str patt
         char href[200], id[80];
 
         (void)snprintf(id, sizeof id, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
-        (void)snprintf(href, sizeof href, kinds[k].href[0] == '/' ? "%.*s%s" : "", (int)(strlen(kinds[k].href) - 2), kinds[k].href, id);
+        (void)snprintf(href, sizeof href, "%s%s", kinds[k].href, id);
         (void)json_array_append_new(items, json_pack("{s:s,s:o,s:o,s:s}", "id", id, "title", jstr(cf_stmt_str(st, 1)), "sub", jstr(cf_stmt_str(st, 2)), "href", href));
         r = 0;
     }

@@ -20,7 +20,13 @@ typedef struct {
 static inline cf_str cf_str_c(const char *z) { return z ? (cf_str){z, strlen(z)} : CF_STR_NONE; }
 static inline cf_str cf_str_n(const char *p, size_t n) { return (cf_str){p, n}; }
 static inline bool cf_str_eq(cf_str a, cf_str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
-static inline bool cf_str_eqz(cf_str a, const char *z) { return cf_str_eq(a, cf_str_c(z)); }
+/* The first character decides most comparisons: strlen is only run when it could be equal. */
+static inline bool cf_str_eqz(cf_str a, const char *z)
+{
+    if (a.n == 0 || !z)
+        return z ? *z == '\0' : a.n == 0;
+    return a.p[0] == *z && cf_str_eq(a, cf_str_c(z));
+}
 
 bool cf_str_ieq(cf_str a, cf_str b); /* ASCII case folded */
 int cf_str_cmp(cf_str a, cf_str b);
