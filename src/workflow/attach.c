@@ -19,7 +19,7 @@ cf_str cf_attachment_name(struct cf_arena *a, cf_str name)
     name = cf_str_sub(name, start, name.n);
     if (!name.n || !cf_utf8_valid(name))
         return CF_STR("file");
-    cf_buf_init(&b, 1024);
+    cf_buf_init(&b, name.n + 1); /* a smaller limit would cut inside a character */
     for (size_t i = 0; i < name.n; i++) {
         unsigned char c = (unsigned char)name.p[i];
 
