@@ -174,6 +174,7 @@ struct cf_correlator;
 
 /* ---- the rule set ---- */
 struct cf_part;
+struct cf_scanner;
 struct cf_group; /* rules of one route with their prefilter (group.c) */
 struct cf_ruleset {
     struct cf_arena arena; /* everything below unless said otherwise */
@@ -194,7 +195,8 @@ struct cf_ruleset {
     size_t max_route_rules;
     pthread_mutex_t group_lock; /* guards the making of groups; readers use the atomic list */
     _Atomic(struct cf_group *) groups;
-    struct cf_part *parts;      /* shared by groups; under group_lock */
+    struct cf_part *parts;       /* shared by groups; under group_lock */
+    struct cf_scanner *scanners; /* compiled literals of all parts; under group_lock */
     _Atomic size_t n_groups;
     struct cf_correlator *correlator;
     size_t n_base; /* rules that are no correlations */

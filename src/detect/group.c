@@ -101,22 +101,62 @@ static size_t collect(struct cf_ruleset *rs, const struct cf_group *g, struct cf
     return n;
 }
 
-static bool compile_db(hs_database_t **db, const char **exp, size_t *len, unsigned *id, unsigned *flags, uint32_t n)
+/* The scanner of a list of literals; their ids are their places in it. False: no memory. */
+static bool scanner(struct cf_ruleset *rs, const char *const *exp, const size_t *len, uint32_t n, const hs_database_t **ret)
 {
     hs_compile_error_t *err = NULL;
+    struct cf_scanner *sc = NULL;
+    unsigned *id = calloc(n + 1, sizeof *id), *flags = calloc(n + 1, sizeof *flags);
+    size_t room = 0, at = 0;
+    char *key = NULL;
+    uint64_t hash;
+    bool ok = false;
 
-    if (n == 0 || hs_compile_lit_multi(exp, flags, id, len, n, HS_MODE_BLOCK, NULL, db, &err) == HS_SUCCESS)
-        return true;
-    hs_free_compile_error(err);
-    return false;
+    for (uint32_t i = 0; i < n; i++)
+        room += len[i] + sizeof *len;
+    key = malloc(room + 1);
+    if (!id || !flags || !key)
+        goto out;
+    for (uint32_t i = 0; i < n; i++) {
+        id[i] = i;
+        memcpy(key + at, &len[i], sizeof *len);
+        memcpy(key + at + sizeof *len, exp[i], len[i]);
+        at += sizeof *len + len[i];
+    }
+    hash = cf_hash64((cf_str){key, room});
+    for (sc = rs->scanners; sc; sc = sc->next)
+        if (sc->hash == hash && cf_str_eq(sc->key, (cf_str){key, room}))
+            break;
+    if (sc || !(sc = calloc(1, sizeof *sc))) {
+        ok = sc != NULL;
+        goto out;
+    }
+    if (hs_compile_lit_multi(exp, flags, id, len, n, HS_MODE_BLOCK, NULL, &sc->db, &err) != HS_SUCCESS) {
+        hs_free_compile_error(err);
+        free(sc);
+        goto out;
+    }
+    sc->hash = hash;
+    sc->key = (cf_str){key, room};
+    key = NULL;
+    sc->next = rs->scanners;
+    rs->scanners = sc;
+    ok = true;
+out:
+    if (ok)
+        *ret = sc->db;
+    free(id);
+    free(flags);
+    free(key);
+    return ok;
 }
 
-static bool fill_literals(struct cf_part *g, const struct pending *p, size_t n)
+static bool fill_literals(struct cf_ruleset *rs, struct cf_part *g, const struct pending *p, size_t n)
 {
     const char **exp = calloc(n + 1, sizeof *exp);
     size_t *len = calloc(n + 1, sizeof *len);
-    unsigned *id = calloc(n + 1, sizeof *id), *flags = calloc(n + 1, sizeof *flags);
-    bool ok = exp && len && id && flags;
+    bool ok = exp && len;
+    uint32_t f;
 
     g->lit = calloc(n + 1, sizeof *g->lit);
     for (size_t i = 0; ok && g->lit && i < n; i++) {
@@ -126,18 +166,16 @@ static bool fill_literals(struct cf_part *g, const struct pending *p, size_t n)
             g->lit[g->n_lit] = (struct cf_lit){(uint32_t)i, 0, (uint32_t)p[i].lit.n};
             exp[g->n_lit] = p[i].lit.p;
             len[g->n_lit] = p[i].lit.n;
-            id[g->n_lit] = g->n_lit;
             g->n_lit++;
             g->n_lit_field += !kw;
         }
         g->lit[g->n_lit - 1].n++;
     }
-    ok = ok && g->lit && compile_db(&g->db, exp, len, id, flags, g->n_lit_field) &&
-         compile_db(&g->db_all, exp + g->n_lit_field, len + g->n_lit_field, id + g->n_lit_field, flags, g->n_lit - g->n_lit_field);
+    f = g->n_lit_field;
+    ok = ok && g->lit && (f == 0 || scanner(rs, exp, len, f, &g->db)) &&
+         (g->n_lit == f || scanner(rs, exp + f, len + f, g->n_lit - f, &g->db_all));
     free(exp);
     free(len);
-    free(id);
-    free(flags);
     return ok;
 }
 
@@ -166,8 +204,6 @@ static bool fill_exact(struct cf_part *g, const struct pending *p, size_t first,
 
 static void part_release(struct cf_part *p)
 {
-    hs_free_database(p->db);
-    hs_free_database(p->db_all);
     free(p->scan_field);
     free(p->exact_field);
     free(p->lit);
@@ -201,7 +237,7 @@ static bool part_fill(struct cf_ruleset *rs, const struct cf_group *g, struct cf
             n_lit++;
         for (size_t i = 0; i < n; i++)
             part->use[i] = p[i].use;
-        ok = fill_literals(part, p, n_lit) && fill_exact(part, p, n_lit, n - n_lit);
+        ok = fill_literals(rs, part, p, n_lit) && fill_exact(part, p, n_lit, n - n_lit);
     }
     free(p);
     return ok;
@@ -335,5 +371,13 @@ void cf_groups_free(struct cf_ruleset *rs)
         rs->parts = p->next;
         part_release(p);
         free(p);
+    }
+    while (rs->scanners) {
+        struct cf_scanner *sc = rs->scanners;
+
+        rs->scanners = sc->next;
+        hs_free_database(sc->db);
+        free((char *)(uintptr_t)sc->key.p);
+        free(sc);
     }
 }

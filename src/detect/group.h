@@ -23,13 +23,19 @@ struct cf_exact {
     uint64_t hash; /* of field and folded value */
     uint32_t first, n;
 };
+struct cf_scanner { /* a compiled list of literals; parts with the same list share it */
+    struct cf_scanner *next;
+    uint64_t hash;
+    cf_str key; /* the list: length and bytes of each */
+    hs_database_t *db;
+};
 struct cf_part { /* tables over the witnesses of some rules */
     struct cf_part *next;
     const uint64_t *routes; /* shared: the rules with exactly these log sources; NULL: the rest of one group */
     uint32_t n_scan;
     uint16_t *scan_field; /* values to scan */
-    hs_database_t *db;    /* literals of fields; NULL: none */
-    hs_database_t *db_all; /* literals of keywords: few, so the whole record is scanned at little cost; NULL: none */
+    const hs_database_t *db; /* literals of fields, ids from 0; NULL: none */
+    const hs_database_t *db_all; /* literals of keywords, ids from 0 too: few, so the whole record is scanned at little cost; NULL: none */
     uint32_t n_lit, n_lit_field; /* literals of keywords follow those of fields */
     struct cf_lit *lit;
     struct cf_lit_use *use;

@@ -155,7 +155,7 @@ static bool field_has(const struct cf_detector *d, uint16_t field, uint16_t val)
 static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
 {
     struct cf_detector *d = ctx;
-    const struct cf_lit *lit = &d->part->lit[id];
+    const struct cf_lit *lit = &d->part->lit[d->first_lit + id];
     const struct cf_lit_use *u = &d->part->use[lit->first];
     const struct cf_seg *s = &d->seg[d->cur_seg];
     uint64_t start = to - lit->len;
@@ -246,11 +246,12 @@ static bool scratch_for(struct cf_detector *d, const struct cf_group *g)
     return true;
 }
 
-static bool scan_db(struct cf_detector *d, const struct cf_part *p, const hs_database_t *db, size_t from, size_t to)
+static bool scan_db(struct cf_detector *d, const struct cf_part *p, const hs_database_t *db, uint32_t first, size_t from, size_t to)
 {
     if (!db || to == from)
         return true;
     d->part = p;
+    d->first_lit = first;
     d->cur_seg = 0;
     return hs_scan(db, d->buf + from, (unsigned)(to - from), 0, d->hs, on_literal, d) == HS_SUCCESS;
 }
@@ -275,8 +276,8 @@ static bool scan(struct cf_detector *d, const struct cf_group *g)
         d->seg[i].to -= base;
     }
     for (uint32_t i = 0; ok && i < g->n_part; i++) {
-        ok = scan_db(d, g->part[i], g->part[i]->db, base, fields_end);
-        ok = ok && scan_db(d, g->part[i], g->part[i]->db_all, base, d->n_buf);
+        ok = scan_db(d, g->part[i], g->part[i]->db, 0, base, fields_end);
+        ok = ok && scan_db(d, g->part[i], g->part[i]->db_all, g->part[i]->n_lit_field, base, d->n_buf);
     }
     return ok;
 }

@@ -18,7 +18,10 @@ struct wset {
 static const char *const common[] = {"c:\\windows\\", "\\system32\\", "system32", "\\appdata\\", ".exe", ".dll", "powershell",
                                      "cmd.exe", "svchost.exe", "microsoft", "windows", "http", "\\users\\", "program files",
                                      "\\microsoft\\", "c:\\", "true", "false", "/bin/", "/usr/", "\\software\\", "explorer.exe",
-                                     "currentversion", "security", "success", "services"};
+                                     "currentversion", "security", "success", "services",
+                                     /* nearly every call stack */
+                                     "|c:\\windows\\system32\\ntdll.dll+", "|c:\\windows\\system32\\kernelbase.dll+",
+                                     "|c:\\windows\\system32\\kernel32.dll+", "|unknown("};
 
 static double lit_cost(const struct cf_wit *w)
 {
