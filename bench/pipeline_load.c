@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Load for the pipeline benchmark: sshd lines over TCP syslog from several connections, one marker a run in every line.
  *
- *   pipeline_load HOST:PORT MARKER CONNECTIONS SECONDS [LINES_PER_SECOND]     0 or no rate: as fast as the other side reads
+ *   pipeline_load HOST:PORT MARKER CONNECTIONS SECONDS [LINES_PER_SECOND [LINES]]     0 or no rate: as fast as the other side
+ * reads; LINES: stops after so many, 0: no limit
  *
  * Prints one JSON object: lines sent, bytes, seconds until the last byte was handed to the kernel. The mix: logins, disconnects
  * and PAM sessions of 4,096 inside addresses; one line in 16 is a failed login from one of 64 outside addresses. */
@@ -26,7 +27,7 @@ struct sender {
     const char *mark;
     unsigned index;
     double seconds, rate;
-    uint64_t lines, bytes;
+    uint64_t lines, bytes, most;
     int failed;
 };
 
@@ -110,7 +111,7 @@ static void *sender_main(void *arg)
         free(block);
         return NULL;
     }
-    while (now() - start < s->seconds) {
+    while (now() - start < s->seconds && (s->most == 0 || s->lines < s->most)) {
         if (now() - made > 0.5) { /* new addresses and a new time twice a second */
             n = make_block(s, block, size, &seed);
             made = now();
@@ -146,7 +147,7 @@ int main(int argc, char **argv)
     int failed = 0;
 
     if (argc < 5 || !(colon = strrchr(argv[1], ':')) || (size_t)(colon - argv[1]) >= sizeof host) {
-        (void)fprintf(stderr, "usage: pipeline_load HOST:PORT MARKER CONNECTIONS SECONDS [LINES_PER_SECOND]\n");
+        (void)fprintf(stderr, "usage: pipeline_load HOST:PORT MARKER CONNECTIONS SECONDS [LINES_PER_SECOND [LINES]]\n");
         return 2;
     }
     memcpy(host, argv[1], (size_t)(colon - argv[1]));
@@ -159,7 +160,8 @@ int main(int argc, char **argv)
     start = now();
     for (unsigned i = 0; i < connections; i++) {
         s[i] = (struct sender){.to = to, .mark = argv[2], .index = i, .seconds = strtod(argv[4], NULL),
-                               .rate = argc > 5 ? strtod(argv[5], NULL) / connections : 0};
+                               .rate = argc > 5 ? strtod(argv[5], NULL) / connections : 0,
+                               .most = argc > 6 ? strtoull(argv[6], NULL, 10) / connections : 0};
         failed |= pthread_create(&s[i].thread, NULL, sender_main, &s[i]);
     }
     for (unsigned i = 0; i < connections && !failed; i++) {

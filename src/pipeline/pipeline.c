@@ -261,6 +261,7 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         r = cf_pipeline_reload(p, reterr);
     if (r == 0) {
         pipeline_load_tables(p);
+        pipeline_split_forget(p);
         (void)snprintf(spool_dir, sizeof spool_dir, "%s/spool", p->data_dir);
         p->o.spool.dir = spool_dir;
         p->counters = cf_counters_new();

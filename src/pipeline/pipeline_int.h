@@ -42,6 +42,7 @@ struct worker {
     const uint8_t *frame_bytes;
     struct worker_key key[WORKER_KEYS];
     size_t n_keys, cur_key;
+    bool again; /* the batch is gone through a second time, for its columns only */
     struct cf_hit *hit;
     struct hit_id {
         char text[40];
@@ -95,6 +96,10 @@ void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin 
 void pipeline_commit(struct cf_pipeline *p);    /* store sync, then checkpoint; failures are noted and tried again */
 void pipeline_save_windows(struct cf_pipeline *p);
 void worker_release(struct worker *w);
+/* Which batches are inserted in parts: one empty file DATA/split/TOKEN each, synced before it counts. */
+bool worker_split_mark(const struct worker *w);
+bool worker_split_marked(const struct worker *w);
+void pipeline_split_forget(struct cf_pipeline *p); /* at the start: marks too old to be of a batch in the spool */
 void pipeline_bulk_routes(void);
 void pipeline_source_routes(void);
 

@@ -52,7 +52,7 @@ static bool next_record(struct worker *w, struct cf_record *rec)
         w->frame_at = 0;
         w->frame_bytes = w->frame.bytes;
         pick_key(w, w->frame.origin.key);
-        if (w->batch.replay) { /* counted by an earlier run; this run has to count it for its own sums */
+        if (w->batch.replay && !w->again) { /* counted by an earlier run; this run has to count it for its own sums */
             struct cf_counter *c = w->key[w->cur_key].counter;
 
             atomic_fetch_add(&c->received, w->frame.n);
@@ -142,11 +142,11 @@ static int one_record(struct worker *w, const struct cf_record *rec, cf_str inge
     ev->received_us = rec->received_us;
     if (w->enrich_box)
         (void)cf_enrich(w->enrich_box->p, ev, rec, ingested); /* an event too full for one more field is stored without it */
-    if (ev->flags & CF_EV_UNPARSED) {
+    if ((ev->flags & CF_EV_UNPARSED) && !w->again) {
         w->key[w->cur_key].unparsed++;
         pipeline_note_unparsed(w->p, &w->frame.origin, rec->raw, cf_event_get(ev, CF_F_ERROR_MESSAGE));
     }
-    if (w->detector) {
+    if (w->detector && !w->again) {
         r = cf_detect(w->detector, ev, &hits, &n_hits);
         if (r == 0 && n_hits)
             r = keep_hits(w, hits, n_hits, off);
@@ -207,6 +207,8 @@ static bool run_chunk(struct worker *w, const struct cf_shared_box *off, bool *r
         if (n++ == 0)
             first = rec.seq;
         r = one_record(w, &rec, ingested, off);
+        if (w->again)
+            continue;
         if (r < 0) {
             w->key[w->cur_key].failed++;
             cf_log_error("pipeline", "record lost", "reason=\"%s\" seq=%llx", cf_err_text(r), (unsigned long long)rec.seq);
@@ -214,7 +216,7 @@ static bool run_chunk(struct worker *w, const struct cf_shared_box *off, bool *r
             w->key[w->cur_key].stored++;
         }
     }
-    ok = fold_hits(w, first);
+    ok = w->again || fold_hits(w, first);
     cf_arena_reset(&w->arena);
     return ok;
 }
@@ -235,29 +237,46 @@ static void note_store(struct cf_pipeline *p, const struct cf_error *err)
     (void)pthread_mutex_unlock(&p->mu);
 }
 
-/* Inserts the block, as often as it takes; the spool holds everything meanwhile. False: stopping. */
-static bool insert_block(struct worker *w)
+/* Waits before the next try of an insert. False: stopping. */
+static bool wait_retry(struct cf_pipeline *p, int64_t *delay)
+{
+    for (int64_t slept = 0; slept < *delay; slept += 50000) {
+        if (atomic_load(&p->stop))
+            return false;
+        (void)usleep(50000);
+    }
+    *delay = *delay < 5000000 ? *delay * 2 : *delay;
+    return true;
+}
+
+/* Inserts the block, as often as it takes; the spool holds everything meanwhile. *ret_split (may be NULL): set, with nothing
+ * inserted, when the engine has not the memory for the block as a whole. False: stopping. */
+static bool insert_block(struct worker *w, const char *token, bool *ret_split)
 {
     struct cf_pipeline *p = w->p;
     int64_t delay = 100000;
 
     while (p->o.events && cf_event_block_rows(w->block) > 0) {
         struct cf_error err = {0};
+        int r;
 
         cf_crash_point("pipeline.before_insert");
-        if (cf_event_store_insert(p->o.events, w->block, cf_str_c(w->batch.token), &err) == 0) {
+        r = cf_event_store_insert(p->o.events, w->block, cf_str_c(token), &err);
+        if (r == 0) {
             note_store(p, NULL);
             break;
         }
         atomic_fetch_add(&p->store_retries, 1);
+        if ((r == CF_ELIMIT || r == CF_ENOMEM) && ret_split && cf_event_block_rows(w->block) > CF_BATCH_MAX &&
+            cf_event_block_one_day(w->block) && worker_split_mark(w)) {
+            cf_log_warn("pipeline", "events not stored, trying again in parts", "reason=\"%s\" rows=%zu", err.msg, cf_event_block_rows(w->block));
+            *ret_split = true;
+            return true;
+        }
         cf_log_warn("pipeline", "events not stored, trying again", "reason=\"%s\" rows=%zu", err.msg, cf_event_block_rows(w->block));
         note_store(p, &err);
-        for (int64_t slept = 0; slept < delay; slept += 50000) {
-            if (atomic_load(&p->stop))
-                return false;
-            (void)usleep(50000);
-        }
-        delay = delay < 5000000 ? delay * 2 : delay;
+        if (!wait_retry(p, &delay))
+            return false;
     }
     cf_crash_point("pipeline.after_insert");
     return true;
@@ -306,22 +325,53 @@ static int take_content(struct worker *w)
     return w->norm ? 0 : CF_ENOMEM;
 }
 
-/* The boxes of norm and rules stay held by the worker's own threads' state until they are replaced, so they are given back
- * only when a newer one was taken: see worker_main. */
+/* Back to the first record of the batch, with an empty block. */
+static void rewind_batch(struct worker *w)
+{
+    memset(&w->frame, 0, sizeof w->frame);
+    w->frame_at = 0;
+    w->batch.at = 0;
+    cf_event_block_clear(w->block);
+}
+
+/* The whole batch once more, one insert a chunk, token.0, token.1, ...: a chunk is made of the same records each time. */
+static bool run_parts(struct worker *w)
+{
+    bool more = true;
+
+    rewind_batch(w);
+    for (unsigned i = 0; more; i++) {
+        char token[sizeof w->batch.token + 16];
+
+        if (!run_chunk(w, NULL, &more))
+            return false;
+        (void)snprintf(token, sizeof token, "%s.%u", w->batch.token, i);
+        if (!insert_block(w, token, NULL))
+            return false;
+        cf_event_block_clear(w->block);
+    }
+    return true;
+}
+
+/* A batch is one insert, or one a chunk where the engine had not the memory for it. That is written down before the first part
+ * goes, because the parts have other tokens than the whole: a replay after a crash must take the same way. */
 static bool run_batch(struct worker *w)
 {
     struct cf_shared_box *off = cf_shared_get(&w->p->disabled);
-    bool ok = true, more = true;
+    bool split = w->batch.replay && worker_split_marked(w), ok = true, more = true;
 
     w->n_keys = 0;
-    memset(&w->frame, 0, sizeof w->frame);
-    w->frame_at = 0;
-    cf_event_block_clear(w->block);
+    w->again = false;
+    rewind_batch(w);
     while (ok && more)
         ok = run_chunk(w, off, &more);
     cf_shared_put(&w->p->disabled, off);
-    if (ok)
-        ok = insert_block(w);
+    if (ok && !split)
+        ok = insert_block(w, w->batch.token, &split);
+    if (ok && split) {
+        w->again = true; /* counted, detected and folded already */
+        ok = run_parts(w);
+    }
     if (ok)
         count_batch(w);
     return ok;
@@ -333,6 +383,8 @@ static void give_back(struct cf_shared *s, struct cf_shared_box **b)
     *b = NULL;
 }
 
+/* The boxes of norm and rules stay held by the worker's own state until they are replaced: a box is given back only when a
+ * newer one was taken. */
 void *pipeline_worker_main(void *arg)
 {
     struct worker *w = arg;

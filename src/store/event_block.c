@@ -410,6 +410,11 @@ size_t cf_event_block_rows(const struct cf_event_block *b)
     return b->rows;
 }
 
+bool cf_event_block_one_day(const struct cf_event_block *b)
+{
+    return b->day.n <= 2 || memcmp(b->day.p, b->day.p + 2, b->day.n - 2) == 0;
+}
+
 size_t cf_event_block_bytes(const struct cf_event_block *b)
 {
     size_t n = b->day.n + b->at.n + b->id.n + b->flags.n + b->extras.data.n + b->extras.nulls.n;

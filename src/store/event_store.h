@@ -40,6 +40,7 @@ int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev);
  * the same id after a replay. out gets 36 characters and a NUL. */
 void cf_event_id(const struct cf_event *ev, char out[37]);
 size_t cf_event_block_rows(const struct cf_event_block *b);
+bool cf_event_block_one_day(const struct cf_event_block *b); /* then an insert happens as a whole or not at all */
 size_t cf_event_block_bytes(const struct cf_event_block *b);
 /* token: unique for this content, same after a replay (spool segment and offset). CF_EBUSY/CF_EFULL/CF_EIO: try again later. */
 int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr);
