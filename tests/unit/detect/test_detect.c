@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sigma rules against events: one row a case. */
+#include "detect/detect_int.h"
 #include "detect/helper.h"
 
 static size_t hits_of(struct cf_ruleset *rs, const char *json)
@@ -199,6 +200,58 @@ static void test_routes(void **state)
     cf_ruleset_free(rs);
 }
 
+/* Enough rules of one log source that routes share their tables: each is found on its own, and only in its routes. */
+static void test_shared_part(void **state)
+{
+    struct cf_buf b;
+    struct cf_ruleset *rs;
+    char ev[200];
+
+    (void)state;
+    cf_buf_init(&b, 0);
+    for (int i = 0; i < 150; i++)
+        cf_buf_printf(&b, "title: p%d\nlogsource: {product: windows, category: process_creation}\ndetection:\n  s: {%s: needle%03dx}\n  condition: s\n---\n", i,
+                      i % 2 ? "Image|contains" : "CommandLine", i);
+    cf_buf_printf(&b, "title: image\nlogsource: {product: windows, category: image_load}\ndetection:\n  s: {Image|contains: needle}\n  condition: s\n---\n"
+                      "title: word\nlogsource: {product: windows}\ndetection:\n  k: [needle149x]\n  condition: k\n");
+    cf_buf_byte(&b, 0);
+    rs = rules_text(b.p, false);
+    for (int i = 0; i < 150; i++) {
+        (void)snprintf(ev, sizeof ev, "{\"EventID\":1,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"%s\":\"Needle%03dX\"}",
+                       i % 2 ? "Image" : "CommandLine", i);
+        assert_int_equal(hits_of(rs, ev), i == 149 ? 2 : 1);
+    }
+    assert_int_equal(hits_of(rs, "{\"EventID\":4688,\"Channel\":\"Security\",\"NewProcessName\":\"a needle003x needle005x\"}"), 2);
+    assert_int_equal(hits_of(rs, "{\"EventID\":7,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Image\":\"needle003x\"}"), 1);
+    cf_ruleset_free(rs);
+    cf_buf_release(&b);
+}
+
+/* Folding and searching work in blocks: every length and place around them. */
+static void test_blocks(void **state)
+{
+    static const char pat[] = "abczabcdefghijklmnopqrstuvw";
+    char in[64], out[128];
+
+    (void)state;
+    for (size_t n = 0; n < sizeof in; n++)
+        for (size_t at = 0; at < n; at++) {
+            memset(in, '@', sizeof in);
+            in[at] = 'Z';
+            assert_int_equal(cf_fold(in, n, out), n);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(out[i], i == at ? 'z' : '@');
+            for (uint32_t w = 1; at + w <= n && w < sizeof pat; w++) {
+                struct cf_pat p = {.p = pat, .n = w, .kind = CF_PAT_CONTAINS};
+
+                memset(in, 'a', sizeof in);
+                memcpy(in + at, pat, w);
+                assert_true(cf_pat_match(&p, in, n));
+                assert_int_equal(cf_pat_match(&p, in, at + w - 1), memmem(in, at + w - 1, pat, w) != NULL);
+            }
+        }
+}
+
 static void test_global_and_filters(void **state)
 {
     struct cf_ruleset *rs;
@@ -252,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
+        cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
