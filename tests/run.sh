@@ -31,10 +31,15 @@ run_unit() {
 run_node() { # kind, glob...
     kind=$1; shift
     ls "$@" >/dev/null 2>&1 || { echo "$kind: no tests"; return; }
-    node --test --test-concurrency=1 --test-reporter=tap "$@" >"$out/$kind.log" 2>&1 || true
-    p=$(num 's/^# pass \([0-9]*\)/\1/p' "$out/$kind.log"); f=$(num 's/^# fail \([0-9]*\)/\1/p' "$out/$kind.log")
-    c=$(num 's/^# cancelled \([0-9]*\)/\1/p' "$out/$kind.log"); s=$(num 's/^# skipped \([0-9]*\)/\1/p' "$out/$kind.log")
-    f=$((f + c))
+    : >"$out/$kind.log"
+    p=0 f=0 s=0
+    for file in "$@"; do # one program at a time; one that hangs is a failure, not a stall
+        timeout 600 node --test --test-reporter=tap "$file" >"$out/one.log" 2>&1
+        [ $? -eq 124 ] && { echo "$file: no end within 600 s"; f=$((f + 1)); }
+        p=$((p + $(num 's/^# pass \([0-9]*\)/\1/p' "$out/one.log"))); s=$((s + $(num 's/^# skipped \([0-9]*\)/\1/p' "$out/one.log")))
+        f=$((f + $(num 's/^# fail \([0-9]*\)/\1/p' "$out/one.log") + $(num 's/^# cancelled \([0-9]*\)/\1/p' "$out/one.log")))
+        cat "$out/one.log" >>"$out/$kind.log"
+    done
     [ "$p" -eq 0 ] && [ "$f" -eq 0 ] && f=1
     [ "$f" -gt 0 ] && grep -nE -A24 '^ *not ok' "$out/$kind.log" | head -120
     grep -E '# SKIP' "$out/$kind.log" | sed 's/^ *//'

@@ -19,6 +19,7 @@ before(async () => {
   const u = await admin.post('/api/v1/users', { name: 'officer', display_name: '安全员', org_id: orgA, roles: ['unit_officer'] });
   officer = await s.signIn('officer', u.body.password);
   live = admin.stream();
+  await live.opened;
 });
 after(async () => {
   live?.close();

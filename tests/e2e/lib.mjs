@@ -66,14 +66,16 @@ export class Session {
   /** Server-sent events: {next(name) -> Promise<data>, closed: Promise, close()}. */
   stream(p = '/api/v1/stream') {
     const waiting = [], seen = [];
-    let ended;
+    let ended, started;
     const closed = new Promise((r) => { ended = r; });
+    const opened = new Promise((r) => { started = r; }); // the server counts this reader from its first bytes on
     const h = { cookie: this.cookie || '' };
     if (this.token) h.authorization = `Bearer ${this.token}`;
     const req = https.request(this.server.url + p, { headers: h, rejectUnauthorized: false }, (res) => {
       let text = '';
       res.setEncoding('utf8');
       res.on('data', (d) => {
+        started();
         text += d;
         let k;
         while ((k = text.indexOf('\n\n')) >= 0) {
@@ -92,10 +94,14 @@ export class Session {
     req.on('error', (e) => waiting.forEach((w) => w.reject(e)));
     req.end();
     return {
+      opened,
       next(name) {
         const k = seen.findIndex((e) => e.name === name);
         if (k >= 0) return Promise.resolve(seen.splice(k, 1)[0].data);
-        return new Promise((resolve, reject) => waiting.push({ name, resolve, reject }));
+        return new Promise((resolve, reject) => {
+          const late = setTimeout(() => reject(new Error(`no ${name} event within 30 s`)), 30000);
+          waiting.push({ name, resolve: (v) => { clearTimeout(late); resolve(v); }, reject: (e) => { clearTimeout(late); reject(e); } });
+        });
       },
       closed,
       close() { req.destroy(); },

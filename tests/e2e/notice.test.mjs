@@ -104,6 +104,7 @@ test('draft, edit, judge, submit, approve, issue', async () => {
   await must(step(lead, noticeId, 'approve', { state: 'pending_approval' }));
   assert.equal((await step(lead, noticeId, 'approve', { state: 'pending_approval' })).status, 409); // another tab
   const live = officer.stream();
+  await live.opened;
   const issued = await must(step(coord, noticeId, 'issue'));
   assert.match(issued.number, /^通报〔20\d\d〕1号$/);
   assert.equal(issued.children.length, 2);

@@ -107,6 +107,7 @@ test('signing out ends the session at once', async () => {
 test('the event stream speaks, and ends with its session', { timeout: 30000 }, async () => {
   const one = await s.signIn('admin');
   const stream = one.stream();
+  await stream.opened;
   assert.deepEqual(await stream.next('hello'), {});
   assert.equal((await one.delete('/api/v1/session')).status, 204);
   await stream.closed; // by the server
