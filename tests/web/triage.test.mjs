@@ -47,8 +47,10 @@ describe('triage', { skip: unable() }, () => {
     const r = await api.get('/api/v1/alerts/' + id)
     assert.equal(r.body.status, 'confirmed')
     assert.equal(r.body.owner.name, '管理员')
-    // the drawer follows j
+    // keys go to the list again once the dialog has faded out
+    await p.page.waitForFunction(() => ![...document.querySelectorAll('.el-dialog')].some((d) => d.checkVisibility()))
     await p.page.keyboard.press('Escape')
+    await p.page.waitForSelector('.side .ab h1', { state: 'hidden' })
     await p.page.keyboard.press('j')
     await p.page.keyboard.press('j')
     await p.page.keyboard.press('f')
