@@ -232,6 +232,40 @@ static void assets_changed(void *app)
         cf_pipeline_assets_changed(a->pipeline);
 }
 
+/* The syslog listener over TLS; without a certificate of its own it shows the console's. */
+static int tls_listener(struct cf_app_run *run, struct cf_listen_options *o, struct cf_error *reterr)
+{
+    static const char *const modes[] = {"none", "optional", "required"};
+    const struct cf_server_config *c = &run->config;
+    const char **allowed = CF_NEW_N(&run->arena, const char *, c->syslog_tls_allowed.n + 1);
+    size_t mode = 0;
+    int r = 0;
+
+    while (mode < 3 && !cf_str_eqz(c->syslog_tls_client, modes[mode]))
+        mode++;
+    if (mode == 3)
+        return cf_error_set(reterr, CF_EINVAL, "syslog.tls_client: write none, optional or required");
+    for (size_t i = 0; i < c->syslog_tls_allowed.n; i++)
+        allowed[i] = cf_arena_strdup(&run->arena, c->syslog_tls_allowed.v[i]);
+    o->tls = cf_arena_strdup(&run->arena, c->syslog_tls);
+    o->tls_options = (struct cf_listen_tls_options){
+        .cert = cf_arena_strdup(&run->arena, c->syslog_tls_cert), .key = cf_arena_strdup(&run->arena, c->syslog_tls_key),
+        .client = (enum cf_tls_client)mode, .ca = cf_arena_strdup(&run->arena, c->syslog_tls_ca), .allowed = allowed,
+        .n_allowed = c->syslog_tls_allowed.n, .handshake_us = c->syslog_tls_handshake,
+    };
+    if (!c->syslog_tls.n || c->syslog_tls_cert.n)
+        return 0;
+    if (c->http_cert.n) {
+        o->tls_options.cert = cf_arena_strdup(&run->arena, c->http_cert);
+        o->tls_options.key = cf_arena_strdup(&run->arena, c->http_key);
+    } else {
+        o->tls_options.cert = in_data(run, "tls/server.crt");
+        o->tls_options.key = in_data(run, "tls/server.key");
+        r = cf_tls_self_signed(in_data(run, "tls"), o->tls_options.cert, o->tls_options.key, reterr);
+    }
+    return r;
+}
+
 static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
@@ -253,6 +287,8 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
     if (run->mode == CF_APP_SERVER) {
         o.listen.udp = cf_arena_strdup(&run->arena, c->syslog_udp);
         o.listen.tcp = cf_arena_strdup(&run->arena, c->syslog_tcp);
+        if (tls_listener(run, &o.listen, reterr) < 0)
+            return reterr->code;
     }
     cf_asset_changed = assets_changed;
     return cf_pipeline_start(&o, &run->app.pipeline, reterr);

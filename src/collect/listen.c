@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "collect/listen_int.h"
+#include "collect/listen_tls.h"
 
 void listen_peer_ip(const void *sockaddr, struct cf_ip *ret)
 {
@@ -122,6 +123,16 @@ static void prepare_udp(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
 }
 
+static int start_stream(struct listen_stream *s, const char *on, struct cf_error *reterr)
+{
+    int r = bind_socket(on, SOCK_STREAM, &s->fd, &s->port, reterr);
+
+    if (r < 0)
+        return r;
+    s->on = pthread_create(&s->thread, NULL, listen_stream_main, s) == 0;
+    return s->on ? 0 : cf_error_set(reterr, CF_ENOMEM, "listener thread");
+}
+
 int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **ret, struct cf_error *reterr)
 {
     struct cf_listener *l = calloc(1, sizeof *l);
@@ -132,23 +143,24 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
     l->o = *o;
     l->o.line_max = o->line_max ? o->line_max : 1u << 20;
     l->o.connections_max = o->connections_max ? o->connections_max : 4096;
-    l->udp_fd = l->tcp_fd = -1;
+    l->o.tls_options.handshake_us = o->tls_options.handshake_us > 0 ? o->tls_options.handshake_us : 10 * CF_US_PER_S;
+    l->udp_fd = l->tcp.fd = l->tls.fd = -1;
+    l->tcp.l = l->tls.l = l;
     l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->stop_fd < 0)
         r = cf_error_errno(reterr, "listeners");
-    if (r == 0 && o->udp && o->udp[0] && (r = bind_socket(o->udp, SOCK_DGRAM, &l->udp_fd, &l->udp_port, reterr)) == 0)
+    if (r == 0 && o->udp && o->udp[0] && (r = bind_socket(o->udp, SOCK_DGRAM, &l->udp_fd, &l->udp_port, reterr)) == 0) {
         prepare_udp(l->udp_fd);
-    if (r == 0 && o->tcp && o->tcp[0])
-        r = bind_socket(o->tcp, SOCK_STREAM, &l->tcp_fd, &l->tcp_port, reterr);
-    if (r == 0 && l->udp_fd >= 0) {
         l->udp_on = pthread_create(&l->udp_thread, NULL, listen_udp_main, l) == 0;
         if (!l->udp_on)
             r = cf_error_set(reterr, CF_ENOMEM, "listener thread");
     }
-    if (r == 0 && l->tcp_fd >= 0) {
-        l->tcp_on = pthread_create(&l->tcp_thread, NULL, listen_tcp_main, l) == 0;
-        if (!l->tcp_on)
-            r = cf_error_set(reterr, CF_ENOMEM, "listener thread");
+    if (r == 0 && o->tcp && o->tcp[0])
+        r = start_stream(&l->tcp, o->tcp, reterr);
+    if (r == 0 && o->tls && o->tls[0]) {
+        r = listen_tls_new(&l->o.tls_options, &l->tls.tls, reterr);
+        if (r == 0)
+            r = start_stream(&l->tls, o->tls, reterr);
     }
     if (r < 0) {
         cf_listener_stop(l);
@@ -156,6 +168,15 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
     }
     *ret = l;
     return 0;
+}
+
+static void stop_stream(struct listen_stream *s)
+{
+    if (s->on)
+        (void)pthread_join(s->thread, NULL);
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    listen_tls_free(s->tls);
 }
 
 void cf_listener_stop(struct cf_listener *l)
@@ -169,27 +190,33 @@ void cf_listener_stop(struct cf_listener *l)
         cf_log_warn("collect", "stop signal not sent", "errno=%d", errno);
     if (l->udp_on)
         (void)pthread_join(l->udp_thread, NULL);
-    if (l->tcp_on)
-        (void)pthread_join(l->tcp_thread, NULL);
+    stop_stream(&l->tcp);
+    stop_stream(&l->tls);
     if (l->udp_fd >= 0)
         (void)close(l->udp_fd);
-    if (l->tcp_fd >= 0)
-        (void)close(l->tcp_fd);
     if (l->stop_fd >= 0)
         (void)close(l->stop_fd);
     free(l);
 }
 
 unsigned cf_listener_udp_port(const struct cf_listener *l) { return l->udp_port; }
-unsigned cf_listener_tcp_port(const struct cf_listener *l) { return l->tcp_port; }
+unsigned cf_listener_tcp_port(const struct cf_listener *l) { return l->tcp.port; }
+unsigned cf_listener_tls_port(const struct cf_listener *l) { return l->tls.port; }
+
+static struct cf_stream_stats stream_stats(const struct listen_stream *s)
+{
+    return (struct cf_stream_stats){
+        .connections = atomic_load(&s->connections), .accepted = atomic_load(&s->accepted), .refused = atomic_load(&s->refused),
+        .closed_idle = atomic_load(&s->closed_idle), .bad_framing = atomic_load(&s->bad_framing), .handshakes = atomic_load(&s->handshakes),
+        .handshake_failed = atomic_load(&s->handshake_failed), .handshake_timeout = atomic_load(&s->handshake_timeout),
+    };
+}
 
 void cf_listener_get_stats(const struct cf_listener *l, struct cf_listener_stats *ret)
 {
     *ret = (struct cf_listener_stats){
-        .udp_received = atomic_load(&l->udp_received), .udp_dropped = atomic_load(&l->udp_dropped),
-        .tcp_connections = atomic_load(&l->tcp_connections), .tcp_accepted = atomic_load(&l->tcp_accepted),
-        .tcp_refused = atomic_load(&l->tcp_refused), .tcp_closed_idle = atomic_load(&l->tcp_closed_idle),
-        .tcp_bad_framing = atomic_load(&l->tcp_bad_framing), .cut = atomic_load(&l->cut),
-        .unknown_refused = atomic_load(&l->unknown_refused), .paused = atomic_load(&l->paused) > 0,
+        .udp_received = atomic_load(&l->udp_received), .udp_dropped = atomic_load(&l->udp_dropped), .tcp = stream_stats(&l->tcp),
+        .tls = stream_stats(&l->tls), .cut = atomic_load(&l->cut), .unknown_refused = atomic_load(&l->unknown_refused),
+        .paused = atomic_load(&l->paused) > 0,
     };
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Syslog listeners: UDP (one thread, recvmmsg) and TCP (one thread, epoll). Records go straight into the spool; when it does
+ * Syslog listeners: UDP (one thread, recvmmsg), TCP and TLS (one thread each, epoll). Records go straight into the spool; when it does
  * not take any more, nothing is read: TCP senders are slowed by their full windows, UDP loss is counted by the kernel and
  * shown. */
 #ifndef CF_COLLECT_LISTEN_H
@@ -9,13 +9,24 @@
 #include "collect/source.h"
 #include "collect/spool.h"
 
+enum cf_tls_client { CF_TLS_CLIENT_NONE, CF_TLS_CLIENT_OPTIONAL, CF_TLS_CLIENT_REQUIRED };
+struct cf_listen_tls_options {
+    const char *cert, *key;       /* PEM files; looked at again every 5 s, changed ones hold for new connections */
+    enum cf_tls_client client;    /* does the peer have to show a certificate? One that is shown is checked in any case */
+    const char *ca;               /* PEM file of their authorities */
+    const char *const *allowed;   /* names (CN, DNS name, *.below.this) or SHA-256 fingerprints; none: all of the authority */
+    size_t n_allowed;
+    int64_t handshake_us;         /* a handshake that takes longer is given up; 0: 10 s */
+};
 struct cf_listen_options {
     struct cf_spool *spool;
     struct cf_counters *counters;
     struct cf_shared *sources;    /* struct cf_source_table */
     const char *udp, *tcp;        /* "0.0.0.0:514", "[::]:514"; NULL or "": off; port 0: any */
+    const char *tls;              /* as tcp, RFC 5425 */
+    struct cf_listen_tls_options tls_options;
     size_t line_max;              /* longest record; 0: 1 MiB */
-    unsigned connections_max;     /* TCP; 0: 4096 */
+    unsigned connections_max;     /* TCP, and as many TLS; 0: 4096 */
     int64_t idle_us;              /* TCP connections that say nothing this long are closed; 0: never */
     bool refuse_unknown;          /* peers without a data source: count and drop instead of taking */
 };
@@ -24,10 +35,15 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
 void cf_listener_stop(struct cf_listener *l); /* closes the connections; what was read whole is in the spool. NULL is fine */
 unsigned cf_listener_udp_port(const struct cf_listener *l); /* really bound; 0: off */
 unsigned cf_listener_tcp_port(const struct cf_listener *l);
+unsigned cf_listener_tls_port(const struct cf_listener *l);
 
+struct cf_stream_stats {
+    uint64_t connections, accepted, refused, closed_idle, bad_framing; /* open now; taken; too many; ... */
+    uint64_t handshakes, handshake_failed, handshake_timeout;          /* TLS: done; given up by either side; too slow */
+};
 struct cf_listener_stats {
     uint64_t udp_received, udp_dropped;          /* datagrams; dropped by the kernel while we did not read */
-    uint64_t tcp_connections, tcp_accepted, tcp_refused, tcp_closed_idle, tcp_bad_framing;
+    struct cf_stream_stats tcp, tls;
     uint64_t cut;                                /* records longer than line_max */
     uint64_t unknown_refused;                    /* records of unknown or disabled peers, when those are refused */
     bool paused;                                 /* waiting for the spool right now */

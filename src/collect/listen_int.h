@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Shared by listen.c (start, stop, handing records to the spool), listen_udp.c, listen_tcp.c. */
+ * Shared by listen.c (start, stop, handing records to the spool), listen_udp.c, listen_stream.c. */
 #ifndef CF_COLLECT_LISTEN_INT_H
 #define CF_COLLECT_LISTEN_INT_H
 
@@ -8,18 +8,30 @@
 
 #include "collect/listen.h"
 
+struct listen_tls;
+/* One port of records over a stream, plain or TLS, with its thread. */
+struct listen_stream {
+    struct cf_listener *l;
+    struct listen_tls *tls; /* NULL: plain TCP */
+    int fd;
+    unsigned port;
+    pthread_t thread;
+    bool on;
+    _Atomic uint64_t connections, accepted, refused, closed_idle, bad_framing, handshakes, handshake_failed, handshake_timeout;
+};
 struct cf_listener {
     struct cf_listen_options o;
-    int udp_fd, tcp_fd, stop_fd; /* stop_fd: eventfd, readable when stopping */
-    unsigned udp_port, tcp_port;
-    pthread_t udp_thread, tcp_thread;
-    bool udp_on, tcp_on;
+    int udp_fd, stop_fd; /* stop_fd: eventfd, readable when stopping */
+    unsigned udp_port;
+    pthread_t udp_thread;
+    bool udp_on;
+    struct listen_stream tcp, tls;
     _Atomic bool stop;
-    _Atomic uint64_t udp_received, udp_dropped, tcp_connections, tcp_accepted, tcp_refused, tcp_closed_idle, tcp_bad_framing, cut, unknown_refused;
+    _Atomic uint64_t udp_received, udp_dropped, cut, unknown_refused;
     _Atomic unsigned paused;
 };
 void *listen_udp_main(void *arg);
-void *listen_tcp_main(void *arg);
+void *listen_stream_main(void *arg); /* of a struct listen_stream */
 void listen_peer_ip(const void *sockaddr, struct cf_ip *ret);
 /* Hands records of one peer over, waiting as long as the spool needs. False: stopping (the records are not taken). */
 bool listen_put(struct cf_listener *l, const struct cf_source_info *src, struct cf_counter *counter, cf_str peer, const cf_str *recs, size_t n);

@@ -29,6 +29,21 @@ static json_t *spool_json(const struct cf_spool_stats *s, int64_t cap)
                      (json_int_t)s->corrupt_bytes, "torn_bytes", (json_int_t)s->torn_bytes);
 }
 
+static json_t *stream_json(const char *name, unsigned port, const struct cf_stream_stats *s, const struct cf_listener_stats *all, bool tls)
+{
+    json_t *j = json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "name", name, "port", (int)port, "connections", (json_int_t)s->connections, "accepted",
+                          (json_int_t)s->accepted, "refused", (json_int_t)s->refused, "closed_idle", (json_int_t)s->closed_idle, "bad_framing",
+                          (json_int_t)s->bad_framing, "cut", (json_int_t)all->cut, "unknown_refused", (json_int_t)all->unknown_refused, "status",
+                          all->paused ? "paused" : "ok");
+
+    if (tls && j) {
+        (void)json_object_set_new(j, "handshakes", json_integer((json_int_t)s->handshakes));
+        (void)json_object_set_new(j, "handshake_failed", json_integer((json_int_t)s->handshake_failed));
+        (void)json_object_set_new(j, "handshake_timeout", json_integer((json_int_t)s->handshake_timeout));
+    }
+    return j;
+}
+
 static json_t *listeners_json(struct cf_pipeline *p)
 {
     struct cf_listener *l = p->listener;
@@ -43,11 +58,9 @@ static json_t *listeners_json(struct cf_pipeline *p)
                                                     (json_int_t)s.udp_received, "dropped", (json_int_t)s.udp_dropped, "status",
                                                     s.paused ? "paused" : "ok"));
     if (cf_listener_tcp_port(l))
-        (void)json_array_append_new(list, json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "name", "syslog-tcp", "port", (int)cf_listener_tcp_port(l),
-                                                    "connections", (json_int_t)s.tcp_connections, "accepted", (json_int_t)s.tcp_accepted, "refused",
-                                                    (json_int_t)s.tcp_refused, "closed_idle", (json_int_t)s.tcp_closed_idle, "bad_framing",
-                                                    (json_int_t)s.tcp_bad_framing, "cut", (json_int_t)s.cut, "unknown_refused",
-                                                    (json_int_t)s.unknown_refused, "status", s.paused ? "paused" : "ok"));
+        (void)json_array_append_new(list, stream_json("syslog-tcp", cf_listener_tcp_port(l), &s.tcp, &s, false));
+    if (cf_listener_tls_port(l))
+        (void)json_array_append_new(list, stream_json("syslog-tls", cf_listener_tls_port(l), &s.tls, &s, true));
     return list;
 }
 
@@ -132,6 +145,22 @@ static void source_metrics(struct cf_pipeline *p, struct cf_buf *out)
     }
 }
 
+static void listener_metrics(struct cf_pipeline *p, struct cf_buf *out)
+{
+    struct cf_listener_stats s;
+
+    if (!p->listener)
+        return;
+    cf_listener_get_stats(p->listener, &s);
+    cf_buf_z(out, "# HELP cf_syslog_connections open connections of a syslog listener\n# TYPE cf_syslog_connections gauge\n");
+    cf_buf_printf(out, "cf_syslog_connections{listener=\"tcp\"} %llu\n", (unsigned long long)s.tcp.connections);
+    cf_buf_printf(out, "cf_syslog_connections{listener=\"tls\"} %llu\n", (unsigned long long)s.tls.connections);
+    metric(out, "syslog_tls_handshakes_total", "counter", "TLS handshakes of the syslog listener that ended well", (double)s.tls.handshakes);
+    metric(out, "syslog_tls_handshakes_failed_total", "counter", "TLS handshakes that failed or were refused", (double)s.tls.handshake_failed);
+    metric(out, "syslog_tls_handshakes_slow_total", "counter", "TLS handshakes given up after their time", (double)s.tls.handshake_timeout);
+    metric(out, "syslog_udp_dropped_total", "counter", "datagrams the kernel dropped while they were not read", (double)s.udp_dropped);
+}
+
 void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
 {
     struct cf_pipeline *p = app->pipeline;
@@ -155,6 +184,7 @@ void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
     metric(out, "spool_accepting", "gauge", "1 while records are taken", sp.accepting ? 1 : 0);
     metric(out, "spool_syncs_total", "counter", "group commits", (double)sp.syncs);
     metric(out, "spool_damaged_frames_total", "counter", "damaged places found", (double)sp.corrupt_frames);
+    listener_metrics(p, out);
     source_metrics(p, out);
 }
 

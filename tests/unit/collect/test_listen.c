@@ -241,11 +241,11 @@ static void sockets(void **state)
     say(b, "nonsense");
     for (int i = 0; i < 100; i++) {
         cf_listener_get_stats(g.l, &st);
-        if (st.tcp_bad_framing)
+        if (st.tcp.bad_framing)
             break;
         (void)usleep(10000);
     }
-    assert_int_equal(st.tcp_bad_framing, 1);
+    assert_int_equal(st.tcp.bad_framing, 1);
     assert_int_equal(st.udp_received, 1);
     (void)close(b);
     (void)close(u);
@@ -362,17 +362,17 @@ static void thousand_idle(void **state)
     say(fd[IDLE - 1], "<1>still served\n");
     assert_int_equal(collect(&g, 1, &out, key), 1);
     cf_listener_get_stats(g.l, &st);
-    assert_int_equal(st.tcp_connections, IDLE);
+    assert_int_equal(st.tcp.connections, IDLE);
     (void)close(dial(&g, SOCK_STREAM)); /* one too many: refused, counted */
     for (int i = 0; i < 300; i++) {
         cf_listener_get_stats(g.l, &st);
-        if (st.tcp_refused >= 1 && st.tcp_connections == 0)
+        if (st.tcp.refused >= 1 && st.tcp.connections == 0)
             break;
         (void)usleep(20000);
     }
-    assert_true(st.tcp_refused >= 1);
-    assert_int_equal(st.tcp_connections, 0); /* all timed out */
-    assert_int_equal(st.tcp_closed_idle, IDLE);
+    assert_true(st.tcp.refused >= 1);
+    assert_int_equal(st.tcp.connections, 0); /* all timed out */
+    assert_int_equal(st.tcp.closed_idle, IDLE);
     for (int i = 0; i < IDLE; i++)
         (void)close(fd[i]);
     rig_stop(&g);
