@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * HTTP: alerts and exceptions. */
+ * HTTP: alerts. */
 #include "api/list.h"
 #include "api/sse.h"
 #include "app/app.h"
@@ -375,92 +375,8 @@ static int alerts_batch(struct cf_req *req, struct cf_error *reterr)
     return 0;
 }
 
-/* ---- exceptions ---- */
-
-static const struct cf_lcol exception_cols[] = {
-    {"id", "x.id", CF_LC_TEXT, CF_LC_FILTER},
-    {"rule_id", "x.rule_id", CF_LC_TEXT, CF_LC_FILTER | CF_LC_SEARCH},
-    {"fields", "x.conditions", CF_LC_JSON, 0},
-    {"note", "x.note", CF_LC_TEXT, CF_LC_SEARCH},
-    {"match_org", "x.match_org", CF_LC_TEXT, CF_LC_FILTER},
-    {"alert_id", "x.alert_id", CF_LC_TEXT, CF_LC_FILTER},
-    {"created_by", "x.created_name", CF_LC_TEXT, CF_LC_SEARCH},
-    {"created_at", "x.created_us", CF_LC_TIME, CF_LC_SORT | CF_LC_NOTNULL},
-    {"expires_at", "x.expires_us", CF_LC_TIME, CF_LC_SORT},
-    {"hits", "x.hits", CF_LC_I64, CF_LC_SORT | CF_LC_FILTER | CF_LC_NOTNULL},
-    {"last_hit_at", "x.last_hit_us", CF_LC_TIME, CF_LC_SORT},
-    {"active", "x.active", CF_LC_BOOL, CF_LC_FILTER},
-};
-static const struct cf_list exception_list_def = {
-    .from = "alert_exception x", .id_sql = "x.id", .scope_col = "x.org_id", .where = "x.active = 1", .default_sort = "-created_at", .cols = exception_cols,
-    .n_cols = sizeof(exception_cols) / sizeof(exception_cols[0]),
-};
-
-static int exceptions_list(struct cf_req *req, struct cf_error *reterr) { return cf_list_reply(req, inc_app(req)->db, &exception_list_def, reterr); }
-
-static int exceptions_create(struct cf_req *req, struct cf_error *reterr)
-{
-    struct cf_work_effects fx = {0};
-    struct inc_ctx c;
-    char id[37] = "";
-    json_t *j;
-    int r = inc_begin(req, &c, &fx, reterr);
-
-    if (r < 0)
-        return r;
-    r = inc_exception_add(&c, inc_body(req->json, "rule_id"), req->who->scope == CF_SCOPE_ALL ? CF_STR_NONE : req->who->org_id, inc_body(req->json, "alert_id"), req->json,
-                          inc_body(req->json, "note"), id);
-    r = inc_end(req, &c, r);
-    if (r < 0)
-        return r;
-    j = cf_list_one(req, inc_app(req)->db, &exception_list_def, cf_str_c(id), reterr);
-    cf_req_audit(req, id, NULL, req->json);
-    if (j)
-        cf_reply_json(req, 201, j);
-    return j ? 0 : reterr->code;
-}
-
-static int exceptions_preview(struct cf_req *req, struct cf_error *reterr)
-{
-    struct inc_ctx c = {.a = req->arena, .who = req->who, .err = reterr};
-    json_t *j = NULL;
-    int r = cf_tx_begin(inc_app(req)->db, CF_TX_READ, &c.tx, reterr);
-
-    if (r == 0)
-        j = inc_exception_preview(&c, inc_body(req->json, "rule_id"), req->who->scope == CF_SCOPE_ALL ? CF_STR_NONE : req->who->org_id, json_object_get(req->json, "fields"));
-    cf_tx_rollback(&c.tx);
-    if (!j)
-        return reterr->code < 0 ? reterr->code : CF_EDB;
-    cf_reply_json(req, 200, j);
-    return 0;
-}
-
-static int exceptions_delete(struct cf_req *req, struct cf_error *reterr)
-{
-    cf_str id = cf_req_path(req, "id");
-    json_t *before = cf_list_one(req, inc_app(req)->db, &exception_list_def, id, reterr);
-    struct cf_work_effects fx = {0};
-    struct inc_ctx c;
-    int r;
-
-    if (!before)
-        return reterr->code < 0 ? reterr->code : CF_ENOENT;
-    r = inc_begin(req, &c, &fx, reterr);
-    if (r == 0) {
-        r = cf_tx_exec(c.tx, "UPDATE alert_exception SET active = 0 WHERE id = ?", reterr, CF_S(id));
-        c.exceptions_changed = true;
-        r = inc_end(req, &c, r);
-    }
-    cf_req_audit(req, cf_arena_strdup(req->arena, id), before, NULL);
-    json_decref(before);
-    if (r == 0)
-        cf_reply_empty(req, 204);
-    return r;
-}
-
 #define ACTION_SCHEMA "{\"type\":\"object\",\"required\":[\"action\"],\"properties\":{\"action\":{\"type\":\"string\",\"maxLength\":40},\"note\":{\"type\":\"string\",\"maxLength\":8000}}}"
 #define BATCH_SCHEMA "{\"type\":\"object\",\"required\":[\"ids\",\"action\"],\"properties\":{\"ids\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":1000,\"items\":{\"type\":\"string\"}},\"action\":{\"type\":\"string\",\"maxLength\":40},\"note\":{\"type\":\"string\",\"maxLength\":8000}}}"
-#define EXCEPTION_SCHEMA "{\"type\":\"object\",\"required\":[\"fields\"],\"properties\":{\"rule_id\":{\"type\":\"string\",\"maxLength\":200},\"fields\":{\"type\":\"object\"},\"note\":{\"type\":\"string\",\"maxLength\":2000},\"expires_at\":{\"type\":\"string\"},\"alert_id\":{\"type\":\"string\"}}}"
 
 static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/api/v1/alerts", .permission = "alert.read", .handler = alerts_list, .flags = CF_RF_LIST, .doc = "Alerts, newest first"},
@@ -468,15 +384,11 @@ static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/alerts/{id}/actions", .permission = "alert.write", .handler = alerts_act, .request = ACTION_SCHEMA,
      .doc = "take, confirm, false_positive, ignore, close, reopen, assign, comment, convert_incident, convert_notice"},
     {.method = CF_POST, .path = "/api/v1/alerts:batch", .permission = "alert.write", .handler = alerts_batch, .request = BATCH_SCHEMA, .doc = "One action on many alerts"},
-    {.method = CF_GET, .path = "/api/v1/exceptions", .permission = "alert.read", .handler = exceptions_list, .flags = CF_RF_LIST, .doc = "False-positive exceptions"},
-    {.method = CF_POST, .path = "/api/v1/exceptions", .permission = "alert.write", .handler = exceptions_create, .request = EXCEPTION_SCHEMA, .doc = "Hide future hits that match fields"},
-    {.method = CF_POST, .path = "/api/v1/exceptions:preview", .permission = "alert.read", .handler = exceptions_preview, .flags = CF_RF_NO_AUDIT, .request = EXCEPTION_SCHEMA,
-     .doc = "How many alerts of the last 30 days such an exception would have hidden"},
-    {.method = CF_DELETE, .path = "/api/v1/exceptions/{id}", .permission = "alert.write", .handler = exceptions_delete, .doc = "End an exception"},
 };
 
 void cf_incident_routes(void)
 {
     cf_routes_add(routes, sizeof(routes) / sizeof(routes[0]));
     inc_incident_routes();
+    inc_exception_routes();
 }

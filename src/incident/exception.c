@@ -180,7 +180,7 @@ struct inc_exceptions *inc_exceptions_load(struct cf_db *db, struct cf_error *re
     cf_arena_init(&x->arena, 0, 0);
     r = cf_tx_begin(db, CF_TX_READ, &tx, reterr);
     if (r == 0)
-        r = cf_tx_query(tx, "SELECT id, rule_id, match_org, COALESCE(expires_us, 0), conditions FROM alert_exception WHERE active = 1", &st, reterr);
+        r = cf_tx_query(tx, "SELECT id, rule_id, match_org, COALESCE(expires_us, 0), conditions FROM alert_exception WHERE active = 1 AND enabled = 1", &st, reterr);
     while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
         if (x->n == cap) {
             struct inc_exception *v = CF_NEW_N(&x->arena, struct inc_exception, cap ? cap * 2 : 16);

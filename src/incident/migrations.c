@@ -46,5 +46,6 @@ const struct cf_migration cf_incident_migrations[] = {
      "CREATE TABLE incident_seq (year BIGINT PRIMARY KEY, value BIGINT NOT NULL);"},
     {403, "alert titles in two languages", "ALTER TABLE alert ADD COLUMN title_en TEXT;\nALTER TABLE alert ADD COLUMN advice TEXT"},
     {404, "descriptions and incident titles in two languages", "ALTER TABLE alert ADD COLUMN description_en TEXT;\nALTER TABLE incident ADD COLUMN title_en TEXT"},
+    {405, "exceptions can be paused", "ALTER TABLE alert_exception ADD COLUMN enabled BIGINT NOT NULL DEFAULT 1"},
 };
 const size_t cf_incident_n_migrations = sizeof(cf_incident_migrations) / sizeof(cf_incident_migrations[0]);

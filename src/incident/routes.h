@@ -19,5 +19,6 @@ json_t *inc_time(int64_t us);
 /* The list with its title in the caller's language; cols: room for list->n_cols. */
 struct cf_list inc_list_in(const struct cf_req *req, const struct cf_list *list, struct cf_lcol *cols, const char *title_en_sql);
 void inc_incident_routes(void);
+void inc_exception_routes(void);
 
 #endif

@@ -232,10 +232,24 @@ int inc_exception_add(struct inc_ctx *c, cf_str rule_id, cf_str match_org, cf_st
     return r;
 }
 
-json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_org, const json_t *fields)
+/* Found to be real: confirmed, or in a state that is reached only from there. */
+static bool found_real(cf_str status) { return state_bit(status) & (S_CONFIRMED | S_CONVERTED | S_CLOSED); }
+
+static void preview_example(json_t *real, json_t *other, struct cf_stmt *st)
 {
-    int64_t checked = 0, hidden = 0, undecided = 0;
-    json_t *examples = json_array();
+    json_t *into = found_real(cf_stmt_str(st, 3)) ? real : other;
+
+    if (json_array_size(into) < 20)
+        json_array_append_new(into, json_pack("{s:o, s:o, s:o, s:s, s:I, s:{s:o, s:o}}", "id", cf_str_json(cf_stmt_str(st, 0)), "title", cf_str_json(cf_stmt_str(st, 1)), "status",
+                                              cf_str_json(cf_stmt_str(st, 3)), "level", inc_level_name(cf_stmt_i64(st, 4)), "count", (json_int_t)cf_stmt_i64(st, 5), "entity", "type",
+                                              cf_str_json(cf_stmt_str(st, 6)), "value", cf_str_json(cf_stmt_str(st, 7))));
+}
+
+json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_org, const json_t *fields, int days)
+{
+    int64_t checked = 0, hidden = 0, undecided = 0, confirmed = 0;
+    json_t *real = json_array(), *other = json_array();
+    cf_str rule = rule_id.n ? rule_id : CF_STR(""), org = match_org.n ? match_org : CF_STR("");
     struct inc_condition *cond;
     struct cf_stmt *st = NULL;
     size_t n;
@@ -243,11 +257,11 @@ json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_or
 
     if (r == 0)
         r = cf_tx_query(c->tx,
-                        "SELECT id, title, org_id, sample, status FROM alert WHERE last_seen >= ? AND (? = '' OR rule_id = ?) AND (? = '' OR org_id = ?) ORDER BY last_seen DESC LIMIT 20000",
-                        &st, c->err, CF_I(cf_now_us() - 30 * CF_US_PER_DAY), CF_S(rule_id.n ? rule_id : CF_STR("")), CF_S(rule_id.n ? rule_id : CF_STR("")),
-                        CF_S(match_org.n ? match_org : CF_STR("")), CF_S(match_org.n ? match_org : CF_STR("")));
+                        "SELECT id, CASE WHEN ? = 1 THEN COALESCE(title_en, title) ELSE title END, sample, status, level, count, entity_type, entity_value FROM alert WHERE last_seen >= ? AND (? = '' OR rule_id = ?) AND (? = '' OR org_id = ?) "
+                        "ORDER BY last_seen DESC LIMIT 20000",
+                        &st, c->err, CF_I(c->english), CF_I(cf_now_us() - days * CF_US_PER_DAY), CF_S(rule), CF_S(rule), CF_S(org), CF_S(org));
     while (r == 0 && (r = cf_stmt_next(st, c->err)) == 1) {
-        json_t *ecs = cf_stmt_null(st, 3) ? NULL : json_loadb(cf_stmt_str(st, 3).p, cf_stmt_str(st, 3).n, 0, NULL);
+        json_t *ecs = cf_stmt_null(st, 2) ? NULL : json_loadb(cf_stmt_str(st, 2).p, cf_stmt_str(st, 2).n, 0, NULL);
         size_t k = 0;
 
         r = 0;
@@ -257,16 +271,19 @@ json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_or
             k++;
         if (ecs && k == n) {
             hidden++;
-            if (json_array_size(examples) < 10)
-                json_array_append_new(examples, json_pack("{s:o, s:o, s:o}", "id", cf_str_json(cf_stmt_str(st, 0)), "title", cf_str_json(cf_stmt_str(st, 1)), "status",
-                                                          cf_str_json(cf_stmt_str(st, 4))));
+            confirmed += found_real(cf_stmt_str(st, 3));
+            preview_example(real, other, st);
         }
         json_decref(ecs);
     }
     cf_stmt_free(st);
+    if (r == 0)
+        (void)json_array_extend(real, other);
+    json_decref(other);
     if (r < 0) {
-        json_decref(examples);
+        json_decref(real);
         return NULL;
     }
-    return json_pack("{s:I, s:I, s:I, s:o}", "checked", (json_int_t)checked, "hidden", (json_int_t)hidden, "undecided", (json_int_t)undecided, "examples", examples);
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:o}", "days", days, "checked", (json_int_t)checked, "hidden", (json_int_t)hidden, "undecided", (json_int_t)undecided, "confirmed",
+                     (json_int_t)confirmed, "examples", real);
 }

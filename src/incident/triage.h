@@ -16,6 +16,7 @@ struct inc_ctx {
     const struct cf_principal *who;
     struct cf_work_effects *fx;
     struct cf_error *err;
+    bool english;            /* titles in English where there are any */
     bool exceptions_changed; /* out: tell the engine after the commit */
     char made_id[37];        /* out: the notice or incident that was made */
     char touched[37];        /* out: the other incident that changed */
@@ -25,8 +26,9 @@ int inc_alert_act(struct inc_ctx *c, cf_str alert_id, const json_t *body);
 int inc_incident_act(struct inc_ctx *c, cf_str incident_id, const json_t *body);
 /* Stores an exception; match_org: only events of this organisation (absent: all). */
 int inc_exception_add(struct inc_ctx *c, cf_str rule_id, cf_str match_org, cf_str alert_id, const json_t *spec, cf_str note, char ret_id[37]);
-/* How many alerts of the last 30 days the filter would have hidden: {"checked","hidden","undecided","examples":[...]}. */
-json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_org, const json_t *fields);
+/* What a filter would have hidden of the alerts of the last days (1 to 30), judged by each alert's kept sample event:
+ * {"days","checked","hidden","undecided","confirmed","examples":[...]}; confirmed: hidden ones that people found to be real, first in examples. */
+json_t *inc_exception_preview(struct inc_ctx *c, cf_str rule_id, cf_str match_org, const json_t *fields, int days);
 cf_str inc_body(const json_t *body, const char *key); /* text member, or absent */
 int inc_notice_from(struct inc_ctx *c, const struct inc_alert *al, const char *source_type, cf_str source_id, cf_str title, cf_str content);
 

@@ -118,6 +118,16 @@ test('a false positive becomes a filter that hides, counts and ends', async () =
   assert.equal((await must(admin.get(`/api/v1/alerts/${a.id}`))).count, 1); // hidden
   const ex = (await must(admin.get('/api/v1/exceptions'))).items[0];
   assert.equal(ex.hits, 1);
+  assert.equal(ex.state, 'active');
+  assert.ok(ex.rule_title.length > 0);
+  assert.equal((await officer.patch(`/api/v1/exceptions/${ex.id}`, { enabled: false })).status, 403);
+  assert.equal((await admin.patch(`/api/v1/exceptions/${ex.id}`, { expires_at: '2001-01-01T00:00:00Z' })).status, 400);
+  assert.equal((await must(admin.patch(`/api/v1/exceptions/${ex.id}`, { enabled: false }))).state, 'paused');
+  await send([web('198.51.100.9', '10.30.0.5', '/images/cmd.jsp', 'bus1'), web('198.51.100.11', '10.30.0.5', '/images/cmd.jsp', 'bus2')]);
+  await alertLike((x) => x.source_ip === '198.51.100.11');
+  assert.equal((await must(admin.get(`/api/v1/alerts/${a.id}`))).count, 2); // paused: counted again
+  assert.equal((await must(admin.get('/api/v1/exceptions?filter=state:paused'))).total, 1);
+  assert.equal((await must(admin.patch(`/api/v1/exceptions/${ex.id}`, { enabled: true, expires_at: null }))).expires_at, null);
   await must(admin.delete(`/api/v1/exceptions/${ex.id}`), 204);
   assert.equal((await must(admin.get('/api/v1/exceptions'))).total, 0);
   assert.equal((await admin.post('/api/v1/exceptions', { fields: {} })).status, 400); // would hide everything

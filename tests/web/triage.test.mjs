@@ -62,6 +62,37 @@ describe('triage', { skip: unable() }, () => {
     await p.clean()
   })
 
+  test('a false positive becomes a filter: previewed, a confirmed alert among them is said loudly, paused, deleted', async () => {
+    const real = (await api.get('/api/v1/alerts?limit=1&filter=' + encodeURIComponent('status:new') + '&sort=-score')).body.items[0]
+    assert.equal((await api.post(`/api/v1/alerts/${real.id}/actions`, { action: 'confirm', note: '属实' })).status, 200)
+    await p.goto('/alerts/' + real.id)
+    await p.test('make-exception').click()
+    await p.page.waitForURL(/\/exceptions\?from=/)
+    const field = p.$('.xe-r').first()
+    await field.locator('input[type=checkbox]').check()
+    await p.test('preview-confirmed').waitFor()
+    await p.test('exception-note').or(p.$('textarea[data-test=exception-note]')).first().fill('授权的漏洞扫描')
+    assert.equal(await p.test('exception-save').isDisabled(), true) // not without saying so
+    await p.test('sure').click()
+    await p.test('exception-save').click()
+    await p.page.waitForSelector(rows)
+    assert.match(await p.page.textContent(rows), /生效中.*授权的漏洞扫描/s)
+    assert.ok(!p.page.url().includes('from='))
+    await p.$(rows).first().click()
+    await p.test('exception-pause').click()
+    await p.test('exception-resume').waitFor()
+    assert.equal((await api.get('/api/v1/exceptions')).body.items[0].state, 'paused')
+    await p.goto('/exceptions?state=active')
+    await p.page.waitForSelector('.statebox')
+    await p.goto('/exceptions?state=paused')
+    await p.$(rows).first().click()
+    await p.test('exception-drop').click()
+    await p.$('.el-message-box__btns .el-button--primary').click()
+    await p.page.waitForSelector('.statebox')
+    assert.equal((await api.get('/api/v1/exceptions')).body.total, 0)
+    await p.clean()
+  })
+
   test('why it fired: matched fields, raw records, history, advice', async () => {
     const a = (await api.get('/api/v1/alerts?limit=1&sort=-score')).body.items[0]
     await p.goto('/alerts/' + a.id)
@@ -190,7 +221,7 @@ describe('triage', { skip: unable() }, () => {
       await q.context.addInitScript(([t, l]) => { localStorage.setItem('cf.theme', t); localStorage.setItem('cf.locale', l) }, [theme, locale])
       await q.signIn('admin', server.passwords.admin)
       const slow = []
-      for (const where of ['/overview', '/todo', '/alerts', '/incidents', '/search', '/notices', '/notices/new', '/assets', '/rules', '/sources', '/directory', '/directory?tab=roles', '/health', '/messages', '/me']) {
+      for (const where of ['/overview', '/todo', '/alerts', '/incidents', '/search', '/notices', '/notices/new', '/assets', '/rules', '/exceptions', '/sources', '/directory', '/directory?tab=roles', '/health', '/messages', '/me']) {
         const t0 = Date.now()
         await q.goto(where)
         await q.page.waitForSelector('.shell-main h1, .shell-main .search', { state: 'attached' })

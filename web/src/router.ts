@@ -32,6 +32,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/notices/:id', redirect: (to) => ({ name: 'work', params: { id: to.params.id } }) },
   { path: '/assets', name: 'assets', component: () => import('@/views/asset/Assets.vue'), meta: { title: 'assets', perm: 'asset.read' } },
   { path: '/rules', name: 'rules', component: () => import('@/views/detect/Rules.vue'), meta: { title: 'rules', perm: 'rule.read' } },
+  { path: '/exceptions', name: 'exceptions', component: () => import('@/views/incident/Exceptions.vue'), meta: { title: 'exceptions', perm: 'alert.read' } },
   { path: '/sources', name: 'sources', component: () => import('@/views/pipeline/Sources.vue'), meta: { title: 'sources', perm: 'source.read' } },
   { path: '/directory', name: 'directory', component: () => import('@/views/directory/Directory.vue'), meta: { title: 'directory', perm: 'directory.read' } },
   { path: '/health', name: 'health', component: () => import('@/views/pipeline/Health.vue'), meta: { title: 'health', perm: 'source.read' } },

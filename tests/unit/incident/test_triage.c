@@ -240,17 +240,27 @@ static void preview_counts_what_would_be_hidden(void **state)
     struct world *w = *state;
     struct cf_error err = {0};
     struct inc_ctx c = {.a = &w->a, .who = &city, .err = &err};
+    char id[40];
     json_t *fields = json_loads("{\"source.ip\":{\"op\":\"cidr\",\"value\":\"192.0.2.0/24\"},\"host.name\":{\"op\":\"contains\",\"value\":\"WEB\"}}", 0, NULL), *j;
 
     fold(w, &rule_a, "192.0.2.1", "web1", "oa", "1");
     fold(w, &rule_a, "192.0.2.2", "db1", "oa", "2");
     fold(w, &rule_b, "192.0.2.3", "web1", "oa", "3");
     ok(cf_tx_begin(w->db, CF_TX_READ, &c.tx, &err), &err);
-    j = inc_exception_preview(&c, CF_STR("ra"), CF_STR_NONE, fields);
+    j = inc_exception_preview(&c, CF_STR("ra"), CF_STR_NONE, fields, 7);
     assert_int_equal(json_integer_value(json_object_get(j, "checked")), 2);
     assert_int_equal(json_integer_value(json_object_get(j, "hidden")), 1);
+    assert_int_equal(json_integer_value(json_object_get(j, "confirmed")), 0);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "examples"), 0), "status")), "new");
     json_decref(j);
-    j = inc_exception_preview(&c, CF_STR_NONE, CF_STR("ob"), fields);
+    cf_tx_rollback(&c.tx);
+    text(w, "SELECT id FROM alert WHERE host = 'web1' AND rule_id = 'ra'", id, sizeof(id));
+    assert_int_equal(act(w, &city, false, id, "{\"action\":\"confirm\",\"note\":\"real\"}"), 0);
+    ok(cf_tx_begin(w->db, CF_TX_READ, &c.tx, &err), &err);
+    j = inc_exception_preview(&c, CF_STR("ra"), CF_STR_NONE, fields, 7); /* what people found to be real is said */
+    assert_int_equal(json_integer_value(json_object_get(j, "confirmed")), 1);
+    json_decref(j);
+    j = inc_exception_preview(&c, CF_STR_NONE, CF_STR("ob"), fields, 7);
     assert_int_equal(json_integer_value(json_object_get(j, "checked")), 0);
     json_decref(j);
     cf_tx_rollback(&c.tx);

@@ -77,6 +77,35 @@ export interface Alert {
   techniques?: string[]
   source_name?: string | null
 }
+export interface Condition {
+  op: 'equals' | 'contains' | 'cidr'
+  value: string
+}
+/** A filter that hides hits of a rule: false positives that people have found. */
+export interface Exception {
+  id: string
+  rule_id: string | null
+  rule_title?: string | null
+  fields: Record<string, Condition>
+  note: string
+  org?: Ref | null
+  alert_id?: string | null
+  created_by: string
+  created_at: string
+  expires_at?: string | null
+  hits: number
+  last_hit_at?: string | null
+  enabled: boolean
+  state: 'active' | 'paused' | 'expired'
+}
+export interface ExceptionPreview {
+  days: number
+  checked: number
+  hidden: number
+  undecided: number
+  confirmed: number
+  examples: { id: string; title: string; status: string; level: Level; count: number; entity?: { type: string; value: string } }[]
+}
 export type EventRecord = Record<string, unknown>
 export interface HistoryItem {
   time: string

@@ -32,4 +32,5 @@ export interface ListApi {
   reload: () => Promise<void>
   refresh: () => Promise<void>
   close: () => void
+  setQuery: (patch: Record<string, string | undefined>) => void
 }
