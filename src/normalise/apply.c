@@ -70,6 +70,23 @@ static bool value_eq(cf_str v, cf_str want)
     return v.n == want.n && cf_str_ieq(v, want);
 }
 
+/* The second and later values of a field or of a key that comes several times. */
+static bool any_other(struct cf_run *r, const struct cf_cond *c)
+{
+    if (c->ref.field != CF_F_EXTRA && r->ev->slot[c->ref.field]) {
+        for (const struct cf_value *v = cf_event_next(r->ev, cf_event_val(r->ev, (enum cf_field)c->ref.field)); v; v = cf_event_next(r->ev, v))
+            for (size_t k = 0; k < c->n; k++)
+                if (value_eq(cf_str_n(v->p, v->n), c->val[k]))
+                    return true;
+        return false;
+    }
+    for (size_t i = 0; i < r->pairs.n; i++)
+        for (size_t k = 0; k < c->n && cf_str_eq(r->pairs.v[i].key, c->ref.text); k++)
+            if (value_eq(r->pairs.v[i].val, c->val[k]))
+                return true;
+    return false;
+}
+
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c)
 {
     cf_str v = cf_run_ref(r, &c->ref);
@@ -78,6 +95,8 @@ bool cf_run_cond(struct cf_run *r, const struct cf_cond *c)
     if (v.p)
         for (size_t i = 0; i < c->n && !hit; i++)
             hit = value_eq(v, c->val[i]);
+    if (v.p && c->n && !hit)
+        hit = any_other(r, c);
     return hit != c->negate;
 }
 
@@ -237,12 +256,12 @@ static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_
     return kept;
 }
 
-static void map_pairs(struct cf_run *r, const struct cf_map *special)
+static void map_pairs(struct cf_run *r, const struct cf_map *special, size_t from)
 {
     const struct cf_source *s = r->src;
 
     /* fields first: only the first 254 values of an event can be fields */
-    for (size_t i = 0; i < r->pairs.n; i++) {
+    for (size_t i = from; i < r->pairs.n; i++) {
         struct cf_pair *p = &r->pairs.v[i];
         uint64_t hash;
         const struct cf_maprow *row;
@@ -393,6 +412,26 @@ static void set_time(struct cf_run *r)
     }
 }
 
+/* Values that hold more: their patterns and pairs, mapped as the record's own are. */
+static void run_parts(struct cf_run *r, const struct cf_map *special)
+{
+    for (size_t i = 0; i < r->src->n_part; i++) {
+        const struct cf_part *p = &r->src->part[i];
+        cf_str v = cf_run_ref(r, &p->from), msg = r->msg;
+        size_t from = r->pairs.n;
+        if (!v.n)
+            continue;
+        r->msg = v;
+        if (p->how->payload != CF_P_TEXT)
+            (void)cf_run_payload(r, p->how);
+        if (p->how->extract_y)
+            (void)cf_run_extract(r, p->how);
+        r->msg = msg;
+        if (r->pairs.n > from)
+            map_pairs(r, special, from);
+    }
+}
+
 void cf_run_apply(struct cf_run *r)
 {
     const struct cf_source *s = r->src;
@@ -401,11 +440,13 @@ void cf_run_apply(struct cf_run *r)
 
     for (size_t i = 0; i < n; i++)
         c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
-    if (r->pairs.n) {
+    if (r->pairs.n || s->n_part) {
         const struct cf_map *special = NULL;
         for (size_t i = 0; i < n && !special; i++)
             special = c[i] && c[i]->map.mask ? &c[i]->map : NULL;
-        map_pairs(r, special);
+        map_pairs(r, special, 0);
+        if (s->n_part)
+            run_parts(r, special);
     }
     for (size_t i = 0; i < n; i++) {
         if (!c[i]) /* the value may have come from map */

@@ -192,7 +192,7 @@ static void split(struct cf_run *r, const struct cf_ref *to, cf_str v, char sep)
         if (to->field != CF_F_EXTRA) {
             if (!fits((enum cf_field)to->field, &one))
                 continue;
-            (void)(first ? cf_event_set(r->ev, (enum cf_field)to->field, one) : cf_event_add(r->ev, (enum cf_field)to->field, one));
+            (void)(first && !r->ev->slot[to->field] ? cf_event_set(r->ev, (enum cf_field)to->field, one) : cf_event_add(r->ev, (enum cf_field)to->field, one));
         } else {
             cf_run_set(r, to, one, 0, CF_V_STR);
         }

@@ -100,13 +100,20 @@ static int index_rows(struct cf_normaliser *n)
 {
     n->text = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
     n->obj = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
-    if (!n->text || !n->obj)
+    n->whole = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
+    if (!n->text || !n->obj || !n->whole)
         return CF_ENOMEM;
     for (size_t i = 0; i < n->n; i++) {
-        bool text = false, obj = false;
+        bool text = false, obj = false, whole = false;
         for (size_t m = 0; m < n->src[i].n_match; m++) {
             const struct cf_match *row = &n->src[i].match[m];
             bool exact = row->n_program > 0;
+            if (row->whole) {
+                whole = true;
+                for (size_t k = 0; k < row->n_starts; k++)
+                    n->whole_first[row->starts[k].n ? (unsigned char)row->starts[k].p[0] : 0] = true;
+                continue;
+            }
             for (size_t k = 0; k < row->n_program; k++)
                 exact = exact && !(row->program[k].n && row->program[k].p[row->program[k].n - 1] == '*');
             text = text || ((row->formats & (CF_NF_TEXT | CF_NF_KV)) && !exact);
@@ -114,6 +121,8 @@ static int index_rows(struct cf_normaliser *n)
         }
         if (text)
             n->text[n->n_text++] = (uint32_t)i;
+        if (whole)
+            n->whole[n->n_whole++] = (uint32_t)i;
         if (obj)
             n->obj[n->n_obj++] = (uint32_t)i;
     }

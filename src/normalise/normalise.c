@@ -182,7 +182,7 @@ static void envelope(struct cf_run *r)
 /* --- formats --- */
 
 /* Pairs of a source's own payload. */
-static bool payload(struct cf_run *r, const struct cf_source *s)
+bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
 {
     cf_str text = r->msg;
     cf_str cols[256];
@@ -228,6 +228,7 @@ static void parsed_object(struct cf_run *r, const struct cf_source *hint)
 }
 
 static void run_text(struct cf_run *r, const struct cf_source *hint);
+static bool whole_line(struct cf_run *r);
 
 /* {"log":"text\n","stream":"stdout","time":..} of container engines, {"MESSAGE":..} of the journal: the text inside. */
 static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
@@ -295,6 +296,8 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
                 r->sl.pri = -1;
                 envelope(r);
             }
+            if (!r->has_sl && inner.n && r->n->whole_first[(unsigned char)inner.p[0]] && whole_line(r))
+                return;
             run_text(r, NULL);
             return;
         }
@@ -370,7 +373,7 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
     if (!r->src)
         return;
     if (!extracted) {
-        bool pairs_ok = payload(r, r->src);
+        bool pairs_ok = cf_run_payload(r, r->src);
         bool patterns = cf_tpl_count(r->src->tpl) || r->src->n_regex;
         if (patterns)
             extracted = cf_run_extract(r, r->src);
@@ -386,6 +389,34 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
     }
     cf_run_apply(r);
     r->parsed = true;
+}
+
+/* A line that a source knows as a whole: no envelope is taken off. */
+static bool whole_line(struct cf_run *r)
+{
+    r->msg = r->text;
+    r->format = CF_NF_TEXT;
+    for (size_t i = 0; i < r->n->n_whole; i++) {
+        const struct cf_source *s = &r->n->src[r->n->whole[i]];
+        for (size_t m = 0; m < s->n_match; m++) {
+            bool extracted = false;
+            if (!s->match[m].whole || !row_matches(r, s, &s->match[m]))
+                continue;
+            r->src = s;
+            if (s->match[m].extract && !(extracted = cf_run_extract(r, s)))
+                continue;
+            if (!extracted) {
+                (void)cf_run_payload(r, s);
+                if (!cf_run_extract(r, s))
+                    cf_run_constants(r, s);
+            }
+            cf_run_apply(r);
+            r->parsed = true;
+            return true;
+        }
+    }
+    r->src = NULL;
+    return false;
 }
 
 static void run_record(struct cf_run *r)
@@ -421,6 +452,8 @@ static void run_record(struct cf_run *r)
             return;
         }
     }
+    if (!hint && r->n->whole_first[(unsigned char)r->text.p[0]] && whole_line(r))
+        return;
     r->msg = r->text;
     if (cf_syslog_parse(r->text, &r->sl)) {
         r->has_sl = true;
@@ -440,9 +473,12 @@ static void run_record(struct cf_run *r)
         r->pairs.n = 0;
         const struct cf_source *s2 = hint ? NULL : select_text(r, &extracted);
         if (s2) {
+            static const uint16_t env[] = {CF_F_HOST_NAME, CF_F_HOST_HOSTNAME, CF_F_HOST_IP, CF_F_PROCESS_NAME, CF_F_PROCESS_PID};
+            for (size_t i = 0; r->sl.pri < 0 && !extracted && i < sizeof env / sizeof *env; i++)
+                cf_event_unset(r->ev, (enum cf_field)env[i]);
             r->src = s2;
             if (!extracted) {
-                (void)payload(r, s2);
+                (void)cf_run_payload(r, s2);
                 if (!cf_run_extract(r, s2))
                     cf_run_constants(r, s2);
             }

@@ -99,6 +99,12 @@ struct cf_match {
     struct cf_cond *cond;
     pcre2_code *regex;
     bool extract;   /* matches when one of the source's patterns does */
+    bool whole;     /* looks at the whole line, before an envelope is taken off it (its stamp would pass for one) */
+};
+struct cf_source;
+struct cf_part { /* the value of a key or field taken apart once more */
+    struct cf_ref from;
+    struct cf_source *how; /* patterns and payload only */
 };
 struct cf_time {
     size_t n_from, n_fmt;
@@ -133,6 +139,8 @@ struct cf_source {
     cf_str *null;
     const struct cf_source *base; /* map, set, when and time go on there */
     struct cf_map map;
+    size_t n_part;
+    struct cf_part *part;
     size_t n_switch;
     struct cf_switch *sw;
     size_t n_when;
@@ -164,8 +172,10 @@ struct cf_normaliser {
     struct cf_source *src;    /* sorted by order, then name */
     uint64_t prog_mask;
     struct cf_prog **prog;
-    size_t n_text, n_obj;
+    size_t n_text, n_obj, n_whole;
     uint32_t *text, *obj;     /* sources with match rows without program, for text and for parsed formats */
+    uint32_t *whole;          /* sources with rows that look at whole lines */
+    bool whole_first[256];    /* first bytes such lines have */
     struct cf_source *builtin; /* what unknown but well-formed records become: syslog, json, cef ... */
     struct cf_stream *streams;
 };
@@ -237,6 +247,7 @@ void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, w
 void cf_run_sets(struct cf_run *r, const struct cf_sets *s);
 void cf_run_constants(struct cf_run *r, const struct cf_source *s);
 void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind);
+bool cf_run_payload(struct cf_run *r, const struct cf_source *s); /* msg -> pairs, by the source's payload */
 bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text);
 /* convert.c */
 /* Puts v into `to` after conversion; *same is set when the text went in unchanged. False: v does not fit the field. */

@@ -289,7 +289,7 @@ static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match
     const struct cf_ynode *c;
     int r;
 
-    if ((r = only_keys(l, y, "match", "program format starts contains has fields regex extract")) < 0)
+    if ((r = only_keys(l, y, "match", "program format starts contains has fields regex extract whole")) < 0)
         return r;
     if ((r = strings(l, cf_ymap_get(y, "program"), "program", &m->program, &m->n_program)) < 0 ||
         (r = strings(l, cf_ymap_get(y, "starts"), "starts", &m->starts, &m->n_starts)) < 0 ||
@@ -318,6 +318,11 @@ static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match
     c = cf_ymap_get(y, "extract");
     if (c && !cf_ynode_bool(c, &m->extract))
         return FAIL(l, c, "extract must be true or false");
+    c = cf_ymap_get(y, "whole");
+    if (c && !cf_ynode_bool(c, &m->whole))
+        return FAIL(l, c, "whole must be true or false");
+    if (m->whole && !m->n_starts)
+        return FAIL(l, c, "a row with whole: true needs starts:");
     if ((m->formats & CF_NF_TEXT) && !m->n_program && !m->n_starts && !m->n_contains && !m->regex && !m->extract)
         return FAIL(l, y, "this row would match every text: name program, starts, contains, regex or extract: true");
     return 0;
@@ -590,6 +595,32 @@ static int parse_time(struct load *l, const struct cf_ynode *y, struct cf_time *
 LIST_OF(when, n_when, struct cf_when, parse_when)
 LIST_OF(time, n_time, struct cf_time, parse_time)
 
+static int parse_part(struct load *l, const struct cf_ynode *y, struct cf_part *p)
+{
+    const struct cf_ynode *from = cf_ymap_get(y, "from");
+    struct load sub = *l;
+    int r;
+
+    if ((r = only_keys(l, y, "a part", "from payload extract")) < 0)
+        return r;
+    if (!from || from->kind != CF_Y_SCALAR)
+        return FAIL(l, y, "a part needs from: key or field");
+    if (!(p->how = CF_NEW(l->a, struct cf_source)))
+        return nomem(l);
+    p->how->name = l->s->name;
+    p->how->file = l->s->file;
+    sub.s = p->how;
+    if ((r = make_ref(l, from, from->text, false, &p->from)) < 0 || (r = parse_payload(&sub, cf_ymap_get(y, "payload"))) < 0)
+        return r;
+    p->how->extract_y = cf_ymap_get(y, "extract");
+    if (p->how->extract_y && p->how->extract_y->kind != CF_Y_SEQ)
+        return FAIL(l, p->how->extract_y, "extract must be a list");
+    if (!p->how->extract_y && p->how->payload == CF_P_TEXT)
+        return FAIL(l, y, "a part needs extract: or payload:");
+    return 0;
+}
+LIST_OF(part, n_part, struct cf_part, parse_part)
+
 static int parse_head(struct load *l, const struct cf_ynode *root)
 {
     struct cf_source *s = l->s;
@@ -641,13 +672,13 @@ int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf
     if (!doc || !doc->root || doc->next || doc->root->kind != CF_Y_MAP)
         return cf_error_set(reterr, CF_ESYNTAX, "%s:1: a source file holds one map", file);
     root = doc->root;
-    if ((r = only_keys(&l, root, "a source", "name doc base prefix order ecs multiline match payload null include extract map lookups switch when set time")) < 0 ||
+    if ((r = only_keys(&l, root, "a source", "name doc base prefix order ecs multiline match payload null include extract map parts lookups switch when set time")) < 0 ||
         (r = parse_head(&l, root)) < 0 || (r = parse_lookups(&l, cf_ymap_get(root, "lookups"))) < 0 ||
         (r = parse_matches(&l, cf_ymap_get(root, "match"))) < 0 || (r = parse_payload(&l, cf_ymap_get(root, "payload"))) < 0 ||
         (r = strings(&l, cf_ymap_get(root, "null"), "null", &s->null, &s->n_null)) < 0 ||
         (r = strings(&l, cf_ymap_get(root, "include"), "include", &s->include, &s->n_include)) < 0 ||
         (r = parse_sets(&l, cf_ymap_get(root, "set"), &s->set)) < 0 || (r = parse_map(&l, cf_ymap_get(root, "map"), &s->map)) < 0 ||
-        (r = parse_switches(&l, cf_ymap_get(root, "switch"))) < 0 || (r = parse_when_list(&l, cf_ymap_get(root, "when"))) < 0 ||
+        (r = parse_part_list(&l, cf_ymap_get(root, "parts"))) < 0 || (r = parse_switches(&l, cf_ymap_get(root, "switch"))) < 0 || (r = parse_when_list(&l, cf_ymap_get(root, "when"))) < 0 ||
         (r = parse_time_list(&l, cf_ymap_get(root, "time"))) < 0)
         return r;
     s->extract_y = cf_ymap_get(root, "extract");
@@ -655,6 +686,7 @@ int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf
         return FAIL(&l, s->extract_y, "extract must be a list");
     return 0;
 }
+
 
 /* --- patterns --- */
 
@@ -794,11 +826,17 @@ int cf_source_patterns(struct cf_arena *a, struct cf_source *s, struct cf_source
             if ((r = add_rule(&l, c)) < 0)
                 return r;
     }
+    for (size_t i = 0; i < s->n_part; i++)
+        if ((r = cf_source_patterns(a, s->part[i].how, NULL, 0, reterr)) < 0)
+            return r;
     return 0;
 }
 
 void cf_source_release(struct cf_source *s)
 {
+    for (size_t i = 0; i < s->n_part; i++)
+        if (s->part[i].how)
+            cf_source_release(s->part[i].how);
     for (size_t i = 0; i < s->n_regex; i++)
         pcre2_code_free(s->regex[i].code);
     for (size_t i = 0; i < s->n_match; i++)

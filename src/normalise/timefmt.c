@@ -391,6 +391,23 @@ static bool number(cf_str s, size_t *at, size_t max, unsigned *ret)
     return true;
 }
 
+/* Letters that mean one offset wherever they are written. CST, IST and the like do not: the default zone holds for them. */
+static void zone_letters(cf_str z, struct cf_stamp *st)
+{
+    static const struct {
+        char name[5];
+        int8_t h;
+    } t[] = {{"UTC", 0}, {"GMT", 0}, {"WET", 0}, {"WEST", 1}, {"CET", 1}, {"CEST", 2}, {"EET", 2}, {"EEST", 3}, {"MSK", 3},
+             {"EST", -5}, {"EDT", -4}, {"CDT", -5}, {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7},
+             {"HKT", 8}, {"SGT", 8}, {"JST", 9}, {"KST", 9}, {"AEST", 10}, {"AEDT", 11}};
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+        if (z.n == strnlen(t[i].name, 5) && memcmp(z.p, t[i].name, z.n) == 0) {
+            st->has_offset = true;
+            st->offset_s = t[i].h * 3600;
+        }
+}
+
 /* One conversion of a pattern. */
 static bool convert(char c, cf_str s, size_t *at, struct cf_stamp *st, bool *pm)
 {
@@ -437,8 +454,7 @@ static bool convert(char c, cf_str s, size_t *at, struct cf_stamp *st, bool *pm)
         n = *at;
         while (*at < s.n && ((s.p[*at] | 32) >= 'a' && (s.p[*at] | 32) <= 'z'))
             (*at)++;
-        if (*at - n == 3 && (memcmp(s.p + n, "UTC", 3) == 0 || memcmp(s.p + n, "GMT", 3) == 0))
-            st->has_offset = true;
+        zone_letters(cf_str_n(s.p + n, *at - n), st);
         return *at > n;
     default: return false;
     }

@@ -1,140 +1,180 @@
 // SPDX-License-Identifier: Apache-2.0
-// Agreement of `chengfang normalise` with expected ECS events: share of expected fields with an equal value, per vendor and
-// per field. Ground truth: <shared>/data/normalise/{elastic-pairs,beats-oss-pairs}.tar.zst (never part of the repository).
+// Agreement of `chengfang normalise` with expected ECS events: share of expected fields with an equal value, per vendor, stream
+// and field. Ground truth: <shared>/data/normalise/*.tar.zst (never part of the repository).
 //
-//   node tests/tools/normalise_score.mjs [--bin build/chengfang] [--shared DIR] [--vendor NAME] [--fields] [--show N] [--json FILE]
+//   node tests/tools/normalise_score.mjs [--set elastic,beats,sekoia] [--vendor NAME[,NAME]] [--streams] [--fields]
+//        [--misses [N] [--raw CHARS]] [--expected] [--dump N] [--half tune|holdout] [--json FILE] [--gate PCT] [--bin PATH] [--shared DIR] [--cache DIR]
+//   node tests/tools/normalise_score.mjs --set crowdsec|wazuh|ossec|napalm      other ground truth, see score/others.mjs
 //
-// What counts: fields of the groups below. Left out: geo and AS (enrichment), event.original, times of collection.
-// Equal: same text (numbers as text), lists as sets, times as instants; a stamp without year may differ in the year.
+// Each stream's files are halved by the hash of their names (a stream of one file: its records by the hash of their text).
+// Mappings are made by looking at the tune half only: --misses prints that half unless --half holdout is asked for.
+// "net" leaves out what a record cannot tell (list and reasons: score/compare.mjs, printed at the end), "gross" counts all.
 import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { equal, excluded, exclusions, flat, groups } from './score/compare.mjs'
+import { beats, elastic, sekoia } from './score/pairs.mjs'
+import { others } from './score/others.mjs'
 
 const arg = (name, def) => { const i = process.argv.indexOf('--' + name); return i < 0 ? def : process.argv[i + 1] }
 const has = name => process.argv.includes('--' + name)
 const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../..')
-const bin = arg('bin', path.join(root, 'build/chengfang'))
+const bin = path.resolve(arg('bin', path.join(root, 'build/chengfang')))
 const shared = arg('shared', process.env.CF_SHARED || path.join(root, '../shared'))
-const only = arg('vendor')
-const show = Number(arg('show', 0))
-const groups = /^(@timestamp$|(event|source|destination|client|server|user|host|network|process|file|url|http|dns|tls|rule|observer)\.)/
-const leftOut = /\.geo\.|\.as\.|^event\.(original|created|ingested|agent_id_status)$|^(host|agent)\.(os|architecture|mac|containerized|ephemeral_id)|^user_agent\./
+const only = arg('vendor')?.split(',')
+const sets = arg('set', 'elastic,beats').split(',')
+const nMisses = has('misses') ? Number(arg('misses')) || 12 : 0
 
 if (!fs.existsSync(path.join(shared, 'data/normalise'))) {
   console.log(`normalise_score: skipped, there is no ${shared}/data/normalise (set CF_SHARED)`)
   process.exit(0)
 }
-const tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-score-'))
-process.on('exit', () => fs.rmSync(tmp, { recursive: true, force: true }))
+const cache = arg('cache')
+const tmp = cache || fs.mkdtempSync(path.join(os.tmpdir(), 'cf-score-'))
+if (!cache) process.on('exit', () => fs.rmSync(tmp, { recursive: true, force: true }))
 
-function flat(o, prefix, out) {
-  for (const [k, v] of Object.entries(o)) {
-    const name = prefix ? prefix + '.' + k : k
-    if (v === null || v === '') continue
-    if (Array.isArray(v)) {
-      for (const e of v) {
-        if (e !== null && typeof e === 'object') flat(e, name, out)
-        else (out[name] ||= []).push(String(e))
-      }
-    } else if (typeof v === 'object') flat(v, name, out)
-    else (out[name] ||= []).push(String(v))
+function unpack(archive) {
+  const dir = path.join(tmp, path.basename(archive, '.tar.zst'))
+  if (!fs.existsSync(dir)) {
+    fs.mkdirSync(dir, { recursive: true })
+    execFileSync('tar', ['--zstd', '-xf', path.join(shared, 'data', archive), '-C', dir])
   }
-  return out
+  return dir
 }
 
-function sameTime(a, b) {
-  const x = Date.parse(a), y = Date.parse(b)
-  if (Number.isNaN(x) || Number.isNaN(y)) return false
-  if (Math.abs(x - y) < 1) return true
-  return new Date(x).toISOString().slice(5) === new Date(y).toISOString().slice(5)
-}
-function equal(name, want, got) {
-  if (name === 'event.timezone' && got) return want[0].replace(':', '').replace(/^UTC$/, '+0000') === got[0].replace(':', '')
-  if (!got) return false
-  if (name === '@timestamp' || name === 'event.start' || name === 'event.end') return sameTime(want[0], got[0])
-  const a = [...new Set(want)].sort(), b = [...new Set(got)].sort()
-  return a.length === b.length && a.every((v, i) => v === b[i])
-}
-
+// One event of each record. Records of several lines are handed over as container engines write them.
 function normalise(records, zone) {
-  const r = spawnSync(bin, ['normalise', '--zone', zone, '-'], { input: records.join('\n') + '\n', maxBuffer: 1 << 30 })
+  const one = r => (!/[\n\r]/.test(r) ? r : r.startsWith('{') ? r.replace(/\s*[\n\r]+\s*/g, ' ') : JSON.stringify({ log: r, stream: 'stdout' }))
+  const r = spawnSync(bin, ['normalise', '--zone', zone, '-'], { input: records.map(one).join('\n') + '\n', maxBuffer: 1 << 30 })
   if (r.status !== 0) throw new Error(r.stderr.toString())
   return r.stdout.toString().split('\n').filter(Boolean).map(l => JSON.parse(l))
 }
 
-// One raw record per expected event, or null when they cannot be paired.
-function records(file, expected) {
-  const text = fs.readFileSync(file, 'utf8')
-  if (file.endsWith('.json')) {
-    let events
-    try { events = JSON.parse(text).events } catch { return null }
-    if (!events || events.length !== expected.length) return null
-    return events.map((e, i) => {
-      const text = e.message ?? e.event?.original ?? (e.cef ? expected[i]?.event?.original : undefined)
-      return typeof text === 'string' && !e.winlog && !/[\n\r]/.test(text.trim()) ? text.trim() : JSON.stringify(e)
+const hash = s => createHash('sha1').update(s).digest('hex')
+const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, field: {} })
+const streams = {}, left = {}
+
+function scoreItem(count, item, got) {
+  const have = flat(got)
+  count.events++
+  if (got.event?.kind === 'pipeline_error') count.errors++
+  for (const [name, values] of Object.entries(item.want)) {
+    if (!groups.test(name)) continue
+    const same = equal(name, values, have[name], item.raw), why = excluded(name, values, item)
+    count.gross++
+    if (same) count.grossEqual++
+    if (why) { left[why] = (left[why] || 0) + 1; continue }
+    const f = (count.field[name] ||= { want: 0, equal: 0, missing: 0, misses: {} })
+    f.want++; count.want++
+    if (has('expected')) { const d = (f.expected ||= {}), v = values.join(' | ').slice(0, 60); d[v] = (d[v] || 0) + 1 }
+    if (same) { f.equal++; count.equal++; continue }
+    if (!have[name]) f.missing++
+    const key = `${values.join(' | ').slice(0, 90)}\u0000${(have[name] || ['-']).join(' | ').slice(0, 90)}`
+    const m = (f.misses[key] ||= { n: 0, raw: item.raw.slice(0, Number(arg('raw', 160))), source: got.event?.dataset || got.event?.module })
+    m.n++
+  }
+}
+
+function scorePairs(files) {
+  const byStream = {}
+  for (const f of files) if (!only || only.some(o => (o.includes('/') ? f.stream === o : f.vendor === o || f.vendor === 'beats:' + o || f.vendor === 'sekoia:' + o))) (byStream[f.stream] ||= []).push(f)
+  for (const [stream, list] of Object.entries(byStream)) {
+    const s = (streams[stream] ||= { vendor: list[0].vendor, files: 0, unpaired: 0, tune: newCount(), holdout: newCount() })
+    list.sort((a, b) => (hash(a.file) < hash(b.file) ? -1 : 1)).forEach((f, i) => {
+      s.files++
+      if (!f.items) { s.unpaired += f.events; return }
+      let got = normalise(f.items.map(x => x.raw), f.zone)
+      if (got.length < f.items.length) { // headers of columns are no events
+        let at = 0
+        const events = f.items.map(x => (x.raw.startsWith('#') ? null : got[at++]))
+        if (at === got.length) got = events
+      }
+      if (got.length !== f.items.length) { console.error(`${f.file}: ${f.items.length} records, ${got.length} events`); s.unpaired += f.events; return }
+      f.items.forEach((item, k) => {
+        if (!item.want || !got[k]) return
+        dump(stream, list, i, item, got[k])
+        const half = list.length > 1 ? i % 2 : parseInt(hash(item.raw).slice(0, 2), 16) % 2
+        scoreItem(half ? s.holdout : s.tune, item, got[k])
+      })
     })
   }
-  const lines = text.split('\n').map(l => l.replace(/\r$/, '')).filter(l => l.trim())
-  if (lines.length === expected.length) return lines
-  const raw = expected.map(e => e?.event?.original)
-  return raw.every(o => o && !o.includes('\n')) ? raw : null
 }
 
-const vendors = {}
-function score(vendor, file, expectedFile) {
-  const v = (vendors[vendor] ||= { files: 0, skipped: 0, events: 0, errors: 0, want: 0, equal: 0, field: {} })
-  let expected = JSON.parse(fs.readFileSync(expectedFile, 'utf8'))
-  expected = Array.isArray(expected) ? expected : expected.expected
-  const raw = records(file, expected)
-  v.files++
-  if (!raw) { v.skipped++; return }
-  let zone = 'UTC'
-  const conf = file + '-config.yml'
-  if (fs.existsSync(conf)) zone = /(?:event\.timezone|timezone|tz_offset): *"?([-+]\d\d:?\d\d)"?/.exec(fs.readFileSync(conf, 'utf8'))?.[1]?.replace(/^([-+]\d\d)(\d\d)$/, '$1:$2') || 'UTC'
-  const headers = raw.filter(l => l.startsWith('#')).length
-  const got = normalise(raw, zone)
-  if (got.length !== raw.length) { if (!headers) { v.skipped++; return } return }
-  expected.forEach((e, i) => {
-    if (!e) return
-    const want = flat(e, '', {}), have = flat(got[i], '', {})
-    v.events++
-    if (got[i].event?.kind === 'pipeline_error') v.errors++
-    for (const [name, values] of Object.entries(want)) {
-      if (!groups.test(name) || leftOut.test(name)) continue
-      const f = (v.field[name] ||= { want: 0, equal: 0, missing: 0, sample: null })
-      f.want++; v.want++
-      if (equal(name, values, have[name])) { f.equal++; v.equal++ } else {
-        if (!have[name]) f.missing++
-        f.sample ||= { want: values.join('|').slice(0, 80), got: (have[name] || ['-']).join('|').slice(0, 80), raw: raw[i].slice(0, 200) }
-      }
+// --dump N [--max CHARS]: N tune records of each stream, each with its shape's first expected event and what differs
+const dumped = {}
+function dump(stream, list, i, item, got) {
+  const half = list.length > 1 ? i % 2 : parseInt(hash(item.raw).slice(0, 2), 16) % 2
+  if (!has('dump') || half || (dumped[stream] || 0) >= Number(arg('dump'))) return
+  const have = flat(got), max = Number(arg('max', 600))
+  const diff = Object.entries(item.want).filter(([f, v]) => groups.test(f) && !excluded(f, v, item) && !equal(f, v, have[f], item.raw))
+  if (!diff.length) return
+  dumped[stream] = (dumped[stream] || 0) + 1
+  console.log(`--- ${stream}\n${item.raw.slice(0, max)}\n  wanted: ` + diff.map(([f, v]) => `${f}=${v.join('|').slice(0, 60)}${have[f] ? ` (got ${have[f].join('|').slice(0, 40)})` : ''}`).join('; '))
+}
+
+function add(into, c) {
+  for (const k of ['events', 'errors', 'want', 'equal', 'gross', 'grossEqual']) into[k] += c[k]
+  for (const [name, f] of Object.entries(c.field)) {
+    const g = (into.field[name] ||= { want: 0, equal: 0, missing: 0, misses: {} })
+    g.want += f.want; g.equal += f.equal; g.missing += f.missing
+    if (f.expected) for (const [k, n] of Object.entries(f.expected)) { g.expected ||= {}; g.expected[k] = (g.expected[k] || 0) + n }
+    for (const [k, m] of Object.entries(f.misses)) (g.misses[k] ||= { ...m, n: 0 }).n += m.n
+  }
+  return into
+}
+const pct = (a, b) => (b ? ((100 * a) / b).toFixed(1) : '-').padStart(6)
+const worst = c => Object.entries(c.field).filter(([, f]) => f.equal < f.want).sort((a, b) => b[1].want - b[1].equal - (a[1].want - a[1].equal))
+
+function printRow(name, v) {
+  const all = add(add(newCount(), v.tune), v.holdout)
+  console.log(name.padEnd(34), String(all.events).padStart(6), String(all.errors).padStart(6), String(v.unpaired).padStart(8), String(all.want).padStart(7),
+    pct(all.equal, all.want), pct(v.tune.equal, v.tune.want), pct(v.holdout.equal, v.holdout.want), pct(all.grossEqual, all.gross))
+  const half = has('half') ? v[arg('half')] : v.tune
+  if (has('fields')) for (const [f, s] of worst(has('half') ? half : all)) console.log('    ', f.padEnd(44), String(s.want).padStart(6), pct(s.equal, s.want), `missing ${s.missing}`)
+  if (has('expected')) for (const [f, s] of Object.entries(half.field).sort()) {
+    const top = Object.entries(s.expected).sort((a, b) => b[1] - a[1])
+    console.log('    ', f.padEnd(40), String(s.want).padStart(5), pct(s.equal, s.want), top.slice(0, 8).map(([v, n]) => `${v} (${n})`).join(', '), top.length > 8 ? `… ${top.length}` : '')
+  }
+  if (nMisses) {
+    const list = worst(half).flatMap(([f, s]) => Object.entries(s.misses).map(([k, m]) => ({ f, k, ...m }))).sort((a, b) => b.n - a.n)
+    for (const m of list.slice(0, nMisses)) {
+      const [want, got] = m.k.split('\u0000')
+      console.log(`   ${String(m.n).padStart(5)} ${m.f.padEnd(34)} want "${want}" got "${got}"${has('raw') ? `\n          [${m.source}] ${m.raw}` : ''}`)
     }
-  })
-}
-
-for (const set of ['elastic-pairs', 'beats-oss-pairs']) {
-  const dir = path.join(tmp, set)
-  fs.mkdirSync(dir)
-  execFileSync('tar', ['--zstd', '-xf', path.join(shared, 'data/normalise', set + '.tar.zst'), '-C', dir])
-  const walk = d => fs.readdirSync(d, { withFileTypes: true }).flatMap(e => (e.isDirectory() ? walk(path.join(d, e.name)) : [path.join(d, e.name)]))
-  for (const f of walk(dir).filter(f => f.endsWith('-expected.json')).sort()) {
-    const raw = f.slice(0, -'-expected.json'.length)
-    if (!fs.existsSync(raw)) continue
-    const rel = path.relative(dir, f).split('/')
-    const vendor = set === 'elastic-pairs' ? `${rel[1]}/${rel[3]}` : `beats:${rel[2]}/${rel[3]}`
-    if (!only || vendor.includes(only)) score(vendor, raw, f)
   }
 }
 
-const pct = (a, b) => (b ? ((100 * a) / b).toFixed(1).padStart(5) : '    -')
-let want = 0, same = 0
-console.log('vendor'.padEnd(40), 'events', 'errors', 'skipped', ' fields', ' equal%')
-for (const [name, v] of Object.entries(vendors).sort((a, b) => b[1].want - b[1].equal - (a[1].want - a[1].equal))) {
-  console.log(name.padEnd(40), String(v.events).padStart(6), String(v.errors).padStart(6), `${v.skipped}/${v.files}`.padStart(7), String(v.want).padStart(7), pct(v.equal, v.want))
-  want += v.want; same += v.equal
-  if (has('fields') || show)
-    for (const [f, s] of Object.entries(v.field).filter(([, s]) => s.equal < s.want).sort((a, b) => b[1].want - b[1].equal - (a[1].want - a[1].equal)).slice(0, show || 100))
-      console.log('   ', f.padEnd(36), String(s.want).padStart(6), pct(s.equal, s.want), `missing ${s.missing}`, `want "${s.sample.want}" got "${s.sample.got}"`)
+function report() {
+  const rows = {}
+  for (const [name, s] of Object.entries(streams)) {
+    const r = (rows[has('streams') ? name : s.vendor] ||= { files: 0, unpaired: 0, tune: newCount(), holdout: newCount() })
+    r.files += s.files; r.unpaired += s.unpaired
+    add(r.tune, s.tune); add(r.holdout, s.holdout)
+  }
+  console.log('vendor'.padEnd(34), 'events', 'errors', 'unpaired', ' fields', '  net%', ' tune%', ' hold%', 'gross%')
+  const total = { unpaired: 0, tune: newCount(), holdout: newCount() }
+  const lost = v => v.tune.want - v.tune.equal + v.holdout.want - v.holdout.equal
+  for (const [name, v] of Object.entries(rows).sort((a, b) => lost(b[1]) - lost(a[1]))) {
+    printRow(name, v)
+    total.unpaired += v.unpaired
+    for (const h of ['tune', 'holdout']) for (const k of ['events', 'errors', 'want', 'equal', 'gross', 'grossEqual']) total[h][k] += v[h][k]
+  }
+  printRow('all', total)
+  const net = Object.values(rows).map(v => [v.tune.equal + v.holdout.equal, v.tune.want + v.holdout.want]).filter(([, w]) => w)
+  console.log(`vendors at 95% or more: ${net.filter(([e, w]) => e / w >= 0.95).length} of ${net.length}`)
+  for (const e of exclusions) if (left[e.name]) console.log(`left out of net: ${String(left[e.name]).padStart(6)} ${e.name}: ${e.why}`)
+  if (arg('json')) fs.writeFileSync(arg('json'), JSON.stringify({ vendors: rows, excluded: left }, null, 1))
+  const all = (total.tune.equal + total.holdout.equal) / (total.tune.want + total.holdout.want)
+  if (has('gate') && all * 100 < Number(arg('gate'))) { console.log(`below the gate of ${arg('gate')}%`); process.exitCode = 1 }
 }
-console.log('all'.padEnd(40), ''.padStart(6), ''.padStart(6), ''.padStart(7), String(want).padStart(7), pct(same, want))
-if (arg('json')) fs.writeFileSync(arg('json'), JSON.stringify(vendors, null, 1))
+
+const loaders = { elastic: ['normalise/elastic-pairs.tar.zst', elastic], beats: ['normalise/beats-oss-pairs.tar.zst', beats], sekoia: ['normalise/sekoia-pairs.tar.zst', sekoia] }
+let pairs = false
+for (const set of sets) {
+  if (loaders[set]) { scorePairs(loaders[set][1](unpack(loaders[set][0]))); pairs = true }
+  else if (others[set]) others[set]({ unpack, normalise, nMisses, only })
+  else { console.error(`normalise_score: no such set: ${set}`); process.exitCode = 2 }
+}
+if (pairs) report()
