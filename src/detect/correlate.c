@@ -296,7 +296,7 @@ static int fired(struct cf_correlator *c, struct cf_detector *d, const struct cf
 {
     int r = 0;
 
-    d->count[rule->info.index].hits++;
+    cf_count_hit(d, rule->info.index);
     if (!rule->silent)
         r = fire_hit(d, rule, f);
     return r == 0 && rule->n_used_by ? cf_correlate(c, d, (uint32_t)rule->info.index) : r;
@@ -341,7 +341,7 @@ int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
     for (uint32_t i = 0; i < base->n_used_by && r == 0; i++) {
         const struct cf_rule *rule = &c->rs->rules[base->used_by[i]];
 
-        d->count[rule->info.index].candidates++;
+        cf_count_up(&d->count[rule->info.index].candidates, 1);
         for (uint32_t w = 0; w < rule->corr->n_rules && r == 0; w++)
             if (rule->corr->rules[w] == index) {
                 r = count_for(c, d, rule, w);

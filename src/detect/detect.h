@@ -59,10 +59,37 @@ struct cf_detector *cf_detector_new(const struct cf_ruleset *rs); /* one per wor
 void cf_detector_free(struct cf_detector *d);
 /* Hits live in ev->arena; *ret_hits is an array of *ret_n. 0 or CF_ENOMEM. */
 int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_hit **ret_hits, size_t *ret_n);
+/* ---- cost and hits per rule (stats.c) ---- */
 struct cf_rule_counters {
-    uint64_t candidates, hits, ns;
+    uint64_t candidates;  /* events the rule's condition was evaluated on: those the prefilter let through */
+    uint64_t hits;
+    uint64_t ns;          /* time of these evaluations: one event in 64 is timed and counts 64 fold */
+    int64_t last_hit_us;  /* clock time of the newest hit, 0: none */
 };
-void cf_detector_counters(const struct cf_detector *d, struct cf_rule_counters *ret /* [cf_ruleset_count] added to */);
+/* ret: [cf_ruleset_count], added to. May be called by another thread while d works. */
+void cf_detector_counters(const struct cf_detector *d, struct cf_rule_counters *ret);
+/* Sums by rule id that outlive detectors and rule sets. Thread-safe. */
+struct cf_rule_ledger;
+struct cf_rule_ledger *cf_rule_ledger_new(void);
+void cf_rule_ledger_free(struct cf_rule_ledger *l);
+/* Adds what d has counted: before a detector is freed. 0 or CF_ENOMEM. */
+int cf_rule_ledger_add(struct cf_rule_ledger *l, const struct cf_detector *d);
+/* Adds the sums of the rules of rs to ret [cf_ruleset_count]. */
+void cf_rule_ledger_get(struct cf_rule_ledger *l, const struct cf_ruleset *rs, struct cf_rule_counters *ret);
+
+/* ---- can a rule ever fire (reach.c) ---- */
+struct cf_source_fields; /* normalise/normalise.h: what events of a source file may hold */
+struct cf_reach {
+    bool reachable;
+    bool open;              /* a source keeps keys its file does not name: fields may come that nobody listed */
+    size_t n_missing;       /* fields of the rule that no source of its log source is known to produce */
+    const cf_str *missing;
+    size_t n_source;        /* source files whose events belong to the rule's log source */
+    const cf_str *source;
+    cf_str reason;          /* why not, in words; empty when it is reachable */
+};
+/* ret: [cf_ruleset_count]; lists live in arena, names in rs and src. 0 or CF_ENOMEM. */
+int cf_ruleset_reach(const struct cf_ruleset *rs, const struct cf_source_fields *src, size_t n_src, struct cf_arena *arena, struct cf_reach *ret);
 
 
 /* ---- correlations: windows shared by all detectors of a rule set ---- */

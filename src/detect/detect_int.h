@@ -44,6 +44,8 @@ struct cf_rfield { /* a field as rules name it, with the places of an event wher
     uint16_t n_alt;
     struct cf_alt *alt;
 };
+/* Does a value of this full name, called raw by its source (or empty), feed the field? */
+bool cf_rfield_fed(const struct cf_rfield *rf, cf_str name, cf_str raw);
 #define CF_RF_KEYWORD 0 /* rule field 0 stands for "the whole record" */
 
 /* ---- predicates, nodes, programs ---- */

@@ -69,6 +69,18 @@ static cf_str without_spaces(cf_str s, char buf[512])
     return (cf_str){buf, n};
 }
 
+bool cf_rfield_fed(const struct cf_rfield *rf, cf_str name, cf_str raw)
+{
+    uint16_t ecs = (uint16_t)cf_field_find(name);
+    char buf[512];
+
+    raw = without_spaces(raw, buf);
+    for (uint16_t i = 0; i < rf->n_alt; i++)
+        if ((raw.n && feeds(BY_RAW, &rf->alt[i], raw, 0)) || (ecs != CF_F_EXTRA ? feeds(BY_ECS, &rf->alt[i], name, ecs) : feeds(BY_NAME, &rf->alt[i], name, 0)))
+            return true;
+    return inside(name, rf->name);
+}
+
 /* Which rule fields a name feeds; offset+1 of the list. 0: no memory. */
 static uint32_t resolve(struct cf_detector *d, enum how how, cf_str text, uint16_t ecs)
 {

@@ -48,15 +48,6 @@ void cf_detector_free(struct cf_detector *d)
     free(d);
 }
 
-void cf_detector_counters(const struct cf_detector *d, struct cf_rule_counters *ret)
-{
-    for (size_t i = 0; i < d->rs->n_rules; i++) {
-        ret[i].candidates += d->count[i].candidates;
-        ret[i].hits += d->count[i].hits;
-        ret[i].ns += d->count[i].ns;
-    }
-}
-
 /* ---- route ---- */
 
 static bool cond_true(struct cf_detector *d, const struct cf_lcond *c)
@@ -375,7 +366,7 @@ static int hit(struct cf_detector *d, const struct cf_rule *r)
     size_t n = 0;
     struct cf_hit h = {.rule = &r->info, .ev = d->ev};
 
-    d->count[r->info.index].hits++;
+    cf_count_hit(d, r->info.index);
     if (r->silent)
         return 0;
     collect_true(d, r->root, m, &n);
@@ -395,13 +386,13 @@ static int run_rule(struct cf_detector *d, uint32_t index, bool timed)
     bool yes;
     int rc = 0;
 
-    d->count[index].candidates++;
+    cf_count_up(&d->count[index].candidates, 1);
     if (timed)
         (void)clock_gettime(CLOCK_MONOTONIC, &a);
     yes = cf_program_run(d, r);
     if (timed) {
         (void)clock_gettime(CLOCK_MONOTONIC, &b);
-        d->count[index].ns += (uint64_t)((b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec) * COST_SAMPLE;
+        cf_count_up(&d->count[index].ns, (uint64_t)((b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec) * COST_SAMPLE);
     }
     if (yes)
         rc = hit(d, r);

@@ -64,6 +64,13 @@ struct cf_seg { /* a value in the scan buffer */
     uint16_t val;
 };
 
+/* Only the owner writes; others may read at any time (stats.c). */
+static inline void cf_count_up(uint64_t *p, uint64_t n) { __atomic_store_n(p, *p + n, __ATOMIC_RELAXED); }
+static inline void cf_count_hit(struct cf_detector *d, size_t rule)
+{
+    cf_count_up(&d->count[rule].hits, 1);
+    __atomic_store_n(&d->count[rule].last_hit_us, cf_now_us(), __ATOMIC_RELAXED);
+}
 /* Sets up the field table for ev. */
 void cf_detector_begin(struct cf_detector *d, const struct cf_event *ev);
 /* First link of a rule field; iterate with cf_link_next. NULL: the field is absent. */

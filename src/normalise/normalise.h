@@ -24,6 +24,23 @@ size_t cf_normaliser_sources(const struct cf_normaliser *n); /* number of source
 const char *cf_normaliser_source_name(const struct cf_normaliser *n, size_t i);
 bool cf_normaliser_has_format(cf_str name);
 
+/* What events of a source file may hold, as far as its text says (for "can this rule ever fire"). */
+struct cf_source_field {
+    cf_str name;         /* ECS name or full name of an extra */
+    cf_str raw;          /* name in the source's own records; empty: the file makes the value */
+    bool any;            /* values are not known beforehand */
+    size_t n_value;      /* any false: only these */
+    const cf_str *value;
+};
+struct cf_source_fields {
+    cf_str source;
+    bool open;           /* keys the file does not name are kept under their own names */
+    size_t n;
+    const struct cf_source_field *field;
+};
+/* i < cf_normaliser_sources. Lists live in a, texts in n. 0 or CF_ENOMEM. */
+int cf_normaliser_fields(const struct cf_normaliser *n, size_t i, struct cf_arena *a, struct cf_source_fields *ret);
+
 struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n); /* one per worker */
 void cf_norm_thread_free(struct cf_norm_thread *t);
 /* Always makes one event (never loses a record): what no source understands becomes event.kind pipeline_error with

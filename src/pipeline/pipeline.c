@@ -167,14 +167,19 @@ const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shar
 
 void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->rules, box); }
 
-struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, size_t *ret_n)
+const struct cf_normaliser *cf_pipeline_normaliser(struct cf_pipeline *p, struct cf_shared_box **ret_box)
 {
-    struct cf_shared_box *box = cf_shared_get(&p->rules);
-    struct cf_rule_counters *c = NULL;
+    *ret_box = cf_shared_get(&p->norm);
+    return *ret_box ? (*ret_box)->p : NULL;
+}
 
-    *ret_n = box ? cf_ruleset_count(box->p) : 0;
-    c = calloc(*ret_n + 1, sizeof *c);
-    for (size_t i = 0; c && box && i < p->n_workers; i++) {
+void cf_pipeline_normaliser_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->norm, box); }
+
+struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, const struct cf_shared_box *box)
+{
+    struct cf_rule_counters *c = calloc(cf_ruleset_count(box->p) + 1, sizeof *c);
+
+    for (size_t i = 0; c && i < p->n_workers; i++) {
         struct worker *w = &p->worker[i];
 
         (void)pthread_mutex_lock(&w->detector_mu);
@@ -182,7 +187,8 @@ struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, size_t
             cf_detector_counters(w->detector, c);
         (void)pthread_mutex_unlock(&w->detector_mu);
     }
-    cf_shared_put(&p->rules, box);
+    if (c)
+        cf_rule_ledger_get(p->ledger, box->p, c);
     return c;
 }
 
@@ -265,7 +271,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         (void)snprintf(spool_dir, sizeof spool_dir, "%s/spool", p->data_dir);
         p->o.spool.dir = spool_dir;
         p->counters = cf_counters_new();
-        r = p->counters ? cf_spool_open(&p->o.spool, &p->spool, reterr) : cf_error_set(reterr, CF_ENOMEM, "counters");
+        p->ledger = cf_rule_ledger_new();
+        r = p->counters && p->ledger ? cf_spool_open(&p->o.spool, &p->spool, reterr) : cf_error_set(reterr, CF_ENOMEM, "counters");
     }
     if (r == 0)
         r = start_workers(p, reterr);
@@ -315,6 +322,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     cf_shared_release(&p->enrich);
     cf_shared_release(&p->sources);
     cf_shared_release(&p->disabled);
+    cf_rule_ledger_free(p->ledger);
     cf_counters_free(p->counters);
     json_decref(p->store_stats);
     free_samples(p);

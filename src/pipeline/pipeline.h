@@ -53,8 +53,12 @@ int cf_pipeline_disable_rules(struct cf_pipeline *p, const cf_str *ids, size_t n
 /* The rules in use, held until cf_pipeline_rules_put. */
 const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shared_box **ret_box);
 void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box);
-/* Adds the counters of every worker; ret has *ret_n = rules in use entries (malloc, owned by caller). */
-struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, size_t *ret_n);
+/* Counters since the start of the server, of the rules in box (from cf_pipeline_rules): malloc, owned by caller, one entry a
+ * rule. NULL: no memory. */
+struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, const struct cf_shared_box *box);
+/* The source files in use, held until cf_pipeline_normaliser_put. */
+const struct cf_normaliser *cf_pipeline_normaliser(struct cf_pipeline *p, struct cf_shared_box **ret_box);
+void cf_pipeline_normaliser_put(struct cf_pipeline *p, struct cf_shared_box *box);
 void cf_pipeline_assets_changed(struct cf_pipeline *p); /* assets or data sources: loaded again within a second */
 
 struct cf_pipeline_stats {

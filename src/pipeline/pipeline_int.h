@@ -60,6 +60,7 @@ struct cf_pipeline {
     struct cf_counters *counters;
     struct cf_listener *listener;
     struct cf_shared norm, rules, enrich, sources, disabled;
+    struct cf_rule_ledger *ledger; /* figures per rule of detectors that are gone */
     struct worker *worker;
     size_t n_workers;
     pthread_t keeper;

@@ -311,6 +311,8 @@ static int take_content(struct worker *w)
     }
     if (w->rules_box && w->rules_gen != w->rules_box->generation) {
         (void)pthread_mutex_lock(&w->detector_mu);
+        if (w->detector && cf_rule_ledger_add(p->ledger, w->detector) < 0)
+            cf_log_warn("pipeline", "figures per rule start again", "reason=\"no memory\"");
         cf_detector_free(w->detector);
         w->detector = cf_detector_new(w->rules_box->p);
         w->rules_gen = w->rules_box->generation;

@@ -107,23 +107,27 @@ static void rules_fire_and_reload(void **state)
     struct cf_error err = {0};
     const struct cf_ruleset *rs = cf_pipeline_rules(p, &box);
     struct cf_rule_counters *c;
-    uint64_t hits = 0;
+    uint64_t hits = 0, still = 0;
     size_t n;
 
     (void)state;
     assert_non_null(rs);
     assert_true(cf_ruleset_count(rs) > 100);
-    cf_pipeline_rules_put(p, box);
     feed(p, "web", "{\"@timestamp\":\"2026-11-21T06:00:00Z\",\"event\":{\"kind\":\"event\"},\"message\":\"x\"}", 1);
     for (int i = 0; i < 30; i++)
         feed(p, "ssh", good, 10);
     assert_true(cf_pipeline_drain(p, 20000));
     cf_pipeline_get_stats(p, &before);
     assert_true(before.hits > 0); /* brute force */
-    c = cf_pipeline_rule_counters(p, &n);
-    for (size_t i = 0; i < n; i++)
+    n = cf_ruleset_count(rs);
+    c = cf_pipeline_rule_counters(p, box);
+    for (size_t i = 0; i < n; i++) {
         hits += c[i].hits;
+        assert_true(c[i].candidates >= (cf_ruleset_rule(rs, i)->correlation ? 0 : c[i].hits));
+        assert_int_equal(c[i].hits > 0, c[i].last_hit_us > 0);
+    }
     free(c);
+    cf_pipeline_rules_put(p, box);
     assert_true(hits >= before.hits);
     for (int i = 0; i < 3; i++) { /* reload beside running workers */
         feed(p, "ssh", good, 100);
@@ -132,6 +136,13 @@ static void rules_fire_and_reload(void **state)
     assert_true(cf_pipeline_drain(p, 20000));
     cf_pipeline_get_stats(p, &after);
     assert_int_equal(after.stored, before.stored + 300);
+    rs = cf_pipeline_rules(p, &box);
+    c = cf_pipeline_rule_counters(p, box); /* the figures outlive the rule sets that made them */
+    for (size_t i = 0; i < cf_ruleset_count(rs); i++)
+        still += c[i].hits;
+    free(c);
+    cf_pipeline_rules_put(p, box);
+    assert_true(still >= hits);
     cf_pipeline_stop(p);
 }
 
