@@ -344,16 +344,16 @@ int cf_http_start(const struct cf_http_options *o, struct cf_http **ret, struct 
         cf_http_stop(h);
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the HTTP server");
     }
+    *ret = h; /* before the first request can come: handlers read it */
     if (o->listen)
         r = start_net(h, reterr);
     if (r == 0 && o->socket_path)
         r = start_local(h, reterr);
     if (r < 0) {
+        *ret = NULL;
         cf_http_stop(h);
-        return r;
     }
-    *ret = h;
-    return 0;
+    return r;
 }
 
 unsigned cf_http_port(const struct cf_http *h)

@@ -300,6 +300,7 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
     static const char lagged[] = "event: lagged\ndata: {}\n\n";
     struct reader *r = cls;
     size_t out = 0;
+    bool ended;
 
     (void)pos;
     (void)pthread_mutex_lock(&r->hub->lock);
@@ -322,12 +323,13 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
         out += sizeof lagged - 1;
         r->lagged = false;
     }
-    if (out == 0 && !r->closing) {
+    ended = out == 0 && r->closing;
+    if (out == 0 && !ended) {
         r->suspended = true;
         MHD_suspend_connection(r->conn);
     }
     (void)pthread_mutex_unlock(&r->hub->lock);
-    return out == 0 && r->closing ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)out;
+    return ended ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)out;
 }
 
 static void free_stream(void *cls)

@@ -5,15 +5,16 @@
 #ifndef CF_COLLECT_CRASH_H
 #define CF_COLLECT_CRASH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
-extern bool cf_crash_armed; /* CF_CRASH_AT was set when the process started */
+extern _Atomic bool cf_crash_armed; /* CF_CRASH_AT was set when the process started */
 void cf_crash_arm(const char *spec); /* as CF_CRASH_AT; NULL: off */
 void cf_crash_hit(const char *name);
 bool cf_crash_is(const char *name); /* true: the next cf_crash_hit(name) ends the process */
 static inline void cf_crash_point(const char *name)
 {
-    if (__builtin_expect(cf_crash_armed, 0))
+    if (__builtin_expect(atomic_load_explicit(&cf_crash_armed, memory_order_relaxed), 0))
         cf_crash_hit(name);
 }
 

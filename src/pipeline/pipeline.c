@@ -232,8 +232,14 @@ static int start_workers(struct cf_pipeline *p, struct cf_error *reterr)
         if (!w->on)
             return cf_error_set(reterr, CF_ENOMEM, "workers");
     }
+    return 0;
+}
+
+/* Last: the keeper reads the figures of the workers and listeners. */
+static int start_keeper(struct cf_pipeline *p, struct cf_error *reterr)
+{
     p->keeper_on = pthread_create(&p->keeper, NULL, pipeline_keeper_main, p) == 0;
-    return p->keeper_on ? 0 : cf_error_set(reterr, CF_ENOMEM, "workers");
+    return p->keeper_on ? 0 : cf_error_set(reterr, CF_ENOMEM, "keeper thread");
 }
 
 static int start_listeners(struct cf_pipeline *p, struct cf_error *reterr)
@@ -278,6 +284,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         r = start_workers(p, reterr);
     if (r == 0)
         r = start_listeners(p, reterr);
+    if (r == 0)
+        r = start_keeper(p, reterr);
     if (r < 0) {
         cf_pipeline_stop(p);
         return r;
@@ -300,7 +308,6 @@ void cf_pipeline_stop(struct cf_pipeline *p)
 {
     if (!p)
         return;
-    cf_listener_stop(p->listener);
     atomic_store(&p->stop, true);
     if (p->spool)
         cf_spool_wake(p->spool);
@@ -309,6 +316,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
             (void)pthread_join(p->worker[i].thread, NULL);
     if (p->keeper_on)
         (void)pthread_join(p->keeper, NULL);
+    cf_listener_stop(p->listener); /* after the keeper, which reads its figures; what it takes meanwhile is durable in the spool */
     if (p->spool && p->keeper_on) {
         pipeline_commit(p);
         pipeline_save_windows(p);

@@ -55,6 +55,8 @@ static int load(struct cf_error *reterr)
     const char *candidates[] = {getenv("CF_LIBCHDB"), beside_program(near, sizeof near) ? near : NULL, CF_SOURCE_ROOT "/" LIB,
                                 "/usr/lib/chengfang/libchdb.so"};
 
+    if (getenv("CF_NO_CHDB"))
+        return cf_error_set(reterr, CF_ENOENT, "event store: the embedded engine is switched off by CF_NO_CHDB");
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         void *so;
 

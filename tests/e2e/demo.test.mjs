@@ -23,7 +23,7 @@ const fired = (args) => {
   return { lines: lines.stdout, ids: new Set(d.stdout.split('\n').filter(Boolean).map((l) => JSON.parse(l).rule.id)) };
 };
 /** Polls a condition until it holds; bounded. */
-async function until(what, fn, seconds = 60) {
+async function until(what, fn, seconds = 60 * Number(process.env.CF_TEST_SLOW || 1)) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const v = await fn();

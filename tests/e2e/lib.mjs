@@ -115,10 +115,20 @@ export function run(args, { input, env } = {}) {
   return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
 }
 
+/** CF_TEST_EVENTS_URL: events go to that ClickHouse, as a sanitizer process cannot hold the embedded engine. */
+async function withEventsElsewhere(config, own) {
+  const url = process.env.CF_TEST_EVENTS_URL;
+  if (!url || (!own && config === undefined) || /^ {2}events:/m.test(config ?? '')) return config;
+  if (own) await request(url, { method: 'POST', body: 'DROP DATABASE IF EXISTS chengfang SYNC' });
+  const store = `store:\n  events: clickhouse\n  events_urls: ${url}\n`;
+  return /^store:\n/m.test(config ?? '') ? config.replace(/^store:\n/m, store) : (config ?? '') + store;
+}
+
 /** Starts `chengfang serve`. config: text of chengfang.yaml. data: keep an existing directory (restart). */
 export async function startServer({ config, data, args = [], env = {} } = {}) {
   const own = !data;
   data ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cf-e2e-'));
+  config = await withEventsElsewhere(config, own);
   if (config !== undefined) fs.writeFileSync(path.join(data, 'chengfang.yaml'), config);
   const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '', out = '';
