@@ -6,6 +6,7 @@
 #include "detect/match.h"
 
 #define PRIO_INSIDE 250 /* values inside an object the rule names */
+#define SHAPE_BYTES (8u << 20) /* tables of all shapes of a thread */
 
 static bool pool_put(struct cf_detector *d, uint16_t v)
 {
@@ -132,39 +133,41 @@ static bool room(uint32_t **tab, uint32_t *cap, uint32_t id)
     return true;
 }
 
-static void push(struct cf_detector *d, uint16_t field, uint8_t prio, uint16_t val)
+static void push(struct cf_detector *d, struct cf_shape *s, uint16_t field, uint8_t prio, uint16_t val)
 {
-    struct cf_head *h = &d->head[field];
     struct cf_link *l;
 
-    if (h->epoch == d->epoch) {
-        if (prio > h->prio || d->link[h->last - 1].val == val)
+    if (s->first[field]) {
+        if (prio > d->prio[field] || s->link[d->last[field] - 1].val == val)
             return;
-        if (prio < h->prio)
-            h->epoch = 0; /* a better name: what the worse one found is forgotten */
-    }
-    if (d->n_link == d->cap_link || d->n_link >= 65000) {
-        uint32_t cap = d->cap_link ? d->cap_link * 2 : 256;
-        struct cf_link *p = d->n_link >= 65000 ? NULL : realloc(d->link, cap * sizeof *p);
-
-        if (!p)
-            return;
-        d->link = p;
-        d->cap_link = cap;
-    }
-    l = &d->link[d->n_link++];
-    *l = (struct cf_link){val, 0};
-    if (h->epoch == d->epoch) {
-        d->link[h->last - 1].next = (uint16_t)d->n_link;
+        if (prio < d->prio[field])
+            s->first[field] = 0; /* a better name: what the worse one found is forgotten */
     } else {
-        h->epoch = d->epoch;
-        h->prio = prio;
-        h->first = (uint16_t)d->n_link;
+        s->touched[s->n_touched++] = field;
     }
-    h->last = (uint16_t)d->n_link;
+    if (s->n_link == s->cap_link || s->n_link >= 65000) {
+        uint32_t cap = s->cap_link ? s->cap_link * 2 : 64;
+        struct cf_link *p = s->n_link >= 65000 ? NULL : realloc(s->link, cap * sizeof *p);
+
+        if (!p) {
+            d->oom = s->n_link < 65000;
+            return;
+        }
+        s->link = p;
+        s->cap_link = cap;
+    }
+    l = &s->link[s->n_link++];
+    *l = (struct cf_link){val, 0};
+    if (s->first[field]) {
+        s->link[d->last[field] - 1].next = (uint16_t)s->n_link;
+    } else {
+        d->prio[field] = prio;
+        s->first[field] = (uint16_t)s->n_link;
+    }
+    d->last[field] = (uint16_t)s->n_link;
 }
 
-static inline void spread(struct cf_detector *d, uint32_t list, uint16_t val)
+static void spread(struct cf_detector *d, struct cf_shape *s, uint32_t list, uint16_t val)
 {
     const uint16_t *p;
 
@@ -172,56 +175,258 @@ static inline void spread(struct cf_detector *d, uint32_t list, uint16_t val)
         return;
     p = &d->pool[list - 1];
     for (uint16_t n = *p++; n; n--, p += 2)
-        push(d, p[0], (uint8_t)p[1], val);
+        push(d, s, p[0], (uint8_t)p[1], val);
 }
 
-static void walk(struct cf_detector *d, const struct cf_event *ev)
+/* Lists of the rule fields that the value's two names feed. */
+static void lists_of(struct cf_detector *d, const struct cf_value *v, uint32_t list[2])
 {
-    if (!d->by_ecs[CF_F_EVENT_ORIGINAL])
-        d->by_ecs[CF_F_EVENT_ORIGINAL] = resolve(d, BY_ECS, CF_STR_NONE, CF_F_EVENT_ORIGINAL);
-    d->record_val = (struct cf_value){.p = ev->original.p, .n = (uint32_t)ev->original.n, .id = CF_F_EVENT_ORIGINAL};
-    if (ev->original.n)
-        spread(d, d->by_ecs[CF_F_EVENT_ORIGINAL], CF_VAL_RECORD);
-    for (uint16_t i = 0; i < ev->n; i++) {
-        const struct cf_value *v = &ev->val[i];
+    list[0] = list[1] = 0;
+    if (v->raw && (v->raw < d->cap_raw || room(&d->by_raw, &d->cap_raw, v->raw))) {
+        if (!d->by_raw[v->raw])
+            d->by_raw[v->raw] = resolve(d, BY_RAW, cf_name_text(v->raw), 0);
+        list[0] = d->by_raw[v->raw];
+    }
+    if (v->id < CF_F__COUNT) {
+        if (!d->by_ecs[v->id])
+            d->by_ecs[v->id] = resolve(d, BY_ECS, CF_STR_NONE, v->id);
+        list[1] = d->by_ecs[v->id];
+    } else if (v->name && (v->name < d->cap_name || room(&d->by_name, &d->cap_name, v->name))) {
+        if (!d->by_name[v->name])
+            d->by_name[v->name] = resolve(d, BY_NAME, cf_name_text(v->name), 0);
+        list[1] = d->by_name[v->name];
+    }
+}
 
-        if (v->id == CF_F_EVENT_ORIGINAL)
-            continue;
-        if (v->raw) {
-            if (v->raw >= d->cap_raw && !room(&d->by_raw, &d->cap_raw, v->raw))
-                continue;
-            if (!d->by_raw[v->raw])
-                d->by_raw[v->raw] = resolve(d, BY_RAW, cf_name_text(v->raw), 0);
-            spread(d, d->by_raw[v->raw], i);
-        }
-        if (v->id < CF_F__COUNT) {
-            if (!d->by_ecs[v->id])
-                d->by_ecs[v->id] = resolve(d, BY_ECS, CF_STR_NONE, v->id);
-            spread(d, d->by_ecs[v->id], i);
-        } else if (v->name) {
-            if (v->name >= d->cap_name && !room(&d->by_name, &d->cap_name, v->name))
-                continue;
-            if (!d->by_name[v->name])
-                d->by_name[v->name] = resolve(d, BY_NAME, cf_name_text(v->name), 0);
-            spread(d, d->by_name[v->name], i);
+/* id, raw, name and next of a value as one word. */
+static inline uint64_t names_of(const struct cf_value *v)
+{
+    uint64_t w;
+
+    _Static_assert(offsetof(struct cf_value, next) - offsetof(struct cf_value, id) == 6, "the four stand together");
+    memcpy(&w, &v->id, sizeof w);
+    return w;
+}
+
+static uint64_t shape_hash(const struct cf_event *ev)
+{
+    uint64_t a = 0x243f6a8885a308d3u + ev->n, b = ev->original.n != 0;
+    uint16_t i = 0;
+
+    for (; i + 1 < ev->n; i = (uint16_t)(i + 2)) {
+        a = (a ^ names_of(&ev->val[i])) * 0x9e3779b97f4a7c15u;
+        b = (b ^ names_of(&ev->val[i + 1])) * 0xc2b2ae3d27d4eb4fu;
+        a ^= a >> 29;
+        b ^= b >> 31;
+    }
+    if (i < ev->n)
+        a = (a ^ names_of(&ev->val[i])) * 0x9e3779b97f4a7c15u;
+    a ^= b * 0x165667b19e3779f9u;
+    return a ^ a >> 32;
+}
+
+static bool same_shape(const struct cf_shape *s, const struct cf_event *ev, uint64_t hash)
+{
+    uint64_t diff = 0;
+
+    if (!s->used || s->hash != hash || s->n != ev->n || s->original != (ev->original.n != 0))
+        return false;
+    for (uint16_t i = 0; i < ev->n; i++)
+        diff |= s->name[i] ^ names_of(&ev->val[i]);
+    return diff == 0;
+}
+
+static bool shape_room(struct cf_detector *d, struct cf_shape *s, const struct cf_event *ev)
+{
+    if (!s->first) {
+        s->first = calloc(d->rs->n_fields + 1, sizeof *s->first);
+        s->touched = calloc(d->rs->n_fields + 1, sizeof *s->touched);
+        if (!s->first || !s->touched) {
+            free(s->first);
+            free(s->touched);
+            s->first = s->touched = NULL;
+            return false;
         }
     }
+    if (ev->n > s->cap_name || !s->name) {
+        uint64_t *p = realloc(s->name, (ev->n + 1u) * sizeof *p);
+
+        if (!p)
+            return false;
+        s->name = p;
+        s->cap_name = ev->n;
+    }
+    return true;
+}
+
+/* Values that decide the route, in the order of the route's fields. */
+static bool shape_route(struct cf_detector *d, struct cf_shape *s)
+{
+    const struct cf_taxonomy *t = &d->rs->tax;
+    uint32_t n = 0;
+
+    s->route_hash = 0x452821e638d01377u;
+    for (size_t i = 0; i < t->n_route_field; i++) {
+        uint16_t l = s->first[t->route_field[i]];
+
+        if (!l)
+            continue;
+        s->route_hash = (s->route_hash ^ (i + 1)) * 0x9e3779b97f4a7c15u;
+        for (; l && t->route_value[i]; l = s->link[l - 1].next) {
+            s->route_hash = (s->route_hash ^ 0x5851f42du) * 0x9e3779b97f4a7c15u;
+            n++;
+        }
+    }
+    free(s->route);
+    s->n_route = 0;
+    s->route = malloc((n + 1u) * sizeof *s->route);
+    if (!s->route)
+        return false;
+    for (size_t i = 0; i < t->n_route_field; i++)
+        for (uint16_t l = t->route_value[i] ? s->first[t->route_field[i]] : 0; l; l = s->link[l - 1].next)
+            s->route[s->n_route++] = s->link[l - 1].val;
+    return true;
+}
+
+static bool shape_make(struct cf_detector *d, struct cf_shape *s, const struct cf_event *ev, uint64_t hash)
+{
+    uint32_t list[2];
+
+    s->used = false;
+    if (!shape_room(d, s, ev))
+        return false;
+    for (uint32_t i = 0; i < s->n_touched; i++)
+        s->first[s->touched[i]] = 0;
+    s->n_touched = s->n_link = 0;
+    for (uint32_t i = 0; i < CF_SHAPE_PLANS; i++)
+        s->plan[i].group = 0;
+    s->hash = hash;
+    s->n = ev->n;
+    s->original = ev->original.n != 0;
+    if (s->original) {
+        lists_of(d, &d->record_val, list);
+        spread(d, s, list[1], CF_VAL_RECORD);
+    }
+    for (uint16_t i = 0; i < ev->n; i++) {
+        s->name[i] = names_of(&ev->val[i]);
+        if (ev->val[i].id == CF_F_EVENT_ORIGINAL)
+            continue;
+        lists_of(d, &ev->val[i], list);
+        spread(d, s, list[0], i);
+        spread(d, s, list[1], i);
+    }
+    s->used = !d->oom && shape_route(d, s);
+    return s->used;
+}
+
+static uint8_t need_of(const struct cf_detector *d, const struct cf_group *g, const uint32_t list[2])
+{
+    uint8_t what = 0;
+
+    for (int k = 0; k < 2; k++)
+        if (list[k] > 1) {
+            const uint16_t *p = &d->pool[list[k] - 1];
+
+            for (uint16_t n = *p++; n; n--, p += 2)
+                what |= g->field_need[p[0]];
+        }
+    return what;
+}
+
+static bool plan_add(struct cf_detector *d, struct cf_plan *pl, const struct cf_group *g, const struct cf_value *v, uint16_t val, uint8_t words)
+{
+    struct cf_need nd = {.val = val};
+
+    lists_of(d, v, nd.list);
+    nd.what = need_of(d, g, nd.list) | words;
+    if (!nd.what)
+        return true;
+    nd.key = (uint64_t)g->id << 48 | (uint64_t)v->raw << 32 | (uint64_t)(words != 0) << 17 | (v->id < CF_F__COUNT ? v->id : 0x10000u | v->name);
+    if (pl->n == pl->cap) {
+        uint32_t cap = pl->cap ? pl->cap * 2 : 16;
+        struct cf_need *p = realloc(pl->need, cap * sizeof *p);
+
+        if (!p)
+            return false;
+        pl->need = p;
+        pl->cap = cap;
+    }
+    pl->need[pl->n++] = nd;
+    return true;
+}
+
+struct cf_plan *cf_shape_plan(struct cf_detector *d, const struct cf_group *g, bool text)
+{
+    struct cf_shape *s = (struct cf_shape *)(uintptr_t)d->shape; /* one of d's own */
+    uint64_t id = ((uint64_t)g->id + 1) << 1 | text;
+    uint8_t words = g->keywords ? CF_NEED_WORDS : 0;
+    struct cf_plan *pl;
+    bool ok = true;
+
+    for (uint32_t i = 0; i < CF_SHAPE_PLANS; i++)
+        if (s->plan[i].group == id)
+            return &s->plan[i];
+    pl = &s->plan[s->next_plan++ % CF_SHAPE_PLANS];
+    pl->group = 0;
+    pl->n = 0;
+    if (s->original)
+        ok = plan_add(d, pl, g, &d->record_val, CF_VAL_RECORD, text ? words : 0);
+    for (uint16_t i = 0; ok && i < s->n; i++)
+        if (d->ev->val[i].id != CF_F_EVENT_ORIGINAL)
+            ok = plan_add(d, pl, g, &d->ev->val[i], i, text ? 0 : words);
+    if (!ok)
+        return NULL;
+    pl->group = id;
+    return pl;
+}
+
+void cf_shapes_free(struct cf_detector *d)
+{
+    for (uint32_t i = 0; d->shapes && i < d->n_shapes; i++) {
+        struct cf_shape *s = &d->shapes[i];
+
+        free(s->first);
+        free(s->name);
+        free(s->link);
+        free(s->touched);
+        free(s->route);
+        for (uint32_t k = 0; k < CF_SHAPE_PLANS; k++)
+            free(s->plan[k].need);
+    }
+    free(d->shapes);
+    free(d->last);
+    free(d->prio);
+}
+
+/* As many shapes as fit a few megabytes. */
+static bool shapes_new(struct cf_detector *d)
+{
+    d->n_shapes = 1024;
+    while (d->n_shapes > 16 && d->n_shapes * (d->rs->n_fields + 1) * 4 > SHAPE_BYTES)
+        d->n_shapes /= 2;
+    d->shapes = calloc(d->n_shapes, sizeof *d->shapes);
+    d->last = calloc(d->rs->n_fields + 1, sizeof *d->last);
+    d->prio = calloc(d->rs->n_fields + 1, sizeof *d->prio);
+    return d->shapes && d->last && d->prio && (d->n_pool || pool_put(d, 0)); /* the empty list */
 }
 
 void cf_detector_begin(struct cf_detector *d, const struct cf_event *ev)
 {
+    uint64_t hash;
+    struct cf_shape *s;
+
     if (++d->epoch == 0) { /* 32 bits ran over: forget all marks */
-        memset(d->head, 0, d->rs->n_fields * sizeof *d->head);
         memset(d->cand_epoch, 0, (d->rs->n_rules + 1) * sizeof *d->cand_epoch);
         d->epoch = 1;
     }
     d->ev = ev;
-    d->n_link = 0;
     d->n_buf = 0;
     d->n_hit = 0;
     d->n_cand = 0;
     d->oom = false;
+    d->is_text = -1;
     d->record.off = UINT32_MAX;
+    d->record_val = (struct cf_value){.p = ev->original.p, .n = (uint32_t)ev->original.n, .id = CF_F_EVENT_ORIGINAL};
     if (ev->n > d->cap_fold) {
         struct cf_folded *p = realloc(d->fold, ev->cap * sizeof *p + sizeof *p);
 
@@ -234,9 +439,15 @@ void cf_detector_begin(struct cf_detector *d, const struct cf_event *ev)
     }
     if (ev->n)
         memset(d->fold, 0xff, ev->n * sizeof *d->fold);
-    if (!d->n_pool && !pool_put(d, 0)) /* the empty list */
+    hash = shape_hash(ev);
+    if (!d->shapes && !shapes_new(d)) {
         d->oom = true;
-    walk(d, ev);
+        return;
+    }
+    s = &d->shapes[hash & (d->n_shapes - 1)];
+    if (!same_shape(s, ev, hash) && !shape_make(d, s, ev, hash))
+        d->oom = true;
+    d->shape = s;
 }
 
 static bool buf_room(struct cf_detector *d, size_t more)
@@ -277,9 +488,16 @@ cf_str cf_folded(struct cf_detector *d, uint16_t val)
     return folded(d, &d->fold[val], d->ev->val[val].p, d->ev->val[val].n);
 }
 
-bool cf_record_is_text(const struct cf_detector *d)
+static bool record_is_text(const struct cf_detector *d)
 {
     cf_str s = cf_str_trim(cf_str_sub(d->ev->original, 0, 64));
     bool xml = s.n > 1 && s.p[0] == '<' && (unsigned char)((s.p[1] | 32) - 'a') < 26;
     return s.n && s.p[0] != '{' && !xml && cf_utf8_valid(d->ev->original);
+}
+
+bool cf_record_is_text(struct cf_detector *d)
+{
+    if (d->is_text < 0)
+        d->is_text = record_is_text(d);
+    return d->is_text;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "detect/group.h"
+#include "detect/match.h"
 
 #include <stdlib.h>
 
@@ -215,8 +215,7 @@ static void group_free(struct cf_group *g)
 {
     part_release(&g->own);
     free(g->always);
-    free(g->scan_field);
-    free(g->exact_field);
+    free(g->field_need);
     free(g);
 }
 
@@ -295,9 +294,9 @@ static bool choose_parts(struct cf_ruleset *rs, struct cf_group *g)
 static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
 {
     g->always = calloc(rs->n_rules + 1, sizeof *g->always);
-    g->scan_field = calloc(rs->n_fields + 1, sizeof *g->scan_field);
-    g->exact_field = calloc(rs->n_fields + 1, sizeof *g->exact_field);
-    if (!g->always || !g->scan_field || !g->exact_field || !choose_parts(rs, g) || !part_fill(rs, g, &g->own))
+    g->field_need = calloc(rs->n_fields + 1, 1);
+    g->min_word = UINT32_MAX;
+    if (!g->always || !g->field_need || !choose_parts(rs, g) || !part_fill(rs, g, &g->own))
         return false;
     for (size_t i = 0; i < rs->n_rules; i++)
         if (in_route(&rs->rules[i], g->route, g->unrouted)) {
@@ -310,9 +309,11 @@ static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
 
         g->keywords = g->keywords || p->db_all;
         for (uint32_t i = 0; i < p->n_scan; i++)
-            (void)add_field(g->scan_field, &g->n_scan, p->scan_field[i]);
+            g->field_need[p->scan_field[i]] |= CF_NEED_SCAN;
         for (uint32_t i = 0; i < p->n_exact_field; i++)
-            (void)add_field(g->exact_field, &g->n_exact_field, p->exact_field[i]);
+            g->field_need[p->exact_field[i]] |= CF_NEED_EXACT;
+        for (uint32_t i = p->n_lit_field; i < p->n_lit; i++)
+            g->min_word = p->lit[i].len < g->min_word ? p->lit[i].len : g->min_word;
     }
     return true;
 }

@@ -53,8 +53,8 @@ struct cf_group {
     uint32_t n_rules;
     uint32_t n_always;
     uint32_t *always;     /* rules without witness, rule indexes */
-    uint32_t n_scan, n_exact_field; /* of all parts */
-    uint16_t *scan_field, *exact_field;
+    uint8_t *field_need;  /* [n_fields] CF_NEED_SCAN, CF_NEED_EXACT: of all parts */
+    uint32_t min_word;    /* shortest keyword literal */
     struct cf_part own;
     uint32_t n_part;
     struct cf_part *part[CF_PARTS_MAX]; /* own first, then shared ones: large sets of rules that many routes have */

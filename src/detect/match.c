@@ -16,11 +16,10 @@ struct cf_detector *cf_detector_new(const struct cf_ruleset *crs)
     if (!d)
         return NULL;
     d->rs = (struct cf_ruleset *)(uintptr_t)crs; /* only its locked, lazily made parts are written */
-    d->head = calloc(crs->n_fields + 1, sizeof *d->head);
     d->cand_epoch = calloc(crs->n_rules + 1, sizeof *d->cand_epoch);
     d->cand = calloc(crs->n_rules + 1, sizeof *d->cand);
     d->count = calloc(crs->n_rules + 1, sizeof *d->count);
-    if (!d->head || !d->cand_epoch || !d->cand || !d->count) {
+    if (!d->cand_epoch || !d->cand || !d->count) {
         cf_detector_free(d);
         return NULL;
     }
@@ -31,14 +30,13 @@ void cf_detector_free(struct cf_detector *d)
 {
     if (!d)
         return;
-    free(d->head);
-    free(d->link);
+    cf_shapes_free(d);
+    cf_prefilter_free(d);
     free(d->fold);
     free(d->buf);
     free(d->by_raw);
     free(d->by_name);
     free(d->pool);
-    free(d->seg);
     free(d->cand_epoch);
     free(d->cand);
     free(d->count);
@@ -94,19 +92,11 @@ bool cf_route_bits(struct cf_detector *d, uint64_t *bits)
 /* Everything the route depends on, as one number. */
 static uint64_t route_sig(const struct cf_detector *d)
 {
-    const struct cf_taxonomy *t = &d->rs->tax;
-    uint64_t h = 0x243f6a8885a308d3u;
+    uint64_t h = d->shape->route_hash;
 
-    for (size_t i = 0; i < t->n_route_field; i++) {
-        const struct cf_link *l = cf_field_first(d, t->route_field[i]);
-
-        if (!l)
-            continue;
-        h = (h ^ (i + 1)) * 0x9e3779b97f4a7c15u;
-        for (; l && t->route_value[i]; l = cf_link_next(d, l)) {
-            const struct cf_value *v = cf_link_val(d, l);
-            h = cf_hash64_seed((cf_str){v->p, v->n}, h);
-        }
+    for (uint32_t i = 0; i < d->shape->n_route; i++) {
+        const struct cf_value *v = d->shape->route[i] == CF_VAL_RECORD ? &d->record_val : &d->ev->val[d->shape->route[i]];
+        h = cf_hash64_seed((cf_str){v->p, v->n}, h);
     }
     return h ? h : 1;
 }
@@ -123,179 +113,6 @@ static struct cf_group *route(struct cf_detector *d)
     s->group = cf_group_get(d->rs, bits, !routed);
     s->sig = s->group ? sig : 0;
     return s->group;
-}
-
-/* ---- prefilter ---- */
-
-static inline void candidate(struct cf_detector *d, uint32_t rule)
-{
-    if (d->cand_epoch[rule] == d->epoch)
-        return;
-    d->cand_epoch[rule] = d->epoch;
-    d->cand[d->n_cand++] = rule;
-}
-
-static bool field_has(const struct cf_detector *d, uint16_t field, uint16_t val)
-{
-    for (const struct cf_link *l = cf_field_first(d, field); l; l = cf_link_next(d, l))
-        if (l->val == val)
-            return true;
-    return false;
-}
-
-static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
-{
-    struct cf_detector *d = ctx;
-    const struct cf_lit *lit = &d->part->lit[d->first_lit + id];
-    const struct cf_lit_use *u = &d->part->use[lit->first];
-    const struct cf_seg *s = &d->seg[d->cur_seg];
-    uint64_t start = to - lit->len;
-    uint16_t last_field = CF_RF_KEYWORD;
-    bool last_has = true;
-
-    (void)from;
-    (void)flags;
-    while (to > s->to && d->cur_seg + 1 < d->n_seg) /* matches come in order of their end */
-        s = &d->seg[++d->cur_seg];
-    for (uint32_t i = 0; i < lit->n; i++) {
-        if (d->cand_epoch[u[i].rule] == d->epoch)
-            continue;
-        if (u[i].kind == CF_PAT_PREFIX ? start != s->from : u[i].kind == CF_PAT_SUFFIX && to != s->to)
-            continue;
-        if (u[i].field != last_field) {
-            last_field = u[i].field;
-            last_has = last_field == CF_RF_KEYWORD || field_has(d, last_field, s->val);
-        }
-        if (last_has)
-            candidate(d, u[i].rule);
-    }
-    return 0;
-}
-
-static bool add_seg(struct cf_detector *d, uint16_t val)
-{
-    struct cf_folded *f = val == CF_VAL_RECORD ? &d->record : &d->fold[val];
-    cf_str s;
-
-    if (f->off != UINT32_MAX) { /* folded for the route: once more, so that scanned texts stand together */
-        for (uint32_t i = 0; i < d->n_seg; i++)
-            if (d->seg[i].val == val)
-                return true;
-        f->off = UINT32_MAX;
-    }
-    if (d->n_seg == d->cap_seg) {
-        uint32_t cap = d->cap_seg ? d->cap_seg * 2 : 128;
-        struct cf_seg *p = realloc(d->seg, cap * sizeof *p);
-
-        if (!p)
-            return false;
-        d->seg = p;
-        d->cap_seg = cap;
-    }
-    s = cf_folded(d, val);
-    d->seg[d->n_seg++] = (struct cf_seg){f->off, f->off + (uint32_t)s.n, val};
-    return true;
-}
-
-/* Values of the scanned fields; they stand first in the buffer. */
-static bool gather_fields(struct cf_detector *d, const struct cf_group *g)
-{
-    bool ok = true;
-
-    d->n_seg = 0;
-    for (uint32_t f = 0; ok && f < g->n_scan; f++)
-        for (const struct cf_link *l = cf_field_first(d, g->scan_field[f]); ok && l; l = cf_link_next(d, l))
-            if (cf_link_val(d, l)->n)
-                ok = add_seg(d, l->val);
-    return ok;
-}
-
-/* The rest of the record, behind them. */
-static bool gather_rest(struct cf_detector *d)
-{
-    bool ok = true;
-
-    if (cf_record_is_text(d))
-        return add_seg(d, CF_VAL_RECORD);
-    for (uint16_t i = 0; ok && i < d->ev->n; i++)
-        if (d->ev->val[i].id != CF_F_EVENT_ORIGINAL && d->ev->val[i].kind != CF_V_NULL && d->ev->val[i].n)
-            ok = add_seg(d, i);
-    return ok;
-}
-
-static bool scratch_for(struct cf_detector *d, const struct cf_group *g)
-{
-    if (d->scratch_for[g->id / 64] >> (g->id % 64) & 1)
-        return true;
-    for (uint32_t i = 0; i < g->n_part; i++) {
-        const struct cf_part *p = g->part[i];
-
-        if ((p->db && hs_alloc_scratch(p->db, &d->hs) != HS_SUCCESS) || (p->db_all && hs_alloc_scratch(p->db_all, &d->hs) != HS_SUCCESS))
-            return false;
-    }
-    d->scratch_for[g->id / 64] |= UINT64_C(1) << (g->id % 64); /* the call costs as much as a scan: once a group */
-    return true;
-}
-
-static bool scan_db(struct cf_detector *d, const struct cf_part *p, const hs_database_t *db, uint32_t first, size_t from, size_t to)
-{
-    if (!db || to == from)
-        return true;
-    d->part = p;
-    d->first_lit = first;
-    d->cur_seg = 0;
-    return hs_scan(db, d->buf + from, (unsigned)(to - from), 0, d->hs, on_literal, d) == HS_SUCCESS;
-}
-
-static bool scan(struct cf_detector *d, const struct cf_group *g)
-{
-    uint32_t base = (uint32_t)d->n_buf;
-    size_t fields_end;
-    bool ok = true;
-
-    if (!g->n_scan && !g->keywords)
-        return true;
-    if (!scratch_for(d, g) || !gather_fields(d, g))
-        return false;
-    fields_end = d->n_buf;
-    if (g->keywords && !gather_rest(d))
-        return false;
-    if (d->oom)
-        return false;
-    for (uint32_t i = 0; i < d->n_seg; i++) { /* offsets as the scanner sees them */
-        d->seg[i].from -= base;
-        d->seg[i].to -= base;
-    }
-    for (uint32_t i = 0; ok && i < g->n_part; i++) {
-        ok = scan_db(d, g->part[i], g->part[i]->db, 0, base, fields_end);
-        ok = ok && scan_db(d, g->part[i], g->part[i]->db_all, g->part[i]->n_lit_field, base, d->n_buf);
-    }
-    return ok;
-}
-
-static void look_up_part(struct cf_detector *d, const struct cf_part *p, uint64_t h)
-{
-    for (size_t at = h & p->exact_mask; p->exact[at].n; at = (at + 1) & p->exact_mask) {
-        if (p->exact[at].hash != h)
-            continue;
-        for (uint32_t i = 0; i < p->exact[at].n; i++)
-            candidate(d, p->use[p->exact[at].first + i].rule);
-        return;
-    }
-}
-
-static void look_up(struct cf_detector *d, const struct cf_group *g)
-{
-    for (uint32_t f = 0; f < g->n_exact_field; f++)
-        for (const struct cf_link *l = cf_field_first(d, g->exact_field[f]); l; l = cf_link_next(d, l)) {
-            uint64_t h;
-
-            if (cf_link_val(d, l)->kind == CF_V_NULL)
-                continue;
-            h = cf_exact_hash(g->exact_field[f], cf_folded(d, l->val));
-            for (uint32_t i = 0; i < g->n_part; i++)
-                look_up_part(d, g->part[i], h);
-        }
 }
 
 static int by_index(const void *a, const void *b)
@@ -414,11 +231,10 @@ int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_
     if (!g || d->oom)
         return CF_ENOMEM;
     timed = d->epoch % COST_SAMPLE == 0;
-    if (!scan(d, g))
+    if (!cf_prefilter(d, g))
         return CF_ENOMEM;
-    look_up(d, g);
     for (uint32_t i = 0; i < g->n_always; i++)
-        candidate(d, g->always[i]);
+        cf_candidate(d, g->always[i]);
     sort_candidates(d);
     for (uint32_t i = 0; i < d->n_cand && r == 0; i++)
         r = run_rule(d, d->cand[i], timed);

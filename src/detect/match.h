@@ -5,13 +5,41 @@
 
 #include "detect/group.h"
 
-struct cf_head { /* values of one rule field in the event: list of links */
-    uint32_t epoch;
-    uint16_t first, last; /* index+1 of links */
-    uint8_t prio;         /* which name found them: the best one wins */
-};
 struct cf_link {
     uint16_t val, next;
+};
+/* Events with the same names in the same order have their values at the same places: where each rule field finds its own, and
+ * what the prefilter has to look at, is worked out once per such shape and thread. */
+#define CF_NEED_SCAN 1u  /* literals of fields are looked for in it */
+#define CF_NEED_EXACT 2u /* it is looked up in a table of whole values */
+#define CF_NEED_WORDS 4u /* keywords are looked for in it */
+#define CF_NEED_LAST 44u
+struct cf_need {
+    uint64_t key; /* group and names: with the text, all that the prefilter's answer depends on */
+    uint32_t list[2]; /* rule fields it feeds: offset+1 in the pool, 0 none */
+    uint16_t val;
+    uint8_t what;
+    uint8_t last_n;   /* 0: none */
+    char last[CF_NEED_LAST]; /* the newest short text in which nothing was found: most values are those of the event before */
+};
+struct cf_plan { /* values one group's prefilter looks at */
+    uint64_t group; /* id + 1, shifted by one; lowest bit: the record is text */
+    uint32_t n, cap;
+    struct cf_need *need;
+};
+#define CF_SHAPE_PLANS 2u
+struct cf_shape {
+    uint64_t hash;
+    bool used, original;
+    uint16_t n;
+    uint16_t *first;   /* [n_fields] index+1 of links, 0: the field is absent */
+    uint64_t *name;    /* [n] */
+    struct cf_link *link;
+    uint16_t *touched; /* fields in first[] that are not 0 */
+    uint16_t *route;   /* values the route depends on */
+    uint32_t n_link, cap_link, n_touched, n_route, cap_name, next_plan;
+    uint64_t route_hash; /* which route fields are there */
+    struct cf_plan plan[CF_SHAPE_PLANS];
 };
 struct cf_folded {
     uint32_t off, n; /* in fold buffer; off UINT32_MAX: not folded yet */
@@ -20,16 +48,19 @@ struct cf_route_slot {
     uint64_t sig;
     struct cf_group *group;
 };
-#define CF_ROUTE_SLOTS 1024u
+#define CF_ROUTE_SLOTS 8192u
 #define CF_VAL_RECORD 0xffff /* stands for the original text */
 
 struct cf_detector {
     struct cf_ruleset *rs;
     const struct cf_event *ev;
     uint32_t epoch;
-    struct cf_head *head; /* [n_fields] */
-    struct cf_link *link;
-    uint32_t n_link, cap_link;
+    const struct cf_shape *shape; /* of ev */
+    struct cf_shape *shapes;
+    uint32_t n_shapes; /* a power of two */
+    uint16_t *last;    /* [n_fields] while a shape is made */
+    uint8_t *prio;     /* [n_fields] likewise: which name found them, the best one wins */
+    int8_t is_text;    /* cf_record_is_text: -1 not known yet */
     struct cf_folded *fold; /* [ev->n], and the original at the end */
     uint32_t cap_fold;
     struct cf_folded record; /* original, folded */
@@ -47,6 +78,11 @@ struct cf_detector {
     uint64_t scratch_for[CF_GROUPS_MAX / 64 + 1]; /* groups the scratch is large enough for (by id) */
     struct cf_seg *seg;
     uint32_t n_seg, cap_seg, cur_seg;
+    struct cf_memo *memo; /* prefilter.c: what it found in values it has seen before */
+    struct cf_miss *miss;
+    uint32_t n_miss, cap_miss;
+    struct cf_pair *pair; /* (value, rule) found in this event */
+    uint32_t n_pair, cap_pair;
     uint32_t *cand_epoch; /* [n_rules] */
     uint32_t *cand;
     uint32_t n_cand;
@@ -60,8 +96,15 @@ struct cf_detector {
     size_t n_hit, cap_hit;
 };
 struct cf_seg { /* a value in the scan buffer */
-    uint32_t from, to;
-    uint16_t val;
+    uint32_t from, to, miss;
+};
+struct cf_miss { /* a value the memory does not know */
+    struct cf_need *need;
+    uint64_t hash;
+    uint32_t first, n; /* pairs found */
+};
+struct cf_pair {
+    uint32_t rule, next; /* index+1 of the value's next pair */
 };
 
 /* Only the owner writes; others may read at any time (stats.c). */
@@ -76,22 +119,35 @@ void cf_detector_begin(struct cf_detector *d, const struct cf_event *ev);
 /* First link of a rule field; iterate with cf_link_next. NULL: the field is absent. */
 static inline const struct cf_link *cf_field_first(const struct cf_detector *d, uint16_t f)
 {
-    return d->head[f].epoch == d->epoch ? &d->link[d->head[f].first - 1] : NULL;
+    return d->shape->first[f] ? &d->shape->link[d->shape->first[f] - 1] : NULL;
 }
 static inline const struct cf_link *cf_link_next(const struct cf_detector *d, const struct cf_link *l)
 {
-    return l->next ? &d->link[l->next - 1] : NULL;
+    return l->next ? &d->shape->link[l->next - 1] : NULL;
 }
 static inline const struct cf_value *cf_link_val(const struct cf_detector *d, const struct cf_link *l) 
 {
     return l->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[l->val];
 }
 cf_str cf_folded(struct cf_detector *d, uint16_t val);        /* folded text of a value */
-bool cf_record_is_text(const struct cf_detector *d);          /* keywords are looked for in the original text */
+bool cf_record_is_text(struct cf_detector *d);                /* keywords are looked for in the original text */
 /* Truth of a predicate; *ret_val, when wanted, gets the value that made it true. */
 bool cf_pred_eval(struct cf_detector *d, uint32_t pred, cf_str *ret_val);
 bool cf_node_eval(struct cf_detector *d, const struct cf_node *n);
 bool cf_program_run(struct cf_detector *d, const struct cf_rule *r);
+/* prefilter.c: marks as candidates all rules of g one of whose witnesses is in the event. False: no memory. */
+bool cf_prefilter(struct cf_detector *d, const struct cf_group *g);
+void cf_prefilter_free(struct cf_detector *d);
+static inline void cf_candidate(struct cf_detector *d, uint32_t rule)
+{
+    if (d->cand_epoch[rule] == d->epoch)
+        return;
+    d->cand_epoch[rule] = d->epoch;
+    d->cand[d->n_cand++] = rule;
+}
+void cf_shapes_free(struct cf_detector *d);
+/* Values of ev that g has to look at; NULL: no memory. */
+struct cf_plan *cf_shape_plan(struct cf_detector *d, const struct cf_group *g, bool text);
 /* Log sources of the event; false: none fits. */
 bool cf_route_bits(struct cf_detector *d, uint64_t *bits);
 int cf_add_hit(struct cf_detector *d, const struct cf_hit *h);
