@@ -25,6 +25,7 @@
 #include "workflow/workflow.h"
 #include "incident/incident.h"
 #include "pipeline/pipeline.h"
+#include "rulebook/rulebook.h"
 
 struct cf_app_run {
     struct cf_app app;
@@ -44,6 +45,7 @@ struct cf_app_run {
     X(cf_workflow_migrations, cf_workflow_n_migrations) \
     X(cf_message_migrations, cf_message_n_migrations) \
     X(cf_asset_migrations, cf_asset_n_migrations) \
+    X(cf_rulebook_migrations, cf_rulebook_n_migrations) \
     X(cf_demo_migrations, cf_demo_n_migrations)
 
 static int migrate(struct cf_db *db, struct cf_error *reterr)
@@ -300,6 +302,38 @@ static void stop_pipeline(struct cf_app_run *run)
     run->app.pipeline = NULL;
 }
 
+static const struct cf_normaliser *backtest_normaliser(void *app, void **ret_box)
+{
+    struct cf_shared_box *box = NULL;
+    const struct cf_normaliser *n = cf_pipeline_normaliser(((struct cf_app *)app)->pipeline, &box);
+
+    *ret_box = box;
+    return n;
+}
+
+static void backtest_normaliser_put(void *app, void *box) { cf_pipeline_normaliser_put(((struct cf_app *)app)->pipeline, box); }
+
+static int backtest_library(void *app, struct cf_arena *a, struct cf_rules_options *o, struct cf_error *reterr)
+{
+    return cf_pipeline_library(((struct cf_app *)app)->pipeline, a, o, reterr);
+}
+
+static int start_backtests(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_backtest_env env = {.db = run->app.db, .events = run->app.events, .ctx = &run->app, .normaliser = backtest_normaliser,
+                                        .normaliser_put = backtest_normaliser_put, .library = backtest_library};
+
+    if (!run->app.events || run->mode != CF_APP_SERVER)
+        return 0;
+    return cf_backtests_start(&env, &run->app.backtests, reterr);
+}
+
+static void stop_backtests(struct cf_app_run *run)
+{
+    cf_backtests_stop(run->app.backtests);
+    run->app.backtests = NULL;
+}
+
 static int start_demo(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
@@ -368,6 +402,7 @@ static const struct part {
     {"incidents", false, start_incidents, stop_incidents},
     {"pipeline", false, start_pipeline, stop_pipeline},
     {"rule switches", false, start_switches, stop_nothing},
+    {"back-tests", false, start_backtests, stop_backtests},
     {"demo", false, start_demo, stop_demo},
     {"http", true, start_http, stop_http}, /* last: requests find everything in place */
 };

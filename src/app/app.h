@@ -9,6 +9,7 @@
 #include "store/record_store.h"
 
 struct cf_pipeline;        /* src/pipeline: collect -> spool -> normalise -> enrich -> detect -> store -> incident */
+struct cf_backtests;       /* src/rulebook: rules over stored events, in the background */
 struct cf_incident_engine; /* src/incident: hits -> alerts -> incidents */
 struct cf_workflow_engine; /* src/workflow: work items of every kind, from content/workflows */
 struct cf_form_set;        /* src/form: templates from content/forms */
@@ -27,6 +28,7 @@ struct cf_app {
     struct cf_db *db;
     struct cf_event_store *events;
     struct cf_pipeline *pipeline;
+    struct cf_backtests *backtests;
     struct cf_incident_engine *incidents;
     struct cf_workflow_engine *workflows;
     struct cf_form_set *forms;

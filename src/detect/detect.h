@@ -32,6 +32,10 @@ struct cf_rules_options {
     const char *const *paths;  /* YAML file, folder, .tar.zst, .tar.gz, .zip */
     size_t n_texts;
     const cf_str *texts;       /* YAML texts (a rule being edited); their file is called "text 1", "text 2" ... */
+    const cf_str *text_files;  /* NULL, or another file name for each text */
+    size_t n_skip;
+    const cf_str *skip;        /* ids of rules in paths that are left out, because a text stands in their place */
+    cf_str placeholders;       /* YAML map of lists ("name: [values]") that go before those of the taxonomy */
 };
 /* Refused rules do not fail the load; they are listed. CF_E... only when nothing could be read at all. */
 int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret, struct cf_error *reterr);
@@ -110,7 +114,17 @@ int cf_ruleset_corr_save(struct cf_ruleset *rs, const char *path, struct cf_erro
 int cf_ruleset_corr_load(struct cf_ruleset *rs, const char *path, size_t *ret_states, struct cf_error *reterr);
 int cf_ruleset_corr_restore(struct cf_ruleset *rs, cf_str data, size_t *ret_states, struct cf_error *reterr);
 
-/* ---- explanation ---- */
+/* ---- description and explanation ---- */
+/* Appends [{"sigma":"CommandLine","ecs":["CommandLine","process.command_line"]},...]: the fields rule `index` asks about, each
+ * once, with the names it is looked up by, best first. */
+int cf_ruleset_fields_json(const struct cf_ruleset *rs, size_t index, struct cf_buf *out);
+/* What each rule says about one event, without correlations: ret has cf_ruleset_count entries. Changes no correlation state. */
+struct cf_verdict {
+    bool tried; /* the event belongs to the rule's log source */
+    bool yes;   /* the condition is true */
+    bool silent; /* a hit is only counted by a correlation */
+};
+int cf_verdicts(struct cf_detector *d, const struct cf_event *ev, struct cf_verdict *ret);
 /* Appends one JSON object: whether rule `index` fires on ev and why or why not: log source, each search and test with
  * the value that decided it and where it was found, condition, and the reason in words. Changes no correlation state. */
 int cf_explain(struct cf_detector *d, const struct cf_event *ev, size_t index, struct cf_buf *out);

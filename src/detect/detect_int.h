@@ -138,6 +138,7 @@ struct cf_taxonomy {
     size_t n_scope;
     struct cf_scope *scope;
     struct cf_ynode *placeholders;
+    struct cf_ynode *placeholders_own; /* of the options; looked into first */
     size_t n_source;
     struct cf_lsource *source;
     size_t n_route_field; /* fields that log sources look at */

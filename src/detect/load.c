@@ -26,6 +26,8 @@ struct loader {
     size_t n, cap;
     const struct cf_ynode **filter;
     size_t n_filter;
+    size_t n_path_units;     /* units before this one come from paths */
+    struct cf_map *skip;     /* ids left out of them; NULL: none */
     struct cf_error *err;
 };
 
@@ -276,6 +278,8 @@ static int one_doc(struct loader *l, const struct unit *u, const struct cf_ynode
 
     if (cf_ymap_get(doc, "filter") && !cf_ymap_get(doc, "detection"))
         return 0; /* taken in the first pass */
+    if (l->skip && (size_t)(u - l->unit) < l->n_path_units && cf_map_get(l->skip, cf_ymap_str(doc, "id")))
+        return 0; /* a text stands in its place */
     r = cf_rule_compile(l->rs, doc, u->file, l->filter, l->n_filter, &l->scratch, &err);
     if (r == CF_ENOMEM)
         return cf_error_set(l->err, r, "out of memory");
@@ -374,16 +378,44 @@ static struct cf_ruleset *ruleset_new(void)
     return rs;
 }
 
+/* Ids that texts replace, and lists that go before the taxonomy's. Views of the caller's memory and of the set's arena. */
+static int take_skips(struct loader *l, const struct cf_rules_options *opt)
+{
+    struct cf_ydoc *doc = NULL;
+    int r;
+
+    if (opt->n_skip && !(l->skip = cf_map_new()))
+        return cf_error_set(l->err, CF_ENOMEM, "out of memory");
+    for (size_t i = 0; i < opt->n_skip; i++)
+        if (opt->skip[i].n && !cf_map_put(l->skip, opt->skip[i], (uint32_t)i))
+            return cf_error_set(l->err, CF_ENOMEM, "out of memory");
+    if (!opt->placeholders.n)
+        return 0;
+    r = cf_yaml_parse(&l->rs->arena, opt->placeholders, &doc, l->err);
+    if (r < 0) {
+        cf_error_context(l->err, "lists");
+        return r;
+    }
+    l->rs->tax.placeholders_own = doc ? doc->root : NULL;
+    return 0;
+}
+
 static int load_all(struct loader *l, const struct cf_rules_options *opt)
 {
     int r = cf_taxonomy_load(l->rs, opt->taxonomy_dir, l->err);
 
     for (size_t i = 0; r == 0 && i < opt->n_paths; i++)
         r = gather(l, opt->paths[i]);
+    l->n_path_units = l->n;
+    if (r == 0)
+        r = take_skips(l, opt);
     for (size_t i = 0; r == 0 && i < opt->n_texts; i++) {
-        char name[32];
+        char name[300];
 
-        (void)snprintf(name, sizeof name, "text %zu", i + 1);
+        if (opt->text_files)
+            (void)snprintf(name, sizeof name, "%.*s", (int)(opt->text_files[i].n < 299 ? opt->text_files[i].n : 299), opt->text_files[i].p);
+        else
+            (void)snprintf(name, sizeof name, "text %zu", i + 1);
         r = add_unit(l, name, opt->texts[i].n ? opt->texts[i] : CF_STR(""));
     }
     if (r == 0)
@@ -411,6 +443,7 @@ int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret,
     r = load_all(&l, opt);
     free(l.unit);
     free(l.filter);
+    cf_map_free(l.skip);
     cf_arena_release(&l.text);
     cf_arena_release(&l.scratch);
     if (r < 0) {

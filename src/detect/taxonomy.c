@@ -31,6 +31,9 @@ static int load_one(struct cf_ruleset *rs, const char *dir, const char *file, co
 
 struct cf_ynode *cf_placeholder(const struct cf_ruleset *rs, cf_str name)
 {
+    for (struct cf_ynode *n = rs->tax.placeholders_own && rs->tax.placeholders_own->kind == CF_Y_MAP ? rs->tax.placeholders_own->child : NULL; n; n = n->next)
+        if (cf_str_ieq(n->key, name))
+            return n;
     for (struct cf_ynode *n = rs->tax.placeholders ? rs->tax.placeholders->child : NULL; n; n = n->next)
         if (cf_str_ieq(n->key, name))
             return n;

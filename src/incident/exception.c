@@ -214,3 +214,17 @@ void inc_exceptions_free(struct inc_exceptions *x)
     cf_arena_release(&x->arena);
     free(x);
 }
+
+int cf_incident_hidden_by(struct cf_db *db, const struct cf_rule_info *rule, const struct cf_event *ev, cf_str org, char ret_id[37], struct cf_error *reterr)
+{
+    struct inc_exceptions *x = inc_exceptions_load(db, reterr);
+    int i;
+
+    if (!x)
+        return reterr ? reterr->code : CF_ENOMEM;
+    i = inc_exceptions_match(x, rule, ev, org, cf_now_us());
+    if (i >= 0)
+        (void)snprintf(ret_id, 37, "%.*s", (int)(x->v[i].id.n < 36 ? x->v[i].id.n : 36), x->v[i].id.p);
+    inc_exceptions_free(x);
+    return i >= 0;
+}

@@ -20,6 +20,9 @@ int cf_incident_fold(struct cf_incident_engine *e, const struct cf_hit *hits, co
 /* Exceptions were added or ended: the next fold reads them again. */
 void cf_incident_exceptions_changed(struct cf_incident_engine *e);
 
+/* 1 and the id when an exception hides this rule's hit on ev today, 0 when none does. For explanations: nothing is counted. */
+int cf_incident_hidden_by(struct cf_db *db, const struct cf_rule_info *rule, const struct cf_event *ev, cf_str org, char ret_id[37], struct cf_error *reterr);
+
 void cf_incident_routes(void); /* alerts, incidents, exceptions */
 extern const struct cf_migration cf_incident_migrations[];
 extern const size_t cf_incident_n_migrations;

@@ -149,6 +149,14 @@ static void publish_health(struct cf_pipeline *p, bool *was_ok)
     json_decref(h);
 }
 
+void pipeline_flush_staged(struct cf_pipeline *p)
+{
+    struct cf_error err = {0};
+
+    if (p->o.db && p->staged && cf_staged_flush(p->staged, p->o.db, &err) < 0)
+        cf_log_warn("pipeline", "hits of staged rules not written down", "reason=\"%s\"", err.msg);
+}
+
 void *pipeline_keeper_main(void *arg)
 {
     struct cf_pipeline *p = arg;
@@ -171,6 +179,7 @@ void *pipeline_keeper_main(void *arg)
         if (now - stats_us >= STATS_US) {
             publish(p);
             publish_health(p, &ok);
+            pipeline_flush_staged(p);
             stats_us = now;
         }
         if (now - store_us >= STORE_US || store_us == 0) {

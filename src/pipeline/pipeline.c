@@ -54,29 +54,36 @@ static void pipeline_load_windows(struct cf_pipeline *p, struct cf_ruleset *rs)
         cf_log_warn("pipeline", "correlation windows start empty", "reason=\"%s\"", err.msg);
 }
 
+int cf_pipeline_library(struct cf_pipeline *p, struct cf_arena *a, struct cf_rules_options *ret, struct cf_error *reterr)
+{
+    const char **path = CF_NEW_N(a, const char *, p->n_rule_paths + 2);
+    char *own = cf_path_join(a, p->content_dir, "rules"), *imported = cf_path_join(a, p->data_dir, "rules");
+    struct stat st;
+
+    *ret = (struct cf_rules_options){.taxonomy_dir = cf_path_join(a, p->content_dir, "taxonomy"), .paths = path};
+    if (!path || !own || !imported || !ret->taxonomy_dir)
+        return cf_error_set(reterr, CF_ENOMEM, "rules");
+    if (stat(own, &st) == 0)
+        path[ret->n_paths++] = own;
+    if (stat(imported, &st) == 0)
+        path[ret->n_paths++] = imported;
+    for (size_t i = 0; i < p->n_rule_paths; i++)
+        path[ret->n_paths++] = p->rule_path[i];
+    return p->o.db ? cf_rulebook_fill(p->o.db, a, ret, reterr) : 0;
+}
+
 static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
 {
-    char own[4200], imported[4200], taxonomy[4200];
-    struct cf_rules_options o = {.taxonomy_dir = taxonomy};
-    const char **path = calloc(p->n_rule_paths + 2, sizeof *path);
+    struct cf_rules_options o;
     struct cf_ruleset *rs = NULL;
-    struct stat st;
+    struct cf_arena a;
     int r;
 
-    if (!path)
-        return cf_error_set(reterr, CF_ENOMEM, "rules");
-    (void)snprintf(own, sizeof own, "%s/rules", p->content_dir);
-    (void)snprintf(imported, sizeof imported, "%s/rules", p->data_dir);
-    (void)snprintf(taxonomy, sizeof taxonomy, "%s/taxonomy", p->content_dir);
-    if (stat(own, &st) == 0)
-        path[o.n_paths++] = own;
-    if (stat(imported, &st) == 0)
-        path[o.n_paths++] = imported;
-    for (size_t i = 0; i < p->n_rule_paths; i++)
-        path[o.n_paths++] = p->rule_path[i];
-    o.paths = path;
-    r = o.n_paths ? cf_ruleset_load(&o, &rs, reterr) : 0;
-    free(path);
+    cf_arena_init(&a, 0, (size_t)512 << 20);
+    r = cf_pipeline_library(p, &a, &o, reterr);
+    if (r == 0 && o.n_paths + o.n_texts)
+        r = cf_ruleset_load(&o, &rs, reterr);
+    cf_arena_release(&a);
     if (r == 0 && rs) {
         const struct cf_rule_refused *refused;
         size_t n = cf_ruleset_refused(rs, &refused);
@@ -89,15 +96,25 @@ static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
     return r;
 }
 
+/* The old set works on until the new one is swapped in; two changes at a time are loaded one after the other. */
+int cf_pipeline_reload_rules(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    int r = 0;
+
+    (void)pthread_mutex_lock(&p->reload_mu);
+    if (p->keeper_on)
+        pipeline_save_windows(p);
+    if (!p->o.no_rules)
+        r = load_rules(p, reterr);
+    (void)pthread_mutex_unlock(&p->reload_mu);
+    return r;
+}
+
 int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr)
 {
     int r = load_normaliser(p, reterr);
 
-    if (p->keeper_on)
-        pipeline_save_windows(p);
-    if (r == 0 && !p->o.no_rules)
-        r = load_rules(p, reterr);
-    return r;
+    return r == 0 ? cf_pipeline_reload_rules(p, reterr) : r;
 }
 
 void pipeline_load_tables(struct cf_pipeline *p)
@@ -122,50 +139,50 @@ void pipeline_load_tables(struct cf_pipeline *p)
 
 void cf_pipeline_assets_changed(struct cf_pipeline *p) { atomic_store(&p->assets_dirty, true); }
 
-static void free_disabled(void *v)
+static void free_switches(void *v)
 {
-    struct disabled_rules *d = v;
+    struct rule_switches *d = v;
 
     for (size_t i = 0; i < d->n; i++)
-        free((void *)(uintptr_t)d->id[i].p);
-    free(d->id);
+        free((void *)(uintptr_t)d->v[i].id.p);
+    free(d->v);
     free(d);
 }
 
-static int id_cmp(const void *a, const void *b) { return cf_str_cmp(*(const cf_str *)a, *(const cf_str *)b); }
-
-int cf_pipeline_disable_rules(struct cf_pipeline *p, const cf_str *ids, size_t n)
+static int switch_cmp(const void *a, const void *b)
 {
-    struct disabled_rules *d = calloc(1, sizeof *d);
-
-    if (!d)
-        return CF_ENOMEM;
-    d->id = calloc(n + 1, sizeof *d->id);
-    for (size_t i = 0; d->id && i < n; i++) {
-        char *q = malloc(ids[i].n + 1);
-
-        if (!q) {
-            free_disabled(d);
-            return CF_ENOMEM;
-        }
-        memcpy(q, ids[i].p, ids[i].n);
-        d->id[d->n++] = cf_str_n(q, ids[i].n);
-    }
-    if (!d->id) {
-        free_disabled(d);
-        return CF_ENOMEM;
-    }
-    qsort(d->id, d->n, sizeof *d->id, id_cmp);
-    return cf_shared_set(&p->disabled, d, free_disabled);
+    return cf_str_cmp(((const struct rule_switch *)a)->id, ((const struct rule_switch *)b)->id);
 }
 
-const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shared_box **ret_box)
+static bool switch_add(struct rule_switches *d, cf_str id, bool staged)
 {
-    *ret_box = cf_shared_get(&p->rules);
-    return *ret_box ? (*ret_box)->p : NULL;
+    char *q = malloc(id.n + 1);
+
+    if (!q)
+        return false;
+    if (id.n)
+        memcpy(q, id.p, id.n);
+    d->v[d->n++] = (struct rule_switch){cf_str_n(q, id.n), staged};
+    return true;
 }
 
-void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->rules, box); }
+int cf_pipeline_switch_rules(struct cf_pipeline *p, const cf_str *off, size_t n_off, const cf_str *staged, size_t n_staged)
+{
+    struct rule_switches *d = calloc(1, sizeof *d);
+    bool ok = d && (d->v = calloc(n_off + n_staged + 1, sizeof *d->v));
+
+    for (size_t i = 0; ok && i < n_off; i++)
+        ok = switch_add(d, off[i], false);
+    for (size_t i = 0; ok && i < n_staged; i++)
+        ok = switch_add(d, staged[i], true);
+    if (!ok) {
+        if (d)
+            free_switches(d);
+        return CF_ENOMEM;
+    }
+    qsort(d->v, d->n, sizeof *d->v, switch_cmp);
+    return cf_shared_set(&p->switches, d, free_switches);
+}
 
 const struct cf_normaliser *cf_pipeline_normaliser(struct cf_pipeline *p, struct cf_shared_box **ret_box)
 {
@@ -174,6 +191,14 @@ const struct cf_normaliser *cf_pipeline_normaliser(struct cf_pipeline *p, struct
 }
 
 void cf_pipeline_normaliser_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->norm, box); }
+
+const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shared_box **ret_box)
+{
+    *ret_box = cf_shared_get(&p->rules);
+    return *ret_box ? (*ret_box)->p : NULL;
+}
+
+void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->rules, box); }
 
 struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, const struct cf_shared_box *box)
 {
@@ -267,8 +292,10 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     cf_shared_init(&p->rules);
     cf_shared_init(&p->enrich);
     cf_shared_init(&p->sources);
-    cf_shared_init(&p->disabled);
-    r = copy_options(p, o, reterr);
+    cf_shared_init(&p->switches);
+    (void)pthread_mutex_init(&p->reload_mu, NULL);
+    p->staged = cf_staged_new();
+    r = p->staged ? copy_options(p, o, reterr) : cf_error_set(reterr, CF_ENOMEM, "pipeline");
     if (r == 0)
         r = cf_pipeline_reload(p, reterr);
     if (r == 0) {
@@ -329,8 +356,11 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     cf_shared_release(&p->rules);
     cf_shared_release(&p->enrich);
     cf_shared_release(&p->sources);
-    cf_shared_release(&p->disabled);
     cf_rule_ledger_free(p->ledger);
+    cf_shared_release(&p->switches);
+    pipeline_flush_staged(p);
+    cf_staged_free(p->staged);
+    (void)pthread_mutex_destroy(&p->reload_mu);
     cf_counters_free(p->counters);
     json_decref(p->store_stats);
     free_samples(p);

@@ -16,6 +16,7 @@
 #include "store/record_store.h"
 
 struct cf_hub;
+struct cf_normaliser;
 struct cf_pipeline_options {
     void *app;                           /* given to cf_asset_changed */
     struct cf_db *db;
@@ -48,17 +49,21 @@ bool cf_pipeline_drain(struct cf_pipeline *p, int timeout_ms);
 
 /* Loads rules and source files again and swaps them in; on an error the old ones stay. */
 int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr);
-/* Rules that are off: hits of these ids are dropped (copied). */
-int cf_pipeline_disable_rules(struct cf_pipeline *p, const cf_str *ids, size_t n);
+/* Only the rules: files and stored texts. What is detected with the old set stays so; there is no moment without rules. */
+int cf_pipeline_reload_rules(struct cf_pipeline *p, struct cf_error *reterr);
+/* Where the rules in use come from, stored texts included; lives in a. */
+int cf_pipeline_library(struct cf_pipeline *p, struct cf_arena *a, struct cf_rules_options *ret, struct cf_error *reterr);
+/* Rules that are off (hits are dropped) and staged (hits are counted and listed, and make no alerts); copied. */
+int cf_pipeline_switch_rules(struct cf_pipeline *p, const cf_str *off, size_t n_off, const cf_str *staged, size_t n_staged);
+/* The source files in use, held until cf_pipeline_normaliser_put. */
+const struct cf_normaliser *cf_pipeline_normaliser(struct cf_pipeline *p, struct cf_shared_box **ret_box);
+void cf_pipeline_normaliser_put(struct cf_pipeline *p, struct cf_shared_box *box);
 /* The rules in use, held until cf_pipeline_rules_put. */
 const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shared_box **ret_box);
 void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box);
 /* Counters since the start of the server, of the rules in box (from cf_pipeline_rules): malloc, owned by caller, one entry a
  * rule. NULL: no memory. */
 struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, const struct cf_shared_box *box);
-/* The source files in use, held until cf_pipeline_normaliser_put. */
-const struct cf_normaliser *cf_pipeline_normaliser(struct cf_pipeline *p, struct cf_shared_box **ret_box);
-void cf_pipeline_normaliser_put(struct cf_pipeline *p, struct cf_shared_box *box);
 void cf_pipeline_assets_changed(struct cf_pipeline *p); /* assets or data sources: loaded again within a second */
 
 struct cf_pipeline_stats {

@@ -11,6 +11,7 @@
 #include "enrich/enrich.h"
 #include "normalise/normalise.h"
 #include "pipeline/pipeline.h"
+#include "rulebook/rulebook.h"
 
 #define UNPARSED_MAX 256
 struct unparsed {
@@ -59,10 +60,12 @@ struct cf_pipeline {
     struct cf_spool *spool;
     struct cf_counters *counters;
     struct cf_listener *listener;
-    struct cf_shared norm, rules, enrich, sources, disabled;
+    struct cf_shared norm, rules, enrich, sources, switches;
     struct cf_rule_ledger *ledger; /* figures per rule of detectors that are gone */
     struct worker *worker;
     size_t n_workers;
+    struct cf_staged *staged;    /* what staged rules would have reported */
+    pthread_mutex_t reload_mu;   /* one load of rules at a time */
     pthread_t keeper;
     bool keeper_on;
     _Atomic bool stop, assets_dirty;
@@ -83,10 +86,14 @@ struct cf_pipeline {
     int64_t tick_us;
 };
 
-/* Rule ids switched off, sorted. */
-struct disabled_rules {
+/* Rules that are off or staged, sorted by id. */
+struct rule_switch {
+    cf_str id;
+    bool staged; /* hits are counted and listed, and make no alerts */
+};
+struct rule_switches {
     size_t n;
-    cf_str *id;
+    struct rule_switch *v;
 };
 
 void *pipeline_worker_main(void *arg);
@@ -96,6 +103,7 @@ int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
 void pipeline_commit(struct cf_pipeline *p);    /* store sync, then checkpoint; failures are noted and tried again */
 void pipeline_save_windows(struct cf_pipeline *p);
+void pipeline_flush_staged(struct cf_pipeline *p);
 void worker_release(struct worker *w);
 /* Which batches are inserted in parts: one empty file DATA/split/TOKEN each, synced before it counts. */
 bool worker_split_mark(const struct worker *w);

@@ -72,23 +72,24 @@ static bool next_record(struct worker *w, struct cf_record *rec)
 
 /* ---- one chunk ---------------------------------------------------------------------------------------------------- */
 
-static bool rule_is_off(const struct cf_shared_box *box, cf_str id)
+/* How a rule is switched; NULL: on. */
+static const struct rule_switch *switch_of(const struct cf_shared_box *box, cf_str id)
 {
-    const struct disabled_rules *d = box ? box->p : NULL;
+    const struct rule_switches *d = box ? box->p : NULL;
     size_t lo = 0, hi = d ? d->n : 0;
 
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        int c = cf_str_cmp(d->id[mid], id);
+        int c = cf_str_cmp(d->v[mid].id, id);
 
         if (c == 0)
-            return true;
+            return &d->v[mid];
         if (c < 0)
             lo = mid + 1;
         else
             hi = mid;
     }
-    return false;
+    return NULL;
 }
 
 static bool hits_grow(struct worker *w, size_t more)
@@ -120,7 +121,15 @@ static int keep_hits(struct worker *w, const struct cf_hit *hits, size_t n, cons
     if (!hits_grow(w, n))
         return CF_ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        if (rule_is_off(off, hits[i].rule->id))
+        const struct rule_switch *sw = switch_of(off, hits[i].rule->id);
+
+        if (sw && sw->staged) {
+            char id[37];
+
+            cf_event_id(hits[i].ev, id);
+            cf_staged_note(w->p->staged, &hits[i], id);
+        }
+        if (sw)
             continue;
         w->hit[w->n_hits] = hits[i];
         cf_event_id(hits[i].ev, w->hit_id[w->n_hits].text);
@@ -359,7 +368,7 @@ static bool run_parts(struct worker *w)
  * goes, because the parts have other tokens than the whole: a replay after a crash must take the same way. */
 static bool run_batch(struct worker *w)
 {
-    struct cf_shared_box *off = cf_shared_get(&w->p->disabled);
+    struct cf_shared_box *off = cf_shared_get(&w->p->switches);
     bool split = w->batch.replay && worker_split_marked(w), ok = true, more = true;
 
     w->n_keys = 0;
@@ -367,7 +376,7 @@ static bool run_batch(struct worker *w)
     rewind_batch(w);
     while (ok && more)
         ok = run_chunk(w, off, &more);
-    cf_shared_put(&w->p->disabled, off);
+    cf_shared_put(&w->p->switches, off);
     if (ok && !split)
         ok = insert_block(w, w->batch.token, &split);
     if (ok && split) {

@@ -149,22 +149,18 @@ static void id_text(struct rd *r, char out[37])
                    lo >> 48, lo & UINT64_C(0xffffffffffff));
 }
 
-int cf_event_row_json(struct cf_arena *a, const char **p, const char *e, const cf_str *fields, size_t n_fields, struct cf_buf *out,
-                      int64_t *ret_time_us, char ret_id[37])
+int cf_event_row_read(struct cf_arena *a, const char **p, const char *e, const cf_str *fields, size_t n_fields, struct cf_event **ret, char ret_id[37])
 {
     const struct cf_column *c = cf_columns();
     struct rd r = {.p = *p, .e = e};
     struct cf_event *ev = cf_event_new(a);
-    uint32_t flags;
-    cf_str source;
-    size_t at;
 
     if (!ev)
         return CF_ENOMEM;
     (void)take(&r, &ev->time_us, 8);
     id_text(&r, ret_id);
-    source = string(&r);
-    (void)take(&r, &flags, 4);
+    ev->source = string(&r);
+    (void)take(&r, &ev->flags, 4);
     for (size_t i = 0; i < CF_F__COUNT && !r.bad; i++) {
         if (c[i].type != CF_COL_COLD)
             field(ev, &r, i, c[i].type, wanted(fields, n_fields, (cf_str){cf_fields[i].name, cf_fields[i].name_n}));
@@ -172,8 +168,24 @@ int cf_event_row_json(struct cf_arena *a, const char **p, const char *e, const c
     extras(ev, &r, fields, n_fields);
     if (r.bad)
         return CF_ECORRUPT;
-    *ret_time_us = ev->time_us;
+    ev->original = cf_event_get(ev, CF_F_EVENT_ORIGINAL);
     *p = r.p;
+    *ret = ev;
+    return 0;
+}
+
+int cf_event_row_json(struct cf_arena *a, const char **p, const char *e, const cf_str *fields, size_t n_fields, struct cf_buf *out,
+                      int64_t *ret_time_us, char ret_id[37])
+{
+    struct cf_event *ev = NULL;
+    cf_str source;
+    size_t at;
+    int r = cf_event_row_read(a, p, e, fields, n_fields, &ev, ret_id);
+
+    if (r < 0)
+        return r;
+    source = ev->source;
+    *ret_time_us = ev->time_us;
     at = out->n;
     cf_event_json(ev, out);
     if (out->failed)

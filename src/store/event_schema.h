@@ -64,6 +64,9 @@ void cf_event_ddl_retention(const struct cf_event_ddl *d, struct cf_buf *out);
 /* "time, id, source, flags, agent_name, ..., extras": the column list that cf_event_row reads, in its order. */
 void cf_event_select_list(struct cf_buf *out);
 
+/* One row of that list in RowBinary at *p (end e) as an event with views of the row's bytes; names that sources used are not in
+ * the table and so not in the event. 0, or CF_ECORRUPT when the bytes do not hold a row. */
+int cf_event_row_read(struct cf_arena *a, const char **p, const char *e, const cf_str *fields, size_t n_fields, struct cf_event **ret, char ret_id[37]);
 /* One row of that list in RowBinary at *p (end e) as a JSON object with "_id" first. fields: only these names (NULL: all).
  * 0, or CF_ECORRUPT when the bytes do not hold a row. a: scratch, for this row. */
 int cf_event_row_json(struct cf_arena *a, const char **p, const char *e, const cf_str *fields, size_t n_fields, struct cf_buf *out,

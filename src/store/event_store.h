@@ -82,6 +82,20 @@ struct cf_search {
 };
 /* Appends {"items":[{...nested ECS, "_id":...}],"total":N,"next":"..."|null} to *out. CF_ESYNTAX: reterr->pos is the byte in query. */
 int cf_event_search(struct cf_event_store *s, const struct cf_search *q, struct cf_buf *out, struct cf_error *reterr);
+/* ---- going through stored events (event_scan.c) ---- */
+struct cf_stored {
+    int64_t time_us, received_us; /* received_us: event.ingested; 0: unknown */
+    char id[37];
+    cf_str source, org, original; /* views, valid in the callback */
+};
+/* rows: a few thousand at most, oldest first over all calls. Non-zero ends the scan and is returned. done: rows given so far, these included. */
+typedef int (*cf_event_scan_fn)(void *ctx, const struct cf_stored *rows, size_t n, uint64_t done, struct cf_error *reterr);
+/* Every event that q finds (query, times, scope), by time; at most max. Memory is bounded by one slice of time (a second at least). */
+int cf_event_scan(struct cf_event_store *s, const struct cf_search *q, uint64_t max, cf_event_scan_fn fn, void *ctx, struct cf_error *reterr);
+int cf_event_count(struct cf_event_store *s, const struct cf_search *q, uint64_t *ret, struct cf_error *reterr);
+/* Stored events by id as events: ret[i] is NULL where there is none (or it is outside scope). Everything lives in a. */
+int cf_event_fetch(struct cf_event_store *s, const struct cf_event_scope *scope, const cf_str *ids, size_t n, struct cf_arena *a, struct cf_event **ret,
+                   struct cf_error *reterr);
 /* Appends {"interval_ms":..,"buckets":[{"time":"..","count":N}]}: about n_buckets over the range. */
 int cf_event_histogram(struct cf_event_store *s, const struct cf_search *q, size_t n_buckets, struct cf_buf *out, struct cf_error *reterr);
 /* Appends {"field":"..","values":[{"value":..,"count":N}],"other":N}: the most frequent values of one field. */

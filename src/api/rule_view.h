@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * api, private to the rule_*.c files: the rules in use joined with what the records know of them. */
+#ifndef CF_API_RULE_VIEW_H
+#define CF_API_RULE_VIEW_H
+
+#include "api/list.h"
+#include "api/rules.h"
+#include "pipeline/pipeline.h"
+#include "rulebook/rulebook.h"
+
+struct rule_row {
+    const struct cf_rule_info *info;
+    enum cf_rule_state state;
+    int64_t hits, last_us;   /* alerts' events of the last day */
+    int64_t hits_30d, false_30d, alerts_30d; /* with rule_view_month */
+    int64_t staged_hits;
+    bool stored, edited;     /* the text stands in the records; in the place of a shipped one */
+};
+struct rule_view {
+    struct cf_req *req;
+    const struct cf_ruleset *rs;
+    struct cf_shared_box *box;
+    struct rule_row *rows;
+    size_t n;
+};
+static inline struct cf_app *rule_app(const struct cf_req *req) { return req->app; }
+/* The rules are held until close. CF_EUNSUPPORTED: detection is switched off. */
+int rule_view_open(struct cf_req *req, struct rule_view *v, struct cf_error *reterr);
+void rule_view_close(struct rule_view *v);
+int rule_view_month(struct rule_view *v, struct cf_error *reterr); /* fills the *_30d figures */
+/* The words of api/list.h over id title level status enabled state origin product category service tags tactic technique file. */
+int rule_view_filter(struct rule_view *v, cf_str text, struct cf_error *reterr);
+int rule_view_sort(struct rule_view *v, struct cf_error *reterr);
+struct rule_row *rule_view_find(struct rule_view *v, cf_str id, struct cf_error *reterr);
+json_t *rule_row_json(const struct rule_view *v, const struct rule_row *row);
+json_t *rule_str(cf_str s);
+json_t *rule_time(int64_t us);
+json_t *rule_file_text(const char *path); /* or JSON null */
+json_t *rule_text(struct cf_req *req, const struct rule_row *row, json_t **ret_stored);
+bool rule_is_tactic(cf_str tag, cf_str *ret_name); /* "attack.execution" */
+bool rule_is_technique(cf_str tag, cf_str *ret_id); /* "attack.t1059.001" */
+/* Where the rules come from, with the stored texts. */
+int rule_library(struct cf_req *req, struct cf_rules_options *ret, struct cf_error *reterr);
+/* Rules and switches as the records have them now, in the running pipeline. */
+int rule_apply(struct cf_req *req, bool texts, struct cf_error *reterr);
+struct cf_rule_who rule_who(const struct cf_req *req);
+
+void cf_rule_edit_routes(void);
+void cf_rule_list_routes(void);
+void cf_rule_test_routes(void);
+void cf_rule_backtest_routes(void);
+void cf_rule_coverage_routes(void);
+
+#endif
