@@ -2,6 +2,7 @@
  * Loading: all source files of a folder -> one immutable normaliser. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "normalise/source.h"
 
@@ -20,23 +21,33 @@ struct files {
     size_t n, cap;
     struct cf_source *src;
     struct cf_error *err;
+    bool custom;
 };
 
-static int load_one(void *ctx, const char *path)
+static struct cf_source *next_place(struct files *f)
 {
-    struct files *f = ctx;
-    struct cf_buf b;
-    cf_str text;
-    int r;
-
     if (f->n == f->cap) {
         size_t cap = f->cap ? f->cap * 2 : 64;
         struct cf_source *p = realloc(f->src, cap * sizeof *p);
         if (!p)
-            return cf_error_set(f->err, CF_ENOMEM, "%s: no memory", path);
+            return NULL;
         f->src = p;
         f->cap = cap;
     }
+    memset(&f->src[f->n], 0, sizeof f->src[f->n]);
+    return &f->src[f->n];
+}
+
+static int load_one(void *ctx, const char *path)
+{
+    struct files *f = ctx;
+    struct cf_source *place = next_place(f);
+    struct cf_buf b;
+    cf_str text;
+    int r;
+
+    if (!place)
+        return cf_error_set(f->err, CF_ENOMEM, "%s: no memory", path);
     cf_buf_init(&b, 4u << 20);
     r = cf_file_read(path, &b, f->err);
     text = r == 0 ? cf_arena_copy(f->a, cf_buf_view(&b)) : CF_STR_NONE;
@@ -45,10 +56,58 @@ static int load_one(void *ctx, const char *path)
     cf_buf_release(&b);
     if (r < 0)
         return r;
-    memset(&f->src[f->n], 0, sizeof f->src[f->n]);
-    r = cf_source_parse(f->a, path, text, &f->src[f->n], f->err);
+    r = cf_source_parse(f->a, path, text, place, f->err);
+    place->custom = f->custom;
+    if (r < 0 && f->custom) {
+        cf_log_error("normalise", "source file left out", "reason=\"%s\"", f->err->msg);
+        cf_source_release(place);
+        *f->err = (struct cf_error){0};
+        return 0;
+    }
     f->n++;
     return r;
+}
+
+static int load_extra(struct files *f, const struct cf_norm_options *o)
+{
+    struct cf_source *place = next_place(f);
+    char *name = cf_arena_strdup(f->a, o->extra_file);
+    cf_str text = cf_arena_copy(f->a, o->extra_yaml);
+    int r;
+
+    if (!place || !name || !text.p)
+        return cf_error_set(f->err, CF_ENOMEM, "no memory for the source");
+    r = cf_source_parse(f->a, name, text, place, f->err);
+    place->custom = true;
+    f->n++;
+    return r;
+}
+
+static void drop_source(struct files *f, size_t i)
+{
+    cf_source_release(&f->src[i]);
+    memmove(&f->src[i], &f->src[i + 1], (f->n - i - 1) * sizeof *f->src);
+    f->n--;
+}
+
+/* An extra takes the place of a file of the same name; a person's file never that of one of ours. */
+static void solve_names(struct files *f, bool extra)
+{
+    size_t last = f->n - 1;
+
+    for (size_t i = f->n; i-- > 0;) {
+        bool twin = false;
+        if (!f->src[i].custom || (extra && i == last))
+            continue;
+        for (size_t k = 0; k < f->n && !twin; k++)
+            twin = k != i && cf_str_eq(f->src[k].name_s, f->src[i].name_s) && (!f->src[k].custom || (extra && k == last) || k < i);
+        if (!twin)
+            continue;
+        if (!(extra && cf_str_eq(f->src[last].name_s, f->src[i].name_s)))
+            cf_log_error("normalise", "source file left out", "reason=\"there is a source %s already\" file=\"%s\"", f->src[i].name, f->src[i].file);
+        drop_source(f, i);
+        last--;
+    }
 }
 
 static int by_order(const void *a, const void *b)
@@ -155,6 +214,14 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
     f.err = reterr;
     if (r == 0 && opt->sources_dir)
         r = cf_walk(opt->sources_dir, ".yaml", load_one, &f, reterr);
+    if (r == 0 && opt->custom_dir && access(opt->custom_dir, R_OK) == 0) {
+        f.custom = true;
+        r = cf_walk(opt->custom_dir, ".yaml", load_one, &f, reterr);
+    }
+    if (r == 0 && opt->extra_yaml.p)
+        r = load_extra(&f, opt);
+    if (r == 0 && f.n)
+        solve_names(&f, opt->extra_yaml.p != NULL);
     n->src = f.src;
     n->n = f.n;
     if (r < 0)
@@ -170,8 +237,18 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
             }
     }
     for (size_t i = 0; i < n->n; i++)
-        if ((r = cf_source_patterns(&n->arena, &n->src[i], n->src, n->n, reterr)) < 0)
-            goto out;
+        if ((r = cf_source_patterns(&n->arena, &n->src[i], n->src, n->n, reterr)) < 0) {
+            if (!n->src[i].custom || opt->extra_yaml.p)
+                goto out;
+            cf_log_error("normalise", "source file left out", "reason=\"%s\"", reterr->msg);
+            n->src[i].n_match = 0; /* keeps its place, recognises nothing */
+            n->src[i].name_s = CF_STR("");
+            n->src[i].tpl = cf_tpl_new(&n->arena);
+            *reterr = (struct cf_error){0};
+            r = n->src[i].tpl ? 0 : cf_error_set(reterr, CF_ENOMEM, "no memory for the normaliser");
+            if (r < 0)
+                goto out;
+        }
     n->builtin = CF_NEW(&n->arena, struct cf_source);
     if (!n->builtin || index_programs(n) < 0 || index_rows(n) < 0 || cf_stream_new(n) < 0) {
         r = cf_error_set(reterr, CF_ENOMEM, "no memory for the normaliser");
@@ -204,6 +281,31 @@ void cf_normaliser_free(struct cf_normaliser *n)
 
 size_t cf_normaliser_sources(const struct cf_normaliser *n) { return n->n; }
 const char *cf_normaliser_source_name(const struct cf_normaliser *n, size_t i) { return i < n->n ? n->src[i].name : NULL; }
+
+bool cf_normaliser_source_type(const struct cf_normaliser *n, size_t i, struct cf_arena *a, struct cf_source_type *ret)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {{CF_NF_TEXT, "text"}, {CF_NF_JSON, "json"}, {CF_NF_WIN, "evtx-json"}, {CF_NF_ECS, "ecs"}, {CF_NF_CEF, "cef"}, {CF_NF_LEEF, "leef"},
+                 {CF_NF_ZEEK, "zeek"}, {CF_NF_IIS, "w3c"}, {CF_NF_CSV, "csv"}, {CF_NF_KV, "kv"}};
+    static const char *const payloads[] = {[CF_P_TEXT] = "text", [CF_P_KV] = "kv", [CF_P_CSV] = "csv", [CF_P_JSON] = "json", [CF_P_CEF] = "cef", [CF_P_LEEF] = "leef"};
+    const struct cf_source *s = i < n->n ? &n->src[i] : NULL;
+    unsigned bits = 0;
+    cf_str f = CF_STR("");
+
+    if (!s || !s->name_s.n)
+        return false;
+    for (size_t m = 0; m < s->n_match; m++)
+        bits |= s->match[m].formats;
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        if (bits & names[k].bit)
+            f = cf_arena_printf(a, "%.*s%s%s", CF_ARG(f), f.n ? " " : "", names[k].bit == CF_NF_TEXT ? payloads[s->payload] : names[k].name);
+    if (!f.n)
+        f = cf_str_c(payloads[s->payload]);
+    *ret = (struct cf_source_type){.name = s->name_s, .doc = s->doc, .file = cf_str_c(s->file), .format = f, .custom = s->custom};
+    return f.p != NULL;
+}
 
 struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
 {

@@ -181,6 +181,17 @@ static void envelope(struct cf_run *r)
 
 /* --- formats --- */
 
+/* The first line of a CSV file: the columns' own names. */
+static bool names_columns(const struct cf_source *s, const cf_str *cols, size_t n)
+{
+    if (n < 2 || n != s->n_col)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!cf_str_eq(cf_str_trim(cols[i]), s->col[i]))
+            return false;
+    return true;
+}
+
 /* Pairs of a source's own payload. */
 bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
 {
@@ -208,6 +219,10 @@ bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
     }
     case CF_P_CSV:
         rc = cf_csv_parse(text, s->csv_sep, r->a, cols, 256, &n, &r->err);
+        if (rc == 0 && names_columns(s, cols, n)) {
+            r->ev->flags |= CF_EV_HEADER;
+            return true;
+        }
         for (size_t i = 0; rc == 0 && i < n && i < s->n_col; i++)
             if (s->col[i].n && !cf_str_eqz(s->col[i], "-"))
                 (void)cf_pair_add(&r->pairs, s->col[i], cf_str_trim(cols[i]), CF_V_STR);
@@ -337,13 +352,43 @@ static bool generic_kv(struct cf_run *r)
     return false;
 }
 
+/* The envelope was none: "2026-11-21 06:00:00 INFO [main] text" has neither host nor program. */
+static void not_syslog(struct cf_run *r)
+{
+    static const uint16_t f[] = {CF_F_HOST_NAME, CF_F_HOST_HOSTNAME, CF_F_PROCESS_NAME, CF_F_PROCESS_PID};
+
+    if (r->sl.pri >= 0)
+        return;
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++) {
+        cf_str v = cf_event_get(r->ev, (enum cf_field)f[i]);
+        if (v.p && (v.p == r->sl.host.p || v.p == r->sl.app.p || v.p == r->sl.pid.p))
+            cf_event_unset(r->ev, (enum cf_field)f[i]);
+    }
+}
+
+/* A source that was named by the sender: its patterns may describe the line with what looks like an envelope. */
+static bool whole_line(struct cf_run *r, const struct cf_source *s)
+{
+    cf_str msg = r->msg;
+
+    if (!r->has_sl || r->sl.pri >= 0)
+        return false;
+    r->msg = r->text;
+    if (cf_run_extract(r, s)) {
+        not_syslog(r);
+        return true;
+    }
+    r->msg = msg;
+    return false;
+}
+
 /* Text behind the envelope. */
 static void run_text(struct cf_run *r, const struct cf_source *hint)
 {
     bool extracted = false;
     cf_str body = skip_blanks(r->msg);
 
-    if (!hint || hint->payload == CF_P_CEF || hint->payload == CF_P_LEEF || !hint->n_match) {
+    if (!hint || hint->payload == CF_P_CEF || hint->payload == CF_P_LEEF || (hint->formats & (CF_NF_CEF | CF_NF_LEEF)) || !hint->n_match) {
         if (body.n > 4 && body.p[0] == 'C' && memcmp(body.p, "CEF:", 4) == 0 && cf_cef_parse(body, r->a, &r->pairs, &r->err) == 0) {
             r->format = CF_NF_CEF;
             parsed_object(r, hint);
@@ -376,7 +421,7 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
         bool pairs_ok = cf_run_payload(r, r->src);
         bool patterns = cf_tpl_count(r->src->tpl) || r->src->n_regex;
         if (patterns)
-            extracted = cf_run_extract(r, r->src);
+            extracted = cf_run_extract(r, r->src) || whole_line(r, r->src);
         if (!extracted)
             cf_run_constants(r, r->src);
         if (!extracted && (r->src->payload == CF_P_TEXT ? patterns && !r->has_sl : !pairs_ok)) {
@@ -477,6 +522,8 @@ static void run_record(struct cf_run *r)
             for (size_t i = 0; r->sl.pri < 0 && !extracted && i < sizeof env / sizeof *env; i++)
                 cf_event_unset(r->ev, (enum cf_field)env[i]);
             r->src = s2;
+            if (extracted)
+                not_syslog(r);
             if (!extracted) {
                 (void)cf_run_payload(r, s2);
                 if (!cf_run_extract(r, s2))

@@ -13,6 +13,9 @@ struct cf_norm_thread;
 
 struct cf_norm_options {
     const char *sources_dir;   /* content/sources */
+    const char *custom_dir;    /* source files people made (DATA/content/sources), NULL or absent: none. A broken one is left out with
+                                * a line in the log; it never keeps the others from loading. */
+    cf_str extra_file, extra_yaml; /* one more source that is in no folder yet (tests of the wizard); errors of it are errors */
     int64_t now_us;            /* for timestamps without a year; 0: the clock */
     cf_str zone;               /* default zone of sources that state none: "+08:00", "Asia/Shanghai" or "local" */
     int64_t clock_limit_us;    /* flag events whose time is further from receiving time than this; 0: 24 h */
@@ -22,6 +25,12 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
 void cf_normaliser_free(struct cf_normaliser *n);
 size_t cf_normaliser_sources(const struct cf_normaliser *n); /* number of source files */
 const char *cf_normaliser_source_name(const struct cf_normaliser *n, size_t i);
+struct cf_source_type {
+    cf_str name, doc, file;    /* file: its path */
+    cf_str format;             /* names of the formats it accepts, separated by blanks */
+    bool custom;
+};
+bool cf_normaliser_source_type(const struct cf_normaliser *n, size_t i, struct cf_arena *a, struct cf_source_type *ret);
 bool cf_normaliser_has_format(cf_str name);
 
 /* What events of a source file may hold, as far as its text says (for "can this rule ever fire"). */

@@ -117,7 +117,9 @@ struct cf_source {
     cf_str name_s, prefix; /* prefix with its dot, or empty */
     int order;
     size_t index;
-    bool refuse_multiline, ecs;
+    bool refuse_multiline, ecs, custom;
+    unsigned formats;         /* of all match rows */
+    cf_str doc;
     size_t n_match;
     struct cf_match *match;
     enum cf_payload payload;

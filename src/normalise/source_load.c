@@ -342,6 +342,8 @@ static int parse_matches(struct load *l, const struct cf_ynode *y)
     for (const struct cf_ynode *c = y->child; c; c = c->next)
         if ((r = parse_match(l, c, &l->s->match[l->s->n_match++])) < 0)
             return r;
+        else
+            l->s->formats |= l->s->match[l->s->n_match - 1].formats;
     return 0;
 }
 
@@ -644,6 +646,7 @@ static int parse_head(struct load *l, const struct cf_ynode *root)
     if (c && !cf_ynode_bool(c, &s->ecs))
         return FAIL(l, c, "ecs must be true or false");
     s->base_name = cf_ymap_str(root, "base");
+    s->doc = cf_ymap_str(root, "doc");
     s->refuse_multiline = true;
     c = cf_ymap_get(root, "multiline");
     if (c && cf_str_eqz(c->text, "accept"))

@@ -201,4 +201,5 @@ void cf_pipeline_routes(void)
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     pipeline_bulk_routes();
     pipeline_source_routes();
+    pipeline_type_routes();
 }

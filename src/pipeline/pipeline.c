@@ -13,15 +13,17 @@
 static void free_norm(void *p) { cf_normaliser_free(p); }
 static void free_rules(void *p) { cf_ruleset_free(p); }
 
-static int load_normaliser(struct cf_pipeline *p, struct cf_error *reterr)
+int pipeline_load_normaliser(struct cf_pipeline *p, struct cf_error *reterr)
 {
     struct cf_normaliser *n = NULL;
     struct cf_norm_options o = {.zone = p->o.zone};
-    char dir[4200];
+    char dir[4200], custom[4200];
     int r;
 
     (void)snprintf(dir, sizeof dir, "%s/sources", p->content_dir);
+    (void)snprintf(custom, sizeof custom, "%s/content/sources", p->data_dir);
     o.sources_dir = dir;
+    o.custom_dir = custom;
     r = cf_normaliser_load(&o, &n, reterr);
     if (r == 0 && cf_shared_set(&p->norm, n, free_norm) < 0)
         r = cf_error_set(reterr, CF_ENOMEM, "source files");
@@ -112,7 +114,7 @@ int cf_pipeline_reload_rules(struct cf_pipeline *p, struct cf_error *reterr)
 
 int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr)
 {
-    int r = load_normaliser(p, reterr);
+    int r = pipeline_load_normaliser(p, reterr);
 
     return r == 0 ? cf_pipeline_reload_rules(p, reterr) : r;
 }
@@ -288,6 +290,7 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     if (!p)
         return cf_error_set(reterr, CF_ENOMEM, "pipeline");
     (void)pthread_mutex_init(&p->mu, NULL);
+    (void)pthread_mutex_init(&p->types_mu, NULL);
     cf_shared_init(&p->norm);
     cf_shared_init(&p->rules);
     cf_shared_init(&p->enrich);
@@ -371,6 +374,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     free(p->content_dir);
     free(p->geo);
     (void)pthread_mutex_destroy(&p->mu);
+    (void)pthread_mutex_destroy(&p->types_mu);
     free(p);
 }
 

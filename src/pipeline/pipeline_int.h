@@ -70,6 +70,7 @@ struct cf_pipeline {
     bool keeper_on;
     _Atomic bool stop, assets_dirty;
     _Atomic uint64_t hits, batches, store_retries, fold_retries;
+    pthread_mutex_t types_mu;    /* one change of source types at a time */
     pthread_mutex_t mu;          /* below */
     pthread_cond_t drained;
     char store_reason[240], sync_reason[240];
@@ -111,5 +112,7 @@ bool worker_split_marked(const struct worker *w);
 void pipeline_split_forget(struct cf_pipeline *p); /* at the start: marks too old to be of a batch in the spool */
 void pipeline_bulk_routes(void);
 void pipeline_source_routes(void);
+void pipeline_type_routes(void);
+int pipeline_load_normaliser(struct cf_pipeline *p, struct cf_error *reterr); /* source files again, swapped in; on an error the old stay */
 
 #endif
