@@ -367,7 +367,7 @@ static void not_syslog(struct cf_run *r)
 }
 
 /* A source that was named by the sender: its patterns may describe the line with what looks like an envelope. */
-static bool whole_line(struct cf_run *r, const struct cf_source *s)
+static bool without_envelope(struct cf_run *r, const struct cf_source *s)
 {
     cf_str msg = r->msg;
 
@@ -421,7 +421,7 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
         bool pairs_ok = cf_run_payload(r, r->src);
         bool patterns = cf_tpl_count(r->src->tpl) || r->src->n_regex;
         if (patterns)
-            extracted = cf_run_extract(r, r->src) || whole_line(r, r->src);
+            extracted = cf_run_extract(r, r->src) || without_envelope(r, r->src);
         if (!extracted)
             cf_run_constants(r, r->src);
         if (!extracted && (r->src->payload == CF_P_TEXT ? patterns && !r->has_sl : !pairs_ok)) {

@@ -335,7 +335,7 @@ static void by_shape(struct prop *p, struct prop_key *k)
              {SH_METHOD, "http.request.method", "", "its values are HTTP methods", 0.75},
              {SH_PROTO, "network.transport", "lower", "its values are transport protocols", 0.7}};
 
-    if (k > p->key && prop_mostly(k, SH_PORT)) { /* columns: the number behind an address is mostly its port */
+    if (p->format == PF_CSV && k > p->key && prop_mostly(k, SH_PORT)) { /* columns: the number behind an address is mostly its port */
         bool src = cf_str_eqz(k[-1].field, "source.ip"), dst = cf_str_eqz(k[-1].field, "destination.ip");
         if ((src && !taken(p, "source.port")) || (dst && !taken(p, "destination.port"))) {
             decide(p, k, src ? CF_STR("source.port") : CF_STR("destination.port"), CF_STR(""), 0.45, "a number up to 65,535 right behind an address");
