@@ -275,7 +275,7 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
         .app = &run->app, .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .hub = run->app.hub,
         .data_dir = run->app.data_dir, .content_dir = run->app.content_dir, .zone = c->pipeline_zone, .workers = c->pipeline_workers,
         .geo = cf_arena_strdup(&run->arena, c->enrich_geo), .n_rules = c->rules_paths.n, .no_rules = !c->rules_enabled,
-        .spool = {.cap = c->spool_cap, .segment_size = c->spool_segment, .batch_rows = c->pipeline_batch_rows, .min_free = c->spool_min_free ? c->spool_min_free : -1},
+        .spool = {.cap = c->spool_cap, .segment_size = c->spool_segment, .batch_rows = c->pipeline_batch_rows, .batch_bytes = 16 << 20, .min_free = c->spool_min_free ? c->spool_min_free : -1},
         .listen = {.line_max = (size_t)c->syslog_line_max, .connections_max = (unsigned)c->syslog_connections, .idle_us = c->syslog_idle,
                    .refuse_unknown = cf_str_eqz(c->syslog_unknown, "refuse")},
     };

@@ -15,16 +15,25 @@
 #define BLOCK_MAX (1u << 30)
 #define DICT_MIN 64u
 
+#define SEEN 8u    /* constants of source files a dictionary remembers by their interned id */
+#define NAMES 256u /* the same for names of extras */
+
+/* What an interned id became in a dictionary. */
+struct seen {
+    uint16_t text; /* 0: free */
+    uint32_t id;
+};
 /* Dictionary of one LowCardinality column. */
 struct dict {
     struct cf_buf keys;     /* String encoding, in index order */
     struct cf_buf index;    /* uint32_t a value, narrowed when sent */
     struct entry {
-        uint64_t hash;
+        uint64_t a, b;      /* of short text all its bytes, else its hash */
         uint32_t pos, len;  /* of the bytes in keys */
         uint32_t id;        /* + 1; 0: free */
     } * slot;
     uint32_t n, mask;
+    struct seen seen[SEEN];
 };
 struct col {
     uint32_t rows;        /* rows written so far */
@@ -41,6 +50,9 @@ struct cf_event_block {
     struct col source;
     struct col field[CF_F__COUNT];
     struct col extras;           /* nulls: offsets; dict: keys; data: values */
+    uint32_t extra_id[CF_F__COUNT]; /* key of a field without a column, + 1; 0: not in this block yet */
+    struct seen extra_name[NAMES];
+    const struct cf_column *def; /* cf_columns() */
     uint16_t used[CF_F__COUNT];  /* fields with a value, in order of appearance */
     size_t n_used;
     struct cf_buf head;          /* names, types, counts between the columns */
@@ -66,8 +78,19 @@ static inline void put_varint(struct cf_buf *b, uint64_t v)
 
 static inline void put_string(struct cf_buf *b, cf_str s)
 {
-    put_varint(b, s.n);
-    cf_buf_str(b, s);
+    char *o;
+
+    if (b->cap - b->n < s.n + 10 && !cf_buf_reserve(b, s.n + 10))
+        return;
+    o = b->p + b->n;
+    for (size_t v = s.n; ; v >>= 7) {
+        *o++ = (char)(v < 0x80 ? v : v | 0x80);
+        if (v < 0x80)
+            break;
+    }
+    if (s.n)
+        memcpy(o, s.p, s.n);
+    b->n = (size_t)(o + s.n - b->p);
 }
 
 static inline void put_u64(struct cf_buf *b, uint64_t v)
@@ -85,6 +108,41 @@ static void fill(struct cf_buf *b, int byte, size_t n)
 
 /* ---- dictionary ---- */
 
+#define SHORT 16u
+
+static inline uint64_t load(const char *p, size_t n)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, n);
+    return v;
+}
+
+/* Short text is its own key: two words that overlap when there are fewer than 16 bytes. */
+static inline void key_of(cf_str s, uint64_t *a, uint64_t *b)
+{
+    if (s.n > SHORT) {
+        *a = cf_hash64(s);
+        *b = 0;
+    } else if (s.n >= 8) {
+        *a = load(s.p, 8);
+        *b = load(s.p + s.n - 8, 8);
+    } else if (s.n >= 4) {
+        *a = load(s.p, 4);
+        *b = load(s.p + s.n - 4, 4);
+    } else {
+        *a = s.n ? (uint8_t)s.p[0] : 0;
+        *b = s.n ? (uint64_t)(uint8_t)s.p[s.n / 2] << 8 | (uint8_t)s.p[s.n - 1] : 0;
+    }
+}
+
+static inline uint32_t spread(uint64_t a, uint64_t b, size_t n)
+{
+    uint64_t h = (a ^ UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xff51afd7ed558ccd) ^ (b + n) * UINT64_C(0xc4ceb9fe1a85ec53);
+
+    return (uint32_t)((h ^ h >> 29) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
 static bool dict_grow(struct dict *d)
 {
     uint32_t cap = d->slot ? (d->mask + 1) * 2 : DICT_MIN;
@@ -95,7 +153,7 @@ static bool dict_grow(struct dict *d)
     for (uint32_t i = 0; d->slot && i <= d->mask; i++) {
         if (!d->slot[i].id)
             continue;
-        uint32_t k = (uint32_t)d->slot[i].hash & (cap - 1);
+        uint32_t k = spread(d->slot[i].a, d->slot[i].b, d->slot[i].len) & (cap - 1);
 
         while (bigger[k].id)
             k = (k + 1) & (cap - 1);
@@ -107,28 +165,51 @@ static bool dict_grow(struct dict *d)
     return true;
 }
 
-static void dict_add(struct dict *d, cf_str s)
+/* The index of s, which becomes a key when it is not one yet. */
+static uint32_t dict_key(struct dict *d, cf_str s)
 {
-    uint64_t h = cf_hash64(s);
-    uint32_t k, id;
+    uint64_t a, b;
+    uint32_t k;
 
     if (d->n * 2 >= d->mask && !dict_grow(d)) {
         d->keys.failed = true;
-        return;
+        return 0;
     }
-    for (k = (uint32_t)h & d->mask; d->slot[k].id; k = (k + 1) & d->mask) {
+    key_of(s, &a, &b);
+    for (k = spread(a, b, s.n) & d->mask; d->slot[k].id; k = (k + 1) & d->mask) {
         const struct entry *e = &d->slot[k];
 
-        if (e->hash == h && e->len == s.n && memcmp(d->keys.p + e->pos, s.p, s.n) == 0)
-            break;
+        if (e->a == a && e->b == b && e->len == s.n && (s.n <= SHORT || memcmp(d->keys.p + e->pos, s.p, s.n) == 0))
+            return e->id - 1;
     }
-    if (!d->slot[k].id) {
-        put_varint(&d->keys, s.n);
-        d->slot[k] = (struct entry){.hash = h, .pos = (uint32_t)d->keys.n, .len = (uint32_t)s.n, .id = ++d->n};
-        cf_buf_str(&d->keys, s);
-    }
-    id = d->slot[k].id - 1;
+    put_varint(&d->keys, s.n);
+    d->slot[k] = (struct entry){.a = a, .b = b, .pos = (uint32_t)d->keys.n, .len = (uint32_t)s.n, .id = ++d->n};
+    cf_buf_str(&d->keys, s);
+    return d->n - 1;
+}
+
+static inline void dict_put(struct dict *d, uint32_t id)
+{
     cf_buf_add(&d->index, &id, 4);
+}
+
+static void dict_add(struct dict *d, cf_str s)
+{
+    dict_put(d, dict_key(d, s));
+}
+
+/* text: the interned id of s, 0 when it has none. */
+static inline void dict_add_text(struct dict *d, cf_str s, uint16_t text)
+{
+    struct seen *seen = &d->seen[text % SEEN];
+
+    if (!text) {
+        dict_add(d, s);
+        return;
+    }
+    if (seen->text != text)
+        *seen = (struct seen){text, dict_key(d, s)};
+    dict_put(d, seen->id);
 }
 
 /* The value added last, n more times. */
@@ -160,6 +241,7 @@ static void dict_clear(struct dict *d)
 {
     if (d->n)
         memset(d->slot, 0, sizeof *d->slot * (d->mask + 1));
+    memset(d->seen, 0, sizeof d->seen);
     d->n = 0;
     cf_buf_clear(&d->keys);
     cf_buf_clear(&d->index);
@@ -177,13 +259,11 @@ static void dict_free(struct dict *d)
 
 /* ---- columns ---- */
 
-/* Rows without a value up to `rows`. */
-static void pad(struct col *c, enum cf_coltype type, size_t rows)
+/* Rows without a value up to `rows`, at least one. */
+static void pad_gap(struct col *c, enum cf_coltype type, size_t rows)
 {
     size_t gap = rows - c->rows;
 
-    if (!gap)
-        return;
     switch (type) {
     case CF_COL_STR: fill(&c->data, 0, gap); break;
     case CF_COL_LC:
@@ -214,8 +294,14 @@ static void pad(struct col *c, enum cf_coltype type, size_t rows)
     c->rows = (uint32_t)rows;
 }
 
-/* False: the value does not have the column's type. */
-static bool put_scalar(struct col *c, enum cf_coltype type, cf_str v)
+static inline void pad(struct col *c, enum cf_coltype type, size_t rows)
+{
+    if (c->rows < rows)
+        pad_gap(c, type, rows);
+}
+
+/* False: the value does not have the column's type. text: its interned id or 0. */
+static bool put_scalar(struct col *c, enum cf_coltype type, cf_str v, uint16_t text)
 {
     int64_t i;
     double d;
@@ -223,7 +309,7 @@ static bool put_scalar(struct col *c, enum cf_coltype type, cf_str v)
     uint8_t b;
 
     switch (type) {
-    case CF_COL_LC: dict_add(c->dict, v); return true;
+    case CF_COL_LC: dict_add_text(c->dict, v, text); return true;
     case CF_COL_STR: put_string(&c->data, v); return true;
     case CF_COL_I64:
         if (!cf_str_i64(v, &i)) {
@@ -293,8 +379,27 @@ static void touch(struct cf_event_block *b, size_t f, enum cf_coltype type)
     pad(c, type, b->rows);
 }
 
+/* The dictionary index of the name of an extra. */
+static inline uint32_t extra_key(struct cf_event_block *b, const struct cf_value *v)
+{
+    struct dict *d = b->extras.dict;
+    struct seen *seen;
+
+    if (v->id < CF_F__COUNT) {
+        uint32_t *id = &b->extra_id[v->id];
+
+        if (!*id)
+            *id = dict_key(d, (cf_str){cf_fields[v->id].name, cf_fields[v->id].name_n}) + 1;
+        return *id - 1;
+    }
+    seen = &b->extra_name[v->name % NAMES];
+    if (seen->text != v->name)
+        *seen = (struct seen){v->name, dict_key(d, cf_name_text(v->name))};
+    return seen->id;
+}
+
 /* Values of one name, v and what follows it, joined. */
-static void put_extra(struct cf_event_block *b, const struct cf_event *ev, cf_str name, const struct cf_value *v)
+static void put_extra(struct cf_event_block *b, const struct cf_event *ev, const struct cf_value *v)
 {
     struct col *x = &b->extras;
     size_t n = 0;
@@ -311,7 +416,14 @@ static void put_extra(struct cf_event_block *b, const struct cf_event *ev, cf_st
         put_u64(&x->nulls, x->items);
         x->rows++;
     }
-    dict_add(x->dict, name);
+    dict_put(x->dict, extra_key(b, v));
+    x->items++;
+    if (!v->next) {
+        put_string(&x->data, (cf_str){v->p, v->n});
+        if (v->n && !v->p)
+            b->failed = true;
+        return;
+    }
     for (const struct cf_value *w = v; w; w = cf_event_next(ev, w))
         n += w->n + 1;
     put_varint(&x->data, n - 1);
@@ -322,7 +434,6 @@ static void put_extra(struct cf_event_block *b, const struct cf_event *ev, cf_st
         if (w->n && !w->p)
             b->failed = true;
     }
-    x->items++;
 }
 
 /* ---- life ---- */
@@ -357,6 +468,7 @@ struct cf_event_block *cf_event_block_new(void)
     if (!b)
         return NULL;
     each_buf(b, init_buf);
+    b->def = cf_columns();
     b->source.dict = dict_new();
     if (!b->source.dict) {
         cf_event_block_free(b);
@@ -399,6 +511,8 @@ void cf_event_block_clear(struct cf_event_block *b)
     cf_buf_clear(&b->at);
     cf_buf_clear(&b->id);
     cf_buf_clear(&b->flags);
+    memset(b->extra_id, 0, sizeof b->extra_id);
+    memset(b->extra_name, 0, sizeof b->extra_name);
     b->n_used = 0;
     b->rows = 0;
     b->failed = false;
@@ -504,31 +618,36 @@ static void add_implied(struct cf_event_block *b, const struct cf_event *ev)
 static void add_field(struct cf_event_block *b, const struct cf_event *ev, const struct cf_value *v)
 {
     size_t f = v->id;
-    const struct cf_column *def = &cf_columns()[f];
+    enum cf_coltype type = b->def[f].type;
     struct col *c = &b->field[f];
-    cf_str name = {cf_fields[f].name, cf_fields[f].name_n};
-    bool array = cf_coltype_array(def->type), have = false;
+    bool array, have = false;
 
-    if (def->type == CF_COL_COLD) {
-        put_extra(b, ev, name, v);
+    if (type == CF_COL_COLD) {
+        put_extra(b, ev, v);
         return;
     }
-    touch(b, f, def->type);
+    touch(b, f, type);
     if (b->failed)
         return;
+    if (type == CF_COL_LC && !v->next) { /* most values */
+        dict_add_text(c->dict, (cf_str){v->p ? v->p : "", v->n}, v->text);
+        c->rows++;
+        return;
+    }
+    array = cf_coltype_array(type);
     for (; v; v = cf_event_next(ev, v)) {
         cf_str s = {v->p ? v->p : "", v->n};
 
-        if (array ? put_item(c, def->type, s) : (!have && put_scalar(c, def->type, s))) {
+        if (array ? put_item(c, type, s) : (!have && put_scalar(c, type, s, v->text))) {
             have = true;
         } else if (s.n && !array) { /* this one and those after it */
-            put_extra(b, ev, name, v);
+            put_extra(b, ev, v);
             break;
         } else if (s.n) {
             struct cf_value one = *v;
 
             one.next = 0;
-            put_extra(b, ev, name, &one);
+            put_extra(b, ev, &one);
         }
     }
     if (array)
@@ -569,7 +688,7 @@ int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev)
             else if (i >= 255 && !chained(ev, i))
                 add_field(b, ev, v);
         } else if (v->name && !chained(ev, i)) {
-            put_extra(b, ev, cf_name_text(v->name), v);
+            put_extra(b, ev, v);
         }
     }
     add_implied(b, ev);

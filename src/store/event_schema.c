@@ -2,6 +2,7 @@
 #include "store/event_schema.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 /* Fields with a column of their own. */
 static const char *const hot[] = {
@@ -137,7 +138,7 @@ static void columns_sql(struct cf_buf *out)
     }
     cf_buf_z(out, "extras Map(LowCardinality(String), String) CODEC(ZSTD(1)),\n"
                   "INDEX time_range time TYPE minmax GRANULARITY 1,\n"
-                  "INDEX words " CF_EVENT_WORDS_SQL " TYPE text(tokenizer = 'asciiCJK')");
+                  "INDEX words translate(lower(event_original), '._:\\'', '    ') TYPE text(tokenizer = 'asciiCJK')");
     static const enum cf_field blooms[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_USER_NAME, CF_F_URL_DOMAIN,
                                            CF_F_DNS_QUESTION_NAME, CF_F_FILE_HASH_SHA256};
     for (size_t i = 0; i < sizeof blooms / sizeof *blooms; i++) {
@@ -182,12 +183,26 @@ static void table_sql(const struct cf_event_ddl *d, struct cf_buf *out)
                       CF_ARG(d->database), CF_ARG(d->database), CF_ARG(d->cluster), CF_ARG(d->database));
 }
 
+/* Other words; parts that are there get the new index in the background. Inserts slow down, and leave the merges their time, before
+ * so many parts stand that searches suffer. */
+static void words_sql(const struct cf_event_ddl *d, struct cf_buf *out)
+{
+    char t[160];
+
+    (void)snprintf(t, sizeof t, "ALTER TABLE %.*s.%s", CF_ARG(d->database), d->cluster.n ? "events_local" : "events");
+    cf_buf_printf(out, "%s DROP INDEX IF EXISTS words;\n", t);
+    cf_buf_printf(out, "%s ADD INDEX IF NOT EXISTS tokens " CF_EVENT_WORDS_SQL " TYPE text(tokenizer = '" CF_EVENT_TOKENIZER "');\n", t);
+    cf_buf_printf(out, "%s MATERIALIZE INDEX tokens;\n", t);
+    cf_buf_printf(out, "%s MODIFY SETTING parts_to_delay_insert = 1000, parts_to_throw_insert = 4000", t);
+}
+
 bool cf_event_ddl(const struct cf_event_ddl *d, int version, struct cf_buf *out)
 {
-    if (version != 1)
-        return false;
-    table_sql(d, out);
-    return true;
+    switch (version) {
+    case 1: table_sql(d, out); return true;
+    case 2: words_sql(d, out); return true;
+    default: return false;
+    }
 }
 
 void cf_event_ddl_retention(const struct cf_event_ddl *d, struct cf_buf *out)

@@ -17,12 +17,11 @@
 #include "base/base.h"
 #include "event/event.h"
 
-/* The text that free words are looked up in, and the same treatment of the words themselves: lower case, and the characters
- * that tokens may hold inside (".", "_", ":", "'") cut, so that powershell finds powershell.exe. Chinese text is split into
- * characters by the tokenizer. The index on the table is on exactly this expression. */
-#define CF_EVENT_WORDS_OF(x) "translate(lower(" x
-#define CF_EVENT_WORDS_END "), '._:\\'', '    ')"
-#define CF_EVENT_WORDS_SQL CF_EVENT_WORDS_OF("event_original") CF_EVENT_WORDS_END
+/* The text that free words are looked up in: lower case; the tokens of the index are its runs of letters, digits and bytes beyond
+ * ASCII, so powershell finds powershell.exe, and Chinese text is found by comparing the text. The index on the table is on exactly
+ * this expression. (Schema 1 had the tokenizer asciiCJK on a text with . _ : cut: its merges took 7.3 us of CPU a row, these 4.9.) */
+#define CF_EVENT_WORDS_SQL "lower(event_original)"
+#define CF_EVENT_TOKENIZER "splitByNonAlpha"
 
 enum cf_coltype {
     CF_COL_LC,     /* LowCardinality(String); '' absent */
@@ -56,7 +55,7 @@ struct cf_event_ddl {
     bool replicated;     /* ReplicatedMergeTree in the cluster */
     int64_t retention_days;
 };
-#define CF_EVENT_SCHEMA_VERSION 1
+#define CF_EVENT_SCHEMA_VERSION 2
 /* Appends the statements of one version, separated by ";\n". False: no such version. */
 bool cf_event_ddl(const struct cf_event_ddl *d, int version, struct cf_buf *out);
 /* Appends the statement that sets the retention of an existing table. */

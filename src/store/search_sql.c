@@ -110,23 +110,57 @@ static int resolve(struct cf_search_sql *s, cf_str name, struct target *t, struc
 
 /* ---- free words ---- */
 
+static bool word_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* ASCII of which something is a token. Other text may stand inside a longer token. */
+static bool has_tokens(cf_str w)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.p[i] & 0x80)
+            return false;
+        any = any || word_char(w.p[i]);
+    }
+    return any;
+}
+
 /* One ASCII word: the token index alone decides. */
 static bool single_token(cf_str w)
 {
     for (size_t i = 0; i < w.n; i++) {
-        char c = w.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
+        if (!word_char(w.p[i]))
             return false;
     }
     return w.n > 0;
+}
+
+/* %w% with what LIKE treats specially escaped. */
+static cf_str contains(struct cf_arena *a, cf_str w)
+{
+    char *o = cf_arena_bytes(a, w.n * 2 + 2);
+    size_t n = 0;
+
+    if (!o)
+        return CF_STR_NONE;
+    o[n++] = '%';
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.p[i] == '%' || w.p[i] == '_' || w.p[i] == '\\')
+            o[n++] = '\\';
+        o[n++] = w.p[i];
+    }
+    o[n++] = '%';
+    return (cf_str){o, n};
 }
 
 static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct cf_error *reterr)
 {
     struct cf_buf *c = &s->cond;
     cf_str w = lower(s->arena, v->text);
-    int r;
+    int r = 0;
 
     if (!v->text.n) {
         cf_buf_z(c, "1");
@@ -136,16 +170,18 @@ static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct
         cf_str like = lower(s->arena, v->like);
         cf_str p = cf_arena_printf(s->arena, "%%%.*s%%", CF_ARG(like));
 
-        cf_buf_z(c, "lower(event_original) LIKE ");
+        cf_buf_z(c, CF_EVENT_WORDS_SQL " LIKE ");
         return bind(s, p, "String", reterr);
     }
-    cf_buf_z(c, "(hasAllTokens(" CF_EVENT_WORDS_SQL ", tokens(" CF_EVENT_WORDS_OF(""));
-    r = bind(s, w, "String", reterr);
-    cf_buf_z(c, CF_EVENT_WORDS_END ", 'asciiCJK'))");
-    if (r == 0 && !single_token(v->text)) {
-        cf_buf_z(c, " AND position(lower(event_original), ");
+    cf_buf_byte(c, '(');
+    if (has_tokens(w)) {
+        cf_buf_z(c, "hasAllTokens(" CF_EVENT_WORDS_SQL ", tokens(");
         r = bind(s, w, "String", reterr);
-        cf_buf_z(c, ") > 0");
+        cf_buf_z(c, ", '" CF_EVENT_TOKENIZER "'))");
+    }
+    if (r == 0 && !single_token(w)) {
+        cf_buf_z(c, has_tokens(w) ? " AND " CF_EVENT_WORDS_SQL " LIKE " : CF_EVENT_WORDS_SQL " LIKE ");
+        r = bind(s, contains(s->arena, w), "String", reterr);
     }
     cf_buf_byte(c, ')');
     return r;
