@@ -74,8 +74,9 @@ static void request_close(struct request *rq)
     cf_arena_release(&rq->a);
 }
 
-/* Runs "SELECT ... FROM events WHERE <condition> <tail>". */
-static int run(struct request *rq, const char *select, const char *tail, const char *format, struct cf_buf *out, struct cf_error *reterr)
+/* Runs "SELECT ... FROM events WHERE <condition><more> <tail>". */
+static int run_where(struct request *rq, const char *select, const char *more, const char *tail, const char *format, struct cf_buf *out,
+                     struct cf_error *reterr)
 {
     struct cf_buf sql;
     int r;
@@ -83,6 +84,7 @@ static int run(struct request *rq, const char *select, const char *tail, const c
     cf_buf_init(&sql, 16u << 20);
     cf_buf_printf(&sql, "SELECT %s FROM %s.events WHERE ", select, rq->s->database);
     cf_buf_str(&sql, cf_buf_view(&rq->w.cond));
+    cf_buf_z(&sql, more);
     cf_buf_z(&sql, tail);
     r = sql.failed || rq->w.cond.failed ? cf_error_set(reterr, CF_ELIMIT, "query: too long")
                                         : cf_event_store_query(rq->s, cf_buf_view(&sql), rq->w.param, rq->w.n_param, format, NULL, out, reterr);
@@ -90,82 +92,174 @@ static int run(struct request *rq, const char *select, const char *tail, const c
     return r;
 }
 
-/* ---- search ---- */
-
-/* "microseconds_id" of the last row of the page before. */
-static int cursor_condition(struct request *rq, struct cf_error *reterr)
+static int run(struct request *rq, const char *select, const char *tail, const char *format, struct cf_buf *out, struct cf_error *reterr)
 {
-    cf_str c = rq->q->cursor, at;
-    int64_t us;
+    return run_where(rq, select, "", tail, format, out, reterr);
+}
+
+/* ---- search ----
+ *
+ * The page is looked for in slices of the time range, the newest (or oldest) first, each eight times as long as the one before:
+ * most searches find their page in the first. Each slice is looked through once, and the total is the rows of the slices that were
+ * too few for a page plus the count of what lies beyond:
+ *
+ *   from |---------- counted ----------|- slice 2: page full -|- slice 1 -| to        (newest first)
+ */
+#define FIRST_SLICE 256 /* part of the range */
+#define SLICE_GROWTH 8
+#define SLICE_MIN (1 * CF_US_PER_S)
+
+struct page {
+    struct cf_buf *out;
+    size_t limit, n;    /* wanted, written */
+    bool more;          /* rows follow the page */
+    int64_t at;         /* of the last row written */
+    char id[37];
+    int64_t total;      /* from the cursor; -1: to be counted */
+    int64_t beyond;     /* where the slice begins that filled the page: the count starts there */
+    size_t before;      /* rows written before that slice */
+};
+
+/* Cursor: "microseconds_id_total", of the last row of the page before. */
+static int read_cursor(struct request *rq, struct page *pg, int64_t *ret_us, struct cf_error *reterr)
+{
+    cf_str c = rq->q->cursor, at, id, total;
     const char *op = rq->q->oldest_first ? ">" : "<";
     struct cf_buf *w = &rq->w.cond;
     int r;
 
-    if (!c.n)
-        return 0;
-    if (!cf_str_cut(&c, '_', &at) || !cf_str_i64(at, &us) || c.n != 36)
+    if (!cf_str_cut(&c, '_', &at) || !cf_str_i64(at, ret_us))
         return cf_error_set(reterr, CF_EINVAL, "event store: the cursor is not one of ours");
-    cf_buf_printf(w, " AND time %s= fromUnixTimestamp64Micro(%" PRId64 ") AND (time, id) %s (fromUnixTimestamp64Micro(%" PRId64 "), ", op, us, op, us);
-    r = param(rq, c, "UUID", w);
+    id = cf_str_sub(c, 0, 36);
+    total = cf_str_sub(c, 37, c.n);
+    if (c.n < 36 || (c.n > 36 && (c.p[36] != '_' || !cf_str_i64(total, &pg->total) || pg->total < 0)))
+        return cf_error_set(reterr, CF_EINVAL, "event store: the cursor is not one of ours");
+    cf_buf_printf(w, " AND (time, id) %s (fromUnixTimestamp64Micro(%" PRId64 "), ", op, *ret_us);
+    r = param(rq, id, "UUID", w);
     cf_buf_byte(w, ')');
     return r;
 }
 
-static int emit(struct request *rq, cf_str rows, size_t limit, struct cf_buf *out, struct cf_error *reterr)
+/* Writes rows until the page is full. */
+static int emit(struct request *rq, struct page *pg, cf_str rows, struct cf_error *reterr)
 {
     const char *p = rows.p, *e = rows.p + rows.n;
     struct cf_arena a;
-    int64_t at = 0;
-    char id[37] = "";
-    size_t n = 0;
     int r = 0;
 
     cf_arena_init(&a, 0, 0);
-    for (; p < e && n < limit && r == 0; n++) {
-        if (n)
-            cf_buf_byte(out, ',');
-        r = cf_event_row_json(&a, &p, e, rq->q->fields, rq->q->n_fields, out, &at, id);
+    for (; p < e && pg->n < pg->limit && r == 0; pg->n++) {
+        if (pg->n)
+            cf_buf_byte(pg->out, ',');
+        r = cf_event_row_json(&a, &p, e, rq->q->fields, rq->q->n_fields, pg->out, &pg->at, pg->id);
         cf_arena_reset(&a);
     }
     cf_arena_release(&a);
     if (r < 0)
         return cf_error_set(reterr, r, "event store: the engine's rows do not have the expected form");
-    cf_buf_z(out, "],\"next\":");
-    if (p < e)
-        cf_buf_printf(out, "\"%" PRId64 "_%s\"", at, id);
-    else
-        cf_buf_z(out, "null");
+    pg->more = p < e;
     return 0;
+}
+
+/* The rows between two times, both inclusive, as far as the page wants them and one more. */
+static int one_slice(struct request *rq, struct page *pg, const char *between, struct cf_error *reterr)
+{
+    const char *dir = rq->q->oldest_first ? "ASC" : "DESC";
+    struct cf_buf rows;
+    char tail[96];
+    int r;
+
+    cf_buf_init(&rows, 512u << 20);
+    (void)snprintf(tail, sizeof tail, " ORDER BY time %s, id %s LIMIT %zu", dir, dir, pg->limit - pg->n + 1);
+    r = run_where(rq, rq->s->select_list, between, tail, "RowBinary", &rows, reterr);
+    if (r == 0)
+        r = emit(rq, pg, cf_buf_view(&rows), reterr);
+    cf_buf_release(&rows);
+    return r;
+}
+
+static void between_sql(char out[160], int64_t lo, int64_t hi)
+{
+    (void)snprintf(out, 160, " AND time >= fromUnixTimestamp64Micro(%" PRId64 ") AND time <= fromUnixTimestamp64Micro(%" PRId64 ")", lo, hi);
+}
+
+static int slices(struct request *rq, struct page *pg, int64_t from, int64_t to, struct cf_error *reterr)
+{
+    int64_t width = (to - from) / FIRST_SLICE < SLICE_MIN ? SLICE_MIN : (to - from) / FIRST_SLICE;
+    bool up = rq->q->oldest_first;
+    char between[160];
+    int r = 0;
+
+    for (int64_t lo = from, hi = to; r == 0 && lo <= hi && !pg->more; width = width > (to - from) / SLICE_GROWTH ? to - from + 1 : width * SLICE_GROWTH) {
+        int64_t cut = hi - lo <= width ? (up ? hi : lo) : up ? lo + width : hi - width;
+
+        pg->before = pg->n;
+        pg->beyond = up ? lo : hi;
+        between_sql(between, up ? lo : cut, up ? cut : hi);
+        r = one_slice(rq, pg, between, reterr);
+        if (up)
+            lo = cut + 1;
+        else
+            hi = cut - 1;
+    }
+    return r;
+}
+
+/* Rows of the page, and of the pages before, are known; the others are counted. */
+static int count_total(struct request *rq, struct page *pg, size_t cond_n, int64_t from, int64_t to, struct cf_error *reterr)
+{
+    struct cf_buf b;
+    char between[160] = "";
+    int64_t n = 0;
+    int r;
+
+    if (pg->total >= 0)
+        return 0;
+    if (!pg->more && !rq->q->cursor.n) {
+        pg->total = (int64_t)pg->n;
+        return 0;
+    }
+    rq->w.cond.n = cond_n; /* without the cursor */
+    if (rq->q->cursor.n)
+        pg->before = 0;
+    else if (from && to)
+        between_sql(between, rq->q->oldest_first ? pg->beyond : from, rq->q->oldest_first ? to : pg->beyond);
+    cf_buf_init(&b, 4096);
+    r = run_where(rq, "count()", between, "", "TSV", &b, reterr);
+    if (r == 0 && !cf_str_i64(cf_str_trim(cf_buf_view(&b)), &n))
+        r = cf_error_set(reterr, CF_ECORRUPT, "event store: unexpected answer");
+    cf_buf_release(&b);
+    pg->total = (int64_t)pg->before + n;
+    return r;
 }
 
 int cf_event_search(struct cf_event_store *s, const struct cf_search *q, struct cf_buf *out, struct cf_error *reterr)
 {
     struct request rq;
-    struct cf_buf rows, total;
-    size_t limit = q->limit == 0 ? LIMIT_DEFAULT : q->limit > LIMIT_MAX ? LIMIT_MAX : q->limit, before = out->n;
-    char tail[160];
+    struct page pg = {.out = out, .limit = q->limit == 0 ? LIMIT_DEFAULT : q->limit > LIMIT_MAX ? LIMIT_MAX : q->limit, .total = -1};
+    size_t before = out->n, cond_n;
+    int64_t from = q->from_us ? cf_event_clamp_time(q->from_us) : 0, to = q->to_us ? cf_event_clamp_time(q->to_us) : 0, at = 0, lo = from, hi = to;
     int r = request_open(&rq, s, q, reterr);
 
-    cf_buf_init(&rows, 512u << 20);
-    cf_buf_init(&total, 4096);
-    if (r == 0)
-        r = run(&rq, "count()", "", "TSV", &total, reterr);
-    if (r == 0)
-        r = cursor_condition(&rq, reterr);
-    (void)snprintf(tail, sizeof tail, " ORDER BY time %s, id %s LIMIT %zu", q->oldest_first ? "ASC" : "DESC", q->oldest_first ? "ASC" : "DESC", limit + 1);
-    if (r == 0)
-        r = run(&rq, s->select_list, tail, "RowBinary", &rows, reterr);
-    if (r == 0) {
-        cf_buf_z(out, "{\"items\":[");
-        r = emit(&rq, cf_buf_view(&rows), limit, out, reterr);
-        cf_buf_printf(out, ",\"total\":%.*s}", CF_ARG(cf_str_trim(cf_buf_view(&total))));
+    cond_n = rq.w.cond.n;
+    if (r == 0 && q->cursor.n) {
+        r = read_cursor(&rq, &pg, &at, reterr);
+        lo = q->oldest_first && at > lo ? at : lo;
+        hi = !q->oldest_first && at < hi ? at : hi;
     }
+    cf_buf_z(out, "{\"items\":[");
+    if (r == 0)
+        r = from && to ? slices(&rq, &pg, lo, hi, reterr) : one_slice(&rq, &pg, "", reterr);
+    if (r == 0)
+        r = count_total(&rq, &pg, cond_n, from, to, reterr);
+    if (r == 0 && pg.more)
+        cf_buf_printf(out, "],\"next\":\"%" PRId64 "_%s_%" PRId64 "\",\"total\":%" PRId64 "}", pg.at, pg.id, pg.total, pg.total);
+    else
+        cf_buf_printf(out, "],\"next\":null,\"total\":%" PRId64 "}", pg.total);
     if (r == 0 && out->failed)
         r = cf_error_set(reterr, CF_ELIMIT, "event store: the page is larger than %zu bytes; ask for fewer rows or fields", out->max);
     if (r < 0)
         out->n = before;
-    cf_buf_release(&rows);
-    cf_buf_release(&total);
     request_close(&rq);
     return r;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "store/event_private.h"
 #include "store/search_lang.h"
 
@@ -320,25 +321,37 @@ static bool octets(cf_str v, struct cf_cidr *ret)
     return cf_cidr_parse((cf_str){text, n + (size_t)k}, ret);
 }
 
-static int ip_range(struct cf_search_sql *s, const char *expr, const struct cf_cidr *c, struct cf_error *reterr)
+/* column: expr is an address column. Its bytes are compared with the whole octets of the prefix first, which takes half the time
+ * of comparing addresses; an absent address reads as zeros there. */
+static int ip_range(struct cf_search_sql *s, const char *expr, bool column, const struct cf_cidr *c, struct cf_error *reterr)
 {
     struct cf_ip lo = c->ip, hi = c->ip;
-    int r;
+    unsigned whole = c->bits / 8;
+    char hex[33];
+    int r = 0;
 
     for (unsigned bit = c->bits; bit < 128; bit++) {
         lo.b[bit / 8] = (uint8_t)(lo.b[bit / 8] & ~(0x80u >> (bit % 8)));
         hi.b[bit / 8] = (uint8_t)(hi.b[bit / 8] | (0x80u >> (bit % 8)));
     }
-    cf_buf_printf(&s->cond, "(%s >= ", expr);
-    r = bind(s, ip_text(s->arena, &lo), "IPv6", reterr);
-    cf_buf_printf(&s->cond, " AND %s <= ", expr);
-    if (r == 0)
-        r = bind(s, ip_text(s->arena, &hi), "IPv6", reterr);
+    column = column && (whole > 12 || (whole && lo.b[0]));
+    cf_buf_byte(&s->cond, '(');
+    if (column) {
+        cf_hex(lo.b, whole, hex);
+        cf_buf_printf(&s->cond, "startsWith(reinterpretAsFixedString(assumeNotNull(%s)), unhex('%s'))", expr, hex);
+    }
+    if (!column || c->bits % 8) {
+        cf_buf_printf(&s->cond, "%s%s >= ", column ? " AND " : "", expr);
+        r = bind(s, ip_text(s->arena, &lo), "IPv6", reterr);
+        cf_buf_printf(&s->cond, " AND %s <= ", expr);
+        if (r == 0)
+            r = bind(s, ip_text(s->arena, &hi), "IPv6", reterr);
+    }
     cf_buf_byte(&s->cond, ')');
     return r;
 }
 
-static int ip_cmp(struct cf_search_sql *s, const char *expr, enum cf_search_op op, const struct cf_search_value *v, cf_str field,
+static int ip_cmp(struct cf_search_sql *s, const char *expr, bool column, enum cf_search_op op, const struct cf_search_value *v, cf_str field,
                   struct cf_error *reterr)
 {
     struct cf_ip ip;
@@ -347,14 +360,14 @@ static int ip_cmp(struct cf_search_sql *s, const char *expr, enum cf_search_op o
 
     if (op == CF_OP_EQ && v->wild) {
         if (octets(v->text, &cidr))
-            return ip_range(s, expr, &cidr, reterr);
+            return ip_range(s, expr, column, &cidr, reterr);
         cf_buf_printf(&s->cond, "ifNull(replaceOne(toString(%s), '::ffff:', '') LIKE ", expr);
         r = bind(s, lower(s->arena, v->like), "String", reterr);
         cf_buf_z(&s->cond, ", 0)");
         return r;
     }
     if (op == CF_OP_EQ && memchr(v->text.p, '/', v->text.n) && cf_cidr_parse(v->text, &cidr))
-        return ip_range(s, expr, &cidr, reterr);
+        return ip_range(s, expr, column, &cidr, reterr);
     if (!cf_ip_parse(v->text, &ip))
         return wrong(v->pos, reterr, field, "is an address: write 10.0.0.1, 10.0.0.0/8, 10.0.* or an IPv6 address");
     cf_buf_printf(&s->cond, "%s %s ", expr, ops[op]);
@@ -394,7 +407,7 @@ static int compare(struct cf_search_sql *s, const struct target *t, const char *
         case CF_T_IP:
             (void)snprintf(typed, sizeof typed, "x");
             cf_buf_z(&s->cond, "arrayExists(x -> ");
-            int r = ip_cmp(s, typed, op, v, field, reterr);
+            int r = ip_cmp(s, typed, false, op, v, field, reterr);
 
             cf_buf_printf(&s->cond, ", arrayMap(y -> toIPv6OrNull(y), splitByChar('\\x1f', %s)))", expr);
             return r;
@@ -409,7 +422,7 @@ static int compare(struct cf_search_sql *s, const struct target *t, const char *
     case CF_COL_F64: return number_cmp(s, t, expr, op, v, field, reterr);
     case CF_COL_TIME: return time_cmp(s, expr, op, v, field, reterr);
     case CF_COL_IP:
-    case CF_COL_AIP: return ip_cmp(s, expr, op, v, field, reterr);
+    case CF_COL_AIP: return ip_cmp(s, expr, t->type == CF_COL_IP, op, v, field, reterr);
     case CF_COL_BOOL:
         if (!cf_str_eqz(v->text, "true") && !cf_str_eqz(v->text, "false"))
             return wrong(v->pos, reterr, field, "is true or false");
