@@ -268,6 +268,32 @@ static int tls_listener(struct cf_app_run *run, struct cf_listen_options *o, str
     return r;
 }
 
+static int tail_paths(struct cf_app_run *run, struct cf_tail_options *o, struct cf_error *reterr)
+{
+    const struct cf_server_config *c = &run->config;
+    struct cf_tail_path *path = CF_NEW_N(&run->arena, struct cf_tail_path, c->tail_paths.n + 1);
+
+    o->path = path;
+    o->files_max = (size_t)c->tail_files_max;
+    o->line_max = (size_t)c->syslog_line_max;
+    o->poll_us = c->tail_poll;
+    o->rotated_us = c->tail_rotated;
+    o->packed = c->tail_packed;
+    o->from_end = cf_str_eqz(c->tail_from, "end");
+    if (!o->from_end && !cf_str_eqz(c->tail_from, "start"))
+        return cf_error_set(reterr, CF_EINVAL, "tail.from: write start or end");
+    for (; o->n_paths < c->tail_paths.n; o->n_paths++)
+        if (cf_tail_path_parse(c->tail_paths.v[o->n_paths], &path[o->n_paths], reterr) < 0)
+            return reterr->code;
+    return 0;
+}
+
+static void free_tail_paths(struct cf_tail_options *o)
+{
+    for (size_t i = 0; i < o->n_paths; i++)
+        cf_tail_path_release((struct cf_tail_path *)(uintptr_t)&o->path[i]);
+}
+
 static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
@@ -280,6 +306,7 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
                    .refuse_unknown = cf_str_eqz(c->syslog_unknown, "refuse")},
     };
     const char **rules = CF_NEW_N(&run->arena, const char *, c->rules_paths.n + 1);
+    int r;
 
     if (!o.listen.refuse_unknown && !cf_str_eqz(c->syslog_unknown, "accept"))
         return cf_error_set(reterr, CF_EINVAL, "syslog.unknown: write accept or refuse");
@@ -289,11 +316,15 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
     if (run->mode == CF_APP_SERVER) {
         o.listen.udp = cf_arena_strdup(&run->arena, c->syslog_udp);
         o.listen.tcp = cf_arena_strdup(&run->arena, c->syslog_tcp);
-        if (tls_listener(run, &o.listen, reterr) < 0)
+        if (tls_listener(run, &o.listen, reterr) < 0 || tail_paths(run, &o.tail, reterr) < 0) {
+            free_tail_paths(&o.tail);
             return reterr->code;
+        }
     }
     cf_asset_changed = assets_changed;
-    return cf_pipeline_start(&o, &run->app.pipeline, reterr);
+    r = cf_pipeline_start(&o, &run->app.pipeline, reterr);
+    free_tail_paths(&o.tail); /* copied */
+    return r;
 }
 
 static void stop_pipeline(struct cf_app_run *run)

@@ -30,3 +30,19 @@ void cf_source_find(struct cf_shared *live, const struct cf_ip *ip, struct cf_so
     }
     cf_shared_put(live, b);
 }
+
+void cf_source_by_name(struct cf_shared *live, cf_str name, struct cf_source_info *ret)
+{
+    struct cf_shared_box *b = cf_shared_get(live);
+    const struct cf_source_table *t = b ? b->p : NULL;
+
+    *ret = (struct cf_source_info){.enabled = true};
+    (void)snprintf(ret->name, sizeof ret->name, "%.*s", (int)(name.n < sizeof ret->name ? name.n : sizeof ret->name - 1), name.p ? name.p : "");
+    for (size_t i = 0; name.n && t && i < t->n; i++)
+        if (cf_str_eqz(name, t->row[i].name)) {
+            *ret = t->row[i];
+            ret->known = true;
+            break;
+        }
+    cf_shared_put(live, b);
+}

@@ -23,5 +23,7 @@ struct cf_source_table {
 void cf_source_table_free(void *t);
 /* Looks a peer up in the table of `live` (a struct cf_source_table). Unknown peers: .known false, name "unknown". */
 void cf_source_find(struct cf_shared *live, const struct cf_ip *ip, struct cf_source_info *ret);
+/* By name, for collectors that are told whose records they bring. Unknown names: .known false, enabled, the name given. */
+void cf_source_by_name(struct cf_shared *live, cf_str name, struct cf_source_info *ret);
 
 #endif

@@ -402,13 +402,13 @@ static int check_room(struct cf_spool *s, size_t size, struct cf_error *reterr)
 static cf_str cut_text(cf_str t) { return cf_str_n(t.p, t.n > CF_SPOOL_TEXT_MAX ? CF_SPOOL_TEXT_MAX : t.n); }
 
 /* Fills all of the head but place and head_crc. Walks the records once for the checksum. */
-static int frame_measure(const struct cf_spool *s, const cf_str text[5], const cf_str *rec, size_t n, struct cf_frame_head *h, struct cf_error *reterr)
+static int frame_measure(const struct cf_spool *s, const cf_str text[CF_FRAME_TEXTS], const cf_str *rec, size_t n, struct cf_frame_head *h, struct cf_error *reterr)
 {
     static const uint8_t zero[8];
     size_t texts = 0, bytes = 0;
     uint32_t crc = 0;
 
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < CF_FRAME_TEXTS; i++) {
         h->text[i] = (uint16_t)text[i].n;
         texts += text[i].n;
         crc = cf_crc32c(crc, text[i].p, text[i].n);
@@ -434,14 +434,14 @@ static int frame_measure(const struct cf_spool *s, const cf_str text[5], const c
     return 0;
 }
 
-static void frame_write(uint8_t *at, const struct cf_frame_head *h, const cf_str text[5], const cf_str *rec, size_t n)
+static void frame_write(uint8_t *at, const struct cf_frame_head *h, const cf_str text[CF_FRAME_TEXTS], const cf_str *rec, size_t n)
 {
     uint8_t *end = at + CF_FRAME_HEAD + cf_pad8(h->size);
     size_t texts = 0;
 
     memcpy(at, h, sizeof *h);
     at += sizeof *h;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < CF_FRAME_TEXTS; i++) {
         if (text[i].n)
             memcpy(at + texts, text[i].p, text[i].n);
         texts += text[i].n;
@@ -464,7 +464,8 @@ static void frame_write(uint8_t *at, const struct cf_frame_head *h, const cf_str
 int cf_spool_append(struct cf_spool *s, const struct cf_spool_origin *o, const cf_str *rec, size_t n, uint64_t *ret_ticket,
                     struct cf_error *reterr)
 {
-    const cf_str text[5] = {cut_text(o->source), cut_text(o->format), cut_text(o->peer), cut_text(o->org), cut_text(o->key)};
+    const cf_str text[CF_FRAME_TEXTS] = {cut_text(o->source), cut_text(o->format), cut_text(o->peer), cut_text(o->org), cut_text(o->key),
+                                         cut_text(o->mark)};
     struct cf_frame_head h = {.received_us = o->received_us};
     int r = frame_measure(s, text, rec, n, &h, reterr);
     size_t size;

@@ -34,6 +34,7 @@ struct cf_spool_origin {
     cf_str peer;   /* sender */
     cf_str org;    /* owner organisation, "" when unknown */
     cf_str key;    /* counter this belongs to: data source name */
+    cf_str mark;   /* reading position of its collector, "" when it has none: durable exactly when the records are */
     int64_t received_us;
 };
 
@@ -91,6 +92,10 @@ struct cf_spool_stats {
     char reason[200];   /* why not */
 };
 void cf_spool_get_stats(struct cf_spool *s, struct cf_spool_stats *ret);
+
+/* Calls fn with the mark of every intact frame that has one, in order: what collectors find out at the start about what an
+ * earlier run took. After open, before anything is appended or committed. */
+int cf_spool_marks(struct cf_spool *s, void (*fn)(void *ctx, cf_str mark), void *ctx, struct cf_error *reterr);
 
 /* Reads everything in a spool folder that no server uses. Appends one line of text per finding to *out (may be NULL).
  * 0: intact, CF_ECORRUPT: something is damaged; other errors: not readable. */

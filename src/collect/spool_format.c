@@ -97,12 +97,12 @@ enum cf_frame_state cf_frame_peek(const uint8_t *p, size_t n, uint64_t spool_id,
 
 bool cf_frame_open(const struct cf_frame_head *h, const uint8_t *payload, uint64_t number, struct cf_spool_frame *ret)
 {
-    cf_str *text[5] = {&ret->origin.source, &ret->origin.format, &ret->origin.peer, &ret->origin.org, &ret->origin.key};
+    cf_str *text[CF_FRAME_TEXTS] = {&ret->origin.source, &ret->origin.format, &ret->origin.peer, &ret->origin.org, &ret->origin.key, &ret->origin.mark};
     size_t at = 0, lens, sum = 0;
 
     if (cf_crc32c(0, payload, h->size) != h->crc)
         return false;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < CF_FRAME_TEXTS; i++) {
         if (h->text[i] > h->size - at)
             return false;
         *text[i] = (cf_str){(const char *)payload + at, h->text[i]};

@@ -3,7 +3,7 @@
  *
  *   segment  = head(64) frame*                    name: 0000000000000001.seg
  *   frame    = head(48) payload pad8              head_crc is seeded with spool id and segment number: bytes a sender
- *   payload  = texts(5) pad4 len[n] record*       chose, or of another file, never pass for a frame
+ *   payload  = texts(6) pad4 len[n] record*       chose, or of another file, never pass for a frame
  *   seal     = frame of kind SEAL without payload: a batch ends here
  *   checkpoint file = slot(4096) slot(4096)       written in turn; the valid slot with the higher generation counts */
 #ifndef CF_COLLECT_SPOOL_FORMAT_H
@@ -17,6 +17,7 @@
 #define CF_FRAME_DATA 1
 #define CF_FRAME_SEAL 2
 #define CF_FRAME_MAX (32u << 20)
+#define CF_FRAME_TEXTS 6
 
 struct cf_seg_head {
     char magic[8];
@@ -30,8 +31,8 @@ struct cf_frame_head {
     uint32_t size, crc;       /* payload */
     int64_t received_us;
     uint32_t first, n;        /* index of the first record in the segment; records */
-    uint16_t kind, text[5];   /* lengths: source format peer org key */
-    uint32_t zero;
+    uint16_t kind, text[6];   /* lengths: source format peer org key mark */
+    uint16_t zero;
 };
 struct cf_ckpt {
     char magic[8];

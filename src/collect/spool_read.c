@@ -85,6 +85,59 @@ int spool_scan_tail(struct cf_spool *s, struct spool_seg *g, struct cf_error *re
     return r;
 }
 
+/* Marks of one segment. Payloads are read whole in the newest one only: an older one was sealed, its damage shows when it is
+ * replayed. */
+static int seg_marks(struct cf_spool *s, struct spool_seg *g, bool newest, void (*fn)(void *, cf_str), void *ctx, struct cf_error *reterr)
+{
+    uint8_t head[CF_FRAME_HEAD + CF_FRAME_TEXTS * CF_SPOOL_TEXT_MAX], *body = NULL;
+    size_t at = CF_SEG_HEAD;
+    int r = seg_open_old(s, g, reterr);
+
+    while (r == 0 && at + CF_FRAME_HEAD <= g->assigned) {
+        struct cf_frame_head h;
+        struct cf_spool_frame f;
+        size_t n = 0, size, skip = CF_FRAME_HEAD;
+        uint8_t *grown;
+
+        if (spool_pread(g->fd, head, sizeof head, at, &n) < 0)
+            return cf_error_errno(reterr, "reading spool segment %llu", (unsigned long long)g->number);
+        if (cf_frame_peek(head, n, s->id, g->number, &h, &size) != CF_FRAME_OK || size > g->assigned - at) {
+            at += 8; /* damage: on to the next head */
+            continue;
+        }
+        at += size;
+        if (h.kind != CF_FRAME_DATA || h.text[5] == 0)
+            continue;
+        for (size_t i = 0; i + 1 < CF_FRAME_TEXTS; i++)
+            skip += h.text[i];
+        if (newest) {
+            if (!(grown = realloc(body, size))) {
+                r = cf_error_set(reterr, CF_ENOMEM, "spool segment");
+                break;
+            }
+            body = grown;
+            if (spool_pread(g->fd, body, size, at - size, &n) < 0 || n < size || !cf_frame_open(&h, body + CF_FRAME_HEAD, g->number, &f))
+                continue;
+        }
+        if (skip + h.text[5] <= sizeof head)
+            fn(ctx, cf_str_n((const char *)head + skip, h.text[5]));
+    }
+    free(body);
+    return r;
+}
+
+int cf_spool_marks(struct cf_spool *s, void (*fn)(void *ctx, cf_str mark), void *ctx, struct cf_error *reterr)
+{
+    size_t n_old = 0;
+    int r = 0;
+
+    while (n_old < s->n_seg && s->seg[n_old]->old)
+        n_old++;
+    for (size_t i = 0; i < n_old && r == 0; i++)
+        r = seg_marks(s, s->seg[i], i + 1 == n_old, fn, ctx, reterr);
+    return r;
+}
+
 static bool batch_fill(struct cf_spool_batch *b, int fd, size_t want, size_t left)
 {
     size_t n = want > b->n ? want - b->n : 0, got = 0;

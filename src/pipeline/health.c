@@ -44,12 +44,25 @@ static json_t *stream_json(const char *name, unsigned port, const struct cf_stre
     return j;
 }
 
+static json_t *tail_json(struct cf_pipeline *p)
+{
+    struct cf_tail_stats s;
+
+    cf_tail_get_stats(p->tail, &s);
+    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s}", "name", "tail", "files", (json_int_t)s.files, "received", (json_int_t)s.records, "bytes",
+                     (json_int_t)s.bytes, "behind_bytes", (json_int_t)s.behind, "rotations", (json_int_t)s.rotations, "truncations", (json_int_t)s.truncations,
+                     "packed_files", (json_int_t)s.packed_files, "cut", (json_int_t)s.cut, "errors", (json_int_t)s.errors, "error", s.error, "status",
+                     s.paused ? "paused" : "ok");
+}
+
 static json_t *listeners_json(struct cf_pipeline *p)
 {
     struct cf_listener *l = p->listener;
     json_t *list = json_array();
     struct cf_listener_stats s;
 
+    if (p->tail)
+        (void)json_array_append_new(list, tail_json(p));
     if (!l)
         return list;
     cf_listener_get_stats(l, &s);
@@ -149,6 +162,17 @@ static void listener_metrics(struct cf_pipeline *p, struct cf_buf *out)
 {
     struct cf_listener_stats s;
 
+    if (p->tail) {
+        struct cf_tail_stats t;
+
+        cf_tail_get_stats(p->tail, &t);
+        metric(out, "tail_files", "gauge", "files followed", (double)t.files);
+        metric(out, "tail_behind_bytes", "gauge", "bytes in followed files that are not read yet", (double)t.behind);
+        metric(out, "tail_records_total", "counter", "records read from followed files", (double)t.records);
+        metric(out, "tail_rotations_total", "counter", "followed files that were renamed or lost their name", (double)t.rotations);
+        metric(out, "tail_truncations_total", "counter", "followed files that began again", (double)t.truncations);
+        metric(out, "tail_errors_total", "counter", "files that could not be read", (double)t.errors);
+    }
     if (!p->listener)
         return;
     cf_listener_get_stats(p->listener, &s);

@@ -28,6 +28,8 @@ void pipeline_commit(struct cf_pipeline *p)
     cf_crash_point("pipeline.before_sync");
     if (p->o.events)
         r = cf_event_store_sync(p->o.events, &err);
+    if (r == 0)
+        r = cf_tail_save(p->tail, &err); /* the marks in what is deleted now */
     cf_crash_point("pipeline.before_commit");
     if (r == 0)
         r = cf_spool_commit(p->spool, pos, &err);

@@ -269,6 +269,21 @@ static int start_keeper(struct cf_pipeline *p, struct cf_error *reterr)
     return p->keeper_on ? 0 : cf_error_set(reterr, CF_ENOMEM, "keeper thread");
 }
 
+static int start_tail(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    struct cf_tail_options o = p->o.tail;
+    char path[4200];
+
+    if (o.n_paths == 0)
+        return 0;
+    (void)snprintf(path, sizeof path, "%s/tail.state", p->data_dir);
+    o.spool = p->spool;
+    o.counters = p->counters;
+    o.sources = &p->sources;
+    o.state_path = path;
+    return cf_tail_start(&o, &p->tail, reterr);
+}
+
 static int start_listeners(struct cf_pipeline *p, struct cf_error *reterr)
 {
     struct cf_listen_options o = p->o.listen;
@@ -311,6 +326,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         r = p->counters && p->ledger ? cf_spool_open(&p->o.spool, &p->spool, reterr) : cf_error_set(reterr, CF_ENOMEM, "counters");
     }
     if (r == 0)
+        r = start_tail(p, reterr); /* before the workers: it reads what they will delete */
+    if (r == 0)
         r = start_workers(p, reterr);
     if (r == 0)
         r = start_listeners(p, reterr);
@@ -347,6 +364,8 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     if (p->keeper_on)
         (void)pthread_join(p->keeper, NULL);
     cf_listener_stop(p->listener); /* after the keeper, which reads its figures; what it takes meanwhile is durable in the spool */
+    cf_tail_stop(p->tail);
+    p->tail = NULL;
     if (p->spool && p->keeper_on) {
         pipeline_commit(p);
         pipeline_save_windows(p);

@@ -10,6 +10,7 @@
 #include "collect/counters.h"
 #include "collect/listen.h"
 #include "collect/spool.h"
+#include "collect/tail.h"
 #include "detect/detect.h"
 #include "incident/incident.h"
 #include "store/event_store.h"
@@ -31,6 +32,7 @@ struct cf_pipeline_options {
     const char *geo;                     /* MaxMind database, "" none */
     int64_t workers;                     /* 0: one per core */
     struct cf_spool_options spool;       /* dir is set to DATA/spool */
+    struct cf_tail_options tail;         /* spool, counters, sources, state_path are set; n_paths 0: off */
     struct cf_listen_options listen;     /* spool, counters, sources are set; udp and tcp NULL: no listeners */
 };
 struct cf_pipeline;

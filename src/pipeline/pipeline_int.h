@@ -60,6 +60,7 @@ struct cf_pipeline {
     struct cf_spool *spool;
     struct cf_counters *counters;
     struct cf_listener *listener;
+    struct cf_tail *tail;
     struct cf_shared norm, rules, enrich, sources, switches;
     struct cf_rule_ledger *ledger; /* figures per rule of detectors that are gone */
     struct worker *worker;

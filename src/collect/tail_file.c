@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One followed file: which file is it (inode, hashes of its content), reading a piece, cutting lines, packed files.
+ *
+ *   plain    [ 0 ...... off ....... at ...... size )     off: last mark; at: read so far (blank or cut text in between)
+ *   packed   the same over the unpacked bytes, from the start each time it is opened */
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collect/crash.h"
+#include "collect/tail_int.h"
+
+static bool pread_all(int fd, char *p, size_t n, uint64_t off)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t r = pread(fd, p + got, n - got, (off_t)(off + got));
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return false;
+        got += (size_t)r;
+    }
+    return true;
+}
+
+static bool hash_at(int fd, uint64_t off, size_t n, uint64_t *ret)
+{
+    char b[TAIL_HEAD_MAX];
+
+    if (n > sizeof b || !pread_all(fd, b, n, off))
+        return false;
+    *ret = cf_hash64(cf_str_n(b, n));
+    return true;
+}
+
+/* ---- packed files ------------------------------------------------------------------------------------------------------- */
+
+static bool is_packed(int fd)
+{
+    static const struct {
+        const char *p;
+        size_t n;
+    } magic[] = {{"\x1f\x8b", 2}, {"\x28\xb5\x2f\xfd", 4}, {"\xfd\x37zXZ", 5}, {"BZh", 3}};
+    char b[6];
+    ssize_t n = pread(fd, b, sizeof b, 0);
+
+    for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
+        if (n >= (ssize_t)magic[i].n && memcmp(b, magic[i].p, magic[i].n) == 0)
+            return true;
+    return false;
+}
+
+static struct archive *packed_open(const char *path)
+{
+    struct archive *a = archive_read_new();
+    struct archive_entry *e;
+
+    if (a && archive_read_support_filter_gzip(a) >= ARCHIVE_WARN && archive_read_support_filter_zstd(a) >= ARCHIVE_WARN &&
+        archive_read_support_filter_xz(a) >= ARCHIVE_WARN && archive_read_support_filter_bzip2(a) >= ARCHIVE_WARN &&
+        archive_read_support_format_raw(a) == ARCHIVE_OK && archive_read_open_filename(a, path, 65536) == ARCHIVE_OK &&
+        archive_read_next_header(a, &e) == ARCHIVE_OK)
+        return a;
+    (void)archive_read_free(a);
+    return NULL;
+}
+
+/* Reads exactly n bytes (into nowhere when p is NULL). */
+static bool packed_take(struct archive *a, char *p, uint64_t n)
+{
+    char waste[65536];
+
+    while (n) {
+        size_t want = n < sizeof waste ? (size_t)n : sizeof waste;
+        la_ssize_t r = archive_read_data(a, p ? p : waste, want);
+
+        if (r <= 0)
+            return false;
+        n -= (uint64_t)r;
+        if (p)
+            p += r;
+    }
+    return true;
+}
+
+/* ---- which file is it ----------------------------------------------------------------------------------------------------- */
+
+/* "app.log.2.gz", "app.log-20261121" -> length of "app.log". */
+static size_t stem(const char *name)
+{
+    size_t n = strlen(name);
+
+    for (;;) {
+        size_t k = n;
+
+        for (const char *const *e = (const char *const[]){".gz", ".zst", ".xz", ".bz2", NULL}; *e; e++)
+            if (n > strlen(*e) && strncmp(name + n - strlen(*e), *e, strlen(*e)) == 0)
+                k = n - strlen(*e);
+        while (k == n && k > 0 && name[k - 1] >= '0' && name[k - 1] <= '9') {
+            size_t d = k;
+
+            while (d > 0 && ((name[d - 1] >= '0' && name[d - 1] <= '9') || name[d - 1] == '_'))
+                d--;
+            if (d > 0 && (name[d - 1] == '.' || name[d - 1] == '-'))
+                d--;
+            else
+                break;
+            if (d == 0)
+                break;
+            k = d;
+            n = d;
+        }
+        if (k == n)
+            return n;
+        n = k;
+    }
+}
+
+static bool same_stem(const char *a, const char *b)
+{
+    size_t x = stem(a), y = stem(b);
+
+    return x == y && strncmp(a, b, x) == 0;
+}
+
+/* Does the file hold exactly what was read as `p` before p->off? */
+static bool same_content(const struct tail_pos *p, const char *path, int fd, bool packed)
+{
+    char head[TAIL_HEAD_MAX], last[TAIL_LAST_MAX];
+    struct archive *a;
+    uint64_t h, l, skip;
+    bool ok;
+
+    if (p->head_n == 0 || p->last_n == 0 || p->head_n > p->off || p->last_n > p->off)
+        return false;
+    if (!packed)
+        return hash_at(fd, 0, p->head_n, &h) && h == p->head && hash_at(fd, p->off - p->last_n, p->last_n, &l) && l == p->last;
+    a = packed_open(path);
+    ok = a && packed_take(a, head, p->head_n) && cf_hash64(cf_str_n(head, p->head_n)) == p->head;
+    if (ok && p->off - p->last_n >= p->head_n) {
+        skip = p->off - p->last_n - p->head_n;
+        ok = packed_take(a, NULL, skip) && packed_take(a, last, p->last_n) && cf_hash64(cf_str_n(last, p->last_n)) == p->last;
+    } else if (ok) { /* the two overlap: the head stands for nearly all of it */
+        ok = packed_take(a, NULL, p->off - p->head_n);
+    }
+    (void)archive_read_free(a);
+    return ok;
+}
+
+/* A copy of something already read (copytruncate, packed after rotation) goes on where that one stands. */
+static bool find_copy(struct cf_tail *t, const char *path, int fd, bool packed, struct tail_pos *ret)
+{
+    for (size_t i = 0; i < t->n_pos; i++) {
+        const struct tail_pos *p = &t->pos[i];
+
+        if (!p->packed && p->off && strcmp(p->path, path) != 0 && same_stem(p->path, path) && same_content(p, path, fd, packed)) {
+            ret->off = p->off;
+            ret->head = p->head;
+            ret->head_n = p->head_n;
+            ret->last = p->last;
+            ret->last_n = p->last_n;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void restart(struct cf_tail *t, struct tail_pos *p)
+{
+    (void)pthread_mutex_lock(&t->mu);
+    p->gen++;
+    p->off = p->head = p->last = 0;
+    p->head_n = p->last_n = 0;
+    p->packed = p->done = false;
+    t->changed = true;
+    (void)pthread_mutex_unlock(&t->mu);
+}
+
+/* The position this file goes on from; made when it is new. */
+static size_t find_slot(struct cf_tail *t, const char *path, int fd, const struct stat *st, bool packed)
+{
+    size_t i = tail_pos_find(t, st->st_dev, st->st_ino);
+    struct tail_pos p = {.dev = st->st_dev, .ino = st->st_ino, .packed = packed};
+    uint64_t h;
+
+    if (i != SIZE_MAX) {
+        struct tail_pos *q = &t->pos[i];
+        char *name = strdup(path);
+
+        if (q->packed != packed || (!packed && (q->off > (uint64_t)st->st_size || (q->head_n && (!hash_at(fd, 0, q->head_n, &h) || h != q->head))))) {
+            restart(t, q); /* the inode has another file now, or this one began again */
+            q->packed = packed;
+        }
+        if (name) {
+            (void)pthread_mutex_lock(&t->mu);
+            free(q->path);
+            q->path = name;
+            (void)pthread_mutex_unlock(&t->mu);
+        }
+        return i;
+    }
+    if (!find_copy(t, path, fd, packed, &p) && t->first_start && !t->looked && t->o.from_end && !packed)
+        p.off = (uint64_t)st->st_size;
+    p.path = strdup(path);
+    if (!p.path)
+        return SIZE_MAX;
+    (void)pthread_mutex_lock(&t->mu);
+    i = tail_pos_add(t, &p);
+    t->changed = true;
+    (void)pthread_mutex_unlock(&t->mu);
+    return i;
+}
+
+static bool open_encoding(struct cf_tail *t, struct tail_file *f)
+{
+    const char *e = f->cfg->encoding;
+    cf_str s = cf_str_c(e);
+
+    f->unit = 1;
+    f->cd = (iconv_t)-1;
+    if (!e[0] || cf_str_ieq(s, CF_STR("utf-8")) || cf_str_ieq(s, CF_STR("utf8")) || cf_str_ieq(s, CF_STR("auto")))
+        return true;
+    if (cf_str_istarts(s, CF_STR("utf-16")) || cf_str_istarts(s, CF_STR("utf16")) || cf_str_ieq(s, CF_STR("ucs-2"))) {
+        f->unit = 2;
+        f->big = cf_str_iends(s, CF_STR("be"));
+        e = f->big ? "UTF-16BE" : "UTF-16LE";
+    }
+    f->cd = iconv_open("UTF-8", e);
+    if (f->cd == (iconv_t)-1)
+        tail_error(t, f->cfg->pattern, "encoding not known", e);
+    return f->cd != (iconv_t)-1;
+}
+
+struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_tail_path *cfg, const char *path, bool by_inode)
+{
+    struct tail_file *f;
+    struct stat st;
+    bool packed;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        if (fd < 0 && errno != ENOENT)
+            tail_error(t, path, "file not opened", strerror(errno));
+        if (fd >= 0)
+            (void)close(fd);
+        return NULL;
+    }
+    packed = is_packed(fd);
+    f = (packed && !t->o.packed) ? NULL : calloc(1, sizeof *f);
+    if (!f) {
+        (void)close(fd);
+        return NULL;
+    }
+    f->cfg = cfg;
+    f->fd = fd;
+    f->named = !by_inode;
+    f->more = true;
+    f->grown_us = cf_mono_us();
+    f->slot = find_slot(t, path, fd, &st, packed);
+    if (f->slot == SIZE_MAX || !open_encoding(t, f)) {
+        (void)close(fd);
+        free(f);
+        return NULL;
+    }
+    f->at = t->pos[f->slot].off;
+    f->ended = packed && t->pos[f->slot].done;
+    f->size = packed ? 0 : (uint64_t)st.st_size;
+    if (packed) { /* opened by name while it is read */
+        (void)close(f->fd);
+        f->fd = -1;
+    }
+    f->next = t->files;
+    t->files = f;
+    t->n_files++;
+    return f;
+}
+
+/* ---- lines ------------------------------------------------------------------------------------------------------------------ */
+
+static const char *find_lf(const struct tail_file *f, const char *p, size_t n)
+{
+    if (f->unit == 1)
+        return memchr(p, '\n', n);
+    for (size_t i = 0; i + 1 < n; i += 2)
+        if (f->big ? !p[i] && p[i + 1] == '\n' : p[i] == '\n' && !p[i + 1])
+            return p + i;
+    return NULL;
+}
+
+/* One line as it goes into the spool: without its end, in UTF-8 when the file says what it is written in. */
+static cf_str line_text(struct cf_tail *t, struct tail_file *f, const char *p, size_t n, size_t *out_n)
+{
+    char *in = (char *)(uintptr_t)p, *out = t->out + *out_n, *begin = out;
+    size_t left = n, room = t->out_cap - *out_n;
+    cf_str s;
+
+    if (f->cd == (iconv_t)-1) {
+        s = cf_str_n(p, n);
+    } else {
+        (void)iconv(f->cd, NULL, NULL, NULL, NULL);
+        while (left && iconv(f->cd, &in, &left, &out, &room) == (size_t)-1) {
+            size_t step = left < f->unit ? left : f->unit;
+
+            if (errno == E2BIG || room < 3)
+                break;
+            memcpy(out, "\xef\xbf\xbd", 3);
+            out += 3;
+            room -= 3;
+            in += step;
+            left -= step;
+        }
+        s = cf_str_n(begin, (size_t)(out - begin));
+        *out_n += s.n;
+    }
+    while (s.n && (s.p[s.n - 1] == '\r' || s.p[s.n - 1] == '\0'))
+        s.n--;
+    return s;
+}
+
+struct cut {
+    size_t n, out_n, used, bytes;
+};
+/* Cuts the lines of p[0..n) into t->rec. last: what has no line end is a line too. */
+static void cut_lines(struct cf_tail *t, struct tail_file *f, const char *p, size_t n, bool last, struct cut *c)
+{
+    size_t at = 0;
+
+    if (f->at == 0 && f->unit == 2 && n >= 2 && (memcmp(p, "\xff\xfe", 2) == 0 || memcmp(p, "\xfe\xff", 2) == 0))
+        at = 2;
+    else if (f->at == 0 && n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+        at = 3;
+    *c = (struct cut){.used = at};
+    while (at < n && c->n < TAIL_RECS) {
+        const char *lf = find_lf(f, p + at, n - at);
+        size_t len = lf ? (size_t)(lf - p) - at : n - at;
+        bool whole = lf || last;
+        cf_str s;
+
+        if (!whole && len <= t->line_max && !f->skip)
+            break;
+        if (c->bytes + 4 * c->n + len > t->chunk && c->n)
+            break;
+        if (!f->skip) {
+            s = line_text(t, f, p + at, len < t->line_max ? len : t->line_max - t->line_max % f->unit, &c->out_n);
+            if (s.n) {
+                t->rec[c->n++] = s;
+                c->bytes += s.n;
+            }
+            if (len > t->line_max)
+                atomic_fetch_add(&t->s_cut, 1);
+        }
+        f->skip = !whole; /* cut, and its end has not come yet */
+        at += len + (lf ? f->unit : 0);
+        c->used = at;
+    }
+}
+
+/* ---- into the spool ------------------------------------------------------------------------------------------------------- */
+
+static void set_hashes(struct tail_file *f, struct tail_pos *p, const char *buf, size_t used)
+{
+    size_t n = p->off < TAIL_HEAD_MAX ? (size_t)p->off : TAIL_HEAD_MAX;
+    uint64_t h;
+
+    if (used) {
+        p->last_n = (uint32_t)(used < TAIL_LAST_MAX ? used : TAIL_LAST_MAX);
+        p->last = cf_hash64(cf_str_n(buf + used - p->last_n, p->last_n));
+    }
+    if (!p->packed && p->head_n < n && hash_at(f->fd, 0, n, &h)) {
+        p->head = h;
+        p->head_n = (uint32_t)n;
+    }
+}
+
+/* Hands the records over; the position moves with them. False: the spool takes nothing now, nothing has changed. */
+static bool hand_over(struct cf_tail *t, struct tail_file *f, const struct cut *c, const char *buf)
+{
+    struct tail_pos *p = &t->pos[f->slot], next = *p;
+    struct cf_source_info info;
+    struct cf_counter *k;
+    struct cf_error err = {0};
+    struct cf_buf mark;
+    cf_str name = cf_str_c(f->cfg->source);
+    int r;
+
+    if (c->n == 0) { /* blank lines, the rest of a cut one */
+        f->at += c->used;
+        return true;
+    }
+    cf_source_by_name(t->o.sources, name, &info);
+    if (!info.enabled)
+        return false; /* switched off: the file waits */
+    next.off = f->at + c->used;
+    set_hashes(f, &next, buf, c->used);
+    cf_buf_init(&mark, 8192);
+    (void)tail_pos_text(&next, p->off, 300, &mark);
+    const struct cf_spool_origin o = {
+        .source = cf_str_c(info.source[0] ? info.source : f->cfg->parser), .format = cf_str_c(f->cfg->format[0] ? f->cfg->format : info.format),
+        .peer = cf_str_c(p->path), .org = cf_str_c(info.org[0] ? info.org : "root"), .key = name.n ? name : CF_STR("file"), .mark = cf_buf_view(&mark),
+        .received_us = cf_now_us(),
+    };
+    k = cf_counters_get(t->o.counters, o.key, o.org);
+    (void)pthread_mutex_lock(&t->mu);
+    r = mark.failed ? CF_ENOMEM : cf_spool_append(t->o.spool, &o, t->rec, c->n, &t->ticket, &err);
+    if (r == 0) {
+        *p = next;
+        t->changed = true;
+    }
+    (void)pthread_mutex_unlock(&t->mu);
+    cf_crash_point("tail.appended");
+    cf_buf_release(&mark);
+    if (r == 0) {
+        f->at = next.off;
+        cf_counter_accept(k, c->n, c->bytes, o.received_us);
+        atomic_fetch_add(&t->s_records, c->n);
+        atomic_fetch_add(&t->s_bytes, c->used);
+    } else if (r != CF_EBUSY && r != CF_EFULL) {
+        tail_error(t, p->path, "records not taken", err.msg);
+    }
+    return r == 0;
+}
+
+/* As hand_over, waiting for room. False: stopping, or the data source is switched off. */
+static bool hand_over_wait(struct cf_tail *t, struct tail_file *f, const struct cut *c, const char *buf)
+{
+    bool ok = hand_over(t, f, c, buf);
+
+    if (!ok) {
+        atomic_store(&t->paused, true);
+        (void)cf_spool_wait_space(t->o.spool, 100);
+        ok = !atomic_load(&t->stop) && hand_over(t, f, c, buf);
+        atomic_store(&t->paused, !ok);
+    }
+    return ok;
+}
+
+/* ---- steps -------------------------------------------------------------------------------------------------------------------- */
+
+static bool began_again(struct tail_file *f, const struct tail_pos *p, const struct stat *st)
+{
+    uint64_t h, size = (uint64_t)st->st_size;
+    bool written = size != f->size || st->st_mtim.tv_sec != f->mtime.tv_sec || st->st_mtim.tv_nsec != f->mtime.tv_nsec;
+
+    f->mtime = st->st_mtim;
+
+    if (size < f->at || size < p->off)
+        return true;
+    return written && p->head_n && (!hash_at(f->fd, 0, p->head_n, &h) || h != p->head);
+}
+
+static bool plain_step(struct cf_tail *t, struct tail_file *f, bool flush)
+{
+    struct tail_pos *p = &t->pos[f->slot];
+    bool skip = f->skip;
+    struct stat st;
+    struct cut c;
+    size_t n;
+
+    if (fstat(f->fd, &st) < 0)
+        return false;
+    if (began_again(f, p, &st)) {
+        restart(t, p);
+        f->at = 0;
+        f->skip = skip = false;
+        atomic_fetch_add(&t->s_truncations, 1);
+        cf_log_info("collect", "followed file was truncated, reading from its beginning", "path=\"%s\"", p->path);
+    }
+    if ((uint64_t)st.st_size != f->size)
+        f->grown_us = cf_mono_us();
+    f->size = (uint64_t)st.st_size;
+    if (f->size <= f->at)
+        return false;
+    n = f->size - f->at < t->chunk ? (size_t)(f->size - f->at) : t->chunk;
+    if (!pread_all(f->fd, t->buf, n, f->at))
+        return false; /* changed under our hands: the next look tells */
+    cut_lines(t, f, t->buf, n, flush && f->at + n == f->size, &c);
+    if (c.used == 0 && n == t->chunk && f->size - f->at > n) { /* one long line */
+        f->skip = skip;
+        n = f->size - f->at < t->line_max + t->chunk ? (size_t)(f->size - f->at) : t->line_max + t->chunk;
+        if (!pread_all(f->fd, t->buf, n, f->at))
+            return false;
+        cut_lines(t, f, t->buf, n, flush && f->at + n == f->size, &c);
+    }
+    if (c.used == 0)
+        return false; /* the line is not finished */
+    if (hand_over_wait(t, f, &c, t->buf))
+        return f->at < f->size;
+    f->skip = skip;
+    return false;
+}
+
+static void packed_end(struct cf_tail *t, struct tail_file *f, bool good)
+{
+    (void)archive_read_free(f->archive);
+    f->archive = NULL;
+    free(f->rest);
+    f->rest = NULL;
+    f->rest_n = 0;
+    if (!good)
+        return;
+    f->ended = true;
+    (void)pthread_mutex_lock(&t->mu);
+    t->pos[f->slot].done = true;
+    t->changed = true;
+    (void)pthread_mutex_unlock(&t->mu);
+    atomic_fetch_add(&t->s_packed, 1);
+}
+
+/* Opens the file once it has stopped growing, and goes to where reading stands. */
+static bool packed_begin(struct cf_tail *t, struct tail_file *f)
+{
+    const struct tail_pos *p = &t->pos[f->slot];
+    struct stat st;
+
+    if (stat(p->path, &st) < 0 || st.st_ino != p->ino || (uint64_t)st.st_size == f->failed_size)
+        return false;
+    if ((uint64_t)st.st_size != f->size) {
+        f->size = (uint64_t)st.st_size;
+        f->grown_us = cf_mono_us();
+        return false;
+    }
+    if (cf_mono_us() - f->grown_us < t->o.poll_us)
+        return false;
+    f->archive = packed_open(p->path);
+    if (f->archive && packed_take(f->archive, NULL, p->off)) {
+        f->at = p->off;
+        return true;
+    }
+    f->failed_size = f->size;
+    tail_error(t, p->path, "packed file not read", f->archive ? "it ends before the place where reading stands" : "damaged");
+    packed_end(t, f, false);
+    return false;
+}
+
+static bool packed_step(struct cf_tail *t, struct tail_file *f)
+{
+    size_t n = f->rest_n, room = t->chunk + t->line_max - n;
+    la_ssize_t got = 0;
+    struct cut c;
+    char *keep;
+
+    if (f->ended || (!f->archive && !packed_begin(t, f)))
+        return false;
+    if (n)
+        memcpy(t->buf, f->rest, n);
+    if (room)
+        got = archive_read_data(f->archive, t->buf + n, room);
+    if (got < 0) {
+        f->failed_size = f->size;
+        tail_error(t, t->pos[f->slot].path, "packed file not read to its end", archive_error_string(f->archive));
+        packed_end(t, f, false);
+        return false;
+    }
+    n += (size_t)got;
+    cut_lines(t, f, t->buf, n, room && got == 0, &c);
+    if (!hand_over_wait(t, f, &c, t->buf)) {
+        packed_end(t, f, false); /* opened again from the last mark */
+        return false;
+    }
+    if (room && got == 0 && c.used == n) {
+        packed_end(t, f, true);
+        return false;
+    }
+    keep = malloc(n - c.used + 1);
+    if (!keep) {
+        packed_end(t, f, false);
+        return false;
+    }
+    memcpy(keep, t->buf + c.used, n - c.used);
+    free(f->rest);
+    f->rest = keep;
+    f->rest_n = n - c.used;
+    return true;
+}
+
+bool tail_file_step(struct cf_tail *t, struct tail_file *f)
+{
+    return t->pos[f->slot].packed ? packed_step(t, f) : plain_step(t, f, false);
+}
+
+void tail_file_close(struct cf_tail *t, struct tail_file *f, bool flush)
+{
+    if (flush && !t->pos[f->slot].packed)
+        while (plain_step(t, f, true))
+            ;
+    if (f->archive)
+        packed_end(t, f, false);
+    if (f->fd >= 0)
+        (void)close(f->fd);
+    if (f->cd != (iconv_t)-1)
+        (void)iconv_close(f->cd);
+    t->pos[f->slot].seen_us = cf_now_us();
+    free(f->rest);
+    for (struct tail_file **q = &t->files; *q; q = &(*q)->next)
+        if (*q == f) {
+            *q = f->next;
+            t->n_files--;
+            break;
+        }
+    free(f);
+}
