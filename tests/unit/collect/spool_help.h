@@ -58,7 +58,7 @@ static inline struct cf_spool *t_open(int64_t segment, int64_t cap, int64_t rows
 /* One frame with records "r<first>" .. of `pad` more bytes each. */
 static inline int t_append(struct cf_spool *s, unsigned first, unsigned n, size_t pad, uint64_t *ticket, struct cf_error *err)
 {
-    struct cf_spool_origin o = {CF_STR("sshd"), CF_STR("syslog"), CF_STR("192.0.2.1"), CF_STR("org-1"), CF_STR("fw-1"), 1000000 + first};
+    struct cf_spool_origin o = {CF_STR("sshd"), CF_STR("syslog"), CF_STR("192.0.2.1"), CF_STR("org-1"), CF_STR("fw-1"), CF_STR("mark-1"), 1000000 + first};
     static _Thread_local char text[64][4096];
     cf_str rec[64];
 
