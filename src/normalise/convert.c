@@ -175,8 +175,17 @@ static bool user(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t
         *same = true;
         return put(r, &t->to, v, raw, kind);
     }
-    if (cut > v.p && (target || t->to.field == CF_F_USER_NAME))
+    if (cut > v.p && (target || t->to.field == CF_F_USER_NAME)) {
         (void)cf_event_set(r->ev, dom, cf_str_n(v.p, (size_t)(cut - v.p)));
+    } else if (cut > v.p && (t->to.field == CF_F_SOURCE_USER_NAME || t->to.field == CF_F_DESTINATION_USER_NAME)) {
+        static _Atomic uint16_t names[2]; /* fields without a place in the table */
+        unsigned which = t->to.field == CF_F_DESTINATION_USER_NAME;
+        if (!names[which])
+            names[which] = cf_name_intern(which ? CF_STR("destination.user.domain") : CF_STR("source.user.domain"));
+        (void)cf_event_extra(r->ev, names[which], cf_str_n(v.p, (size_t)(cut - v.p)), 0, CF_V_STR);
+        if (!which && !r->ev->slot[dom])
+            (void)cf_event_set(r->ev, dom, cf_str_n(v.p, (size_t)(cut - v.p)));
+    }
     return put(r, &t->to, cf_str_n(cut + 1, (size_t)(v.p + v.n - cut - 1)), 0, kind);
 }
 

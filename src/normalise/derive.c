@@ -160,6 +160,12 @@ static void span(struct cf_run *r)
         ends = ends || cf_str_eqz(cf_str_n(v->p, v->n), "end");
         starts = starts || cf_str_eqz(cf_str_n(v->p, v->n), "start");
     }
+    if (has(r, CF_F_EVENT_START) && !has(r, CF_F_EVENT_END) && cf_str_i64(get(r, CF_F_EVENT_DURATION), &ns) && ns >= 0) {
+        int64_t from;
+        if (cf_time_parse(get(r, CF_F_EVENT_START), &from) && from < INT64_MAX - ns / 1000)
+            put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(from + ns / 1000, t))));
+        return;
+    }
     if (!ends || starts || r->ev->time_us == CF_TIME_NONE || !cf_str_i64(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0)
         return;
     put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us, t))));

@@ -130,6 +130,10 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
     while (s.n && s.p[0] == ' ')
         s = cf_str_sub(s, 1, s.n);
     n = tag(s, &r->app, &r->pid);
+    if (n && stamped && !r->pid.p && n < s.n && s.p[n] == '%') { /* Cisco: "dev01: %ASA-6-302013: ..." */
+        r->host = r->app;
+        r->app = CF_STR_NONE;
+    }
     if (n || !stamped) {
         r->msg = cf_str_sub(s, n, s.n);
         return;
