@@ -412,6 +412,15 @@ static void set_time(struct cf_run *r)
     }
 }
 
+static void take_apart(struct cf_run *r, const struct cf_part *p, cf_str v)
+{
+    r->msg = v;
+    if (p->how->payload != CF_P_TEXT)
+        (void)cf_run_payload(r, p->how);
+    if (p->how->extract_y)
+        (void)cf_run_extract(r, p->how);
+}
+
 /* Values that hold more: their patterns and pairs, mapped as the record's own are. */
 static void run_parts(struct cf_run *r, const struct cf_map *special)
 {
@@ -421,11 +430,11 @@ static void run_parts(struct cf_run *r, const struct cf_map *special)
         size_t from = r->pairs.n;
         if (!v.n)
             continue;
-        r->msg = v;
-        if (p->how->payload != CF_P_TEXT)
-            (void)cf_run_payload(r, p->how);
-        if (p->how->extract_y)
-            (void)cf_run_extract(r, p->how);
+        take_apart(r, p, v);
+        if (p->from.field == CF_F_EXTRA)
+            for (size_t k = 0; k < from; k++) /* the key's other values */
+                if (r->pairs.v[k].val.n && r->pairs.v[k].val.p != v.p && cf_str_eq(r->pairs.v[k].key, p->from.text))
+                    take_apart(r, p, r->pairs.v[k].val);
         r->msg = msg;
         if (r->pairs.n > from)
             map_pairs(r, special, from);

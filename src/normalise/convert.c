@@ -362,24 +362,42 @@ static cf_str unhex(struct cf_run *r, cf_str v)
     return cf_utf8_valid(cf_str_n(p, v.n / 2)) ? cf_str_n(p, v.n / 2) : v;
 }
 
+static cf_str record_type(cf_str number)
+{
+    static const struct {
+        const char *number, *name;
+    } t[] = {{"1", "A"}, {"2", "NS"}, {"5", "CNAME"}, {"6", "SOA"}, {"12", "PTR"}, {"15", "MX"}, {"16", "TXT"}, {"28", "AAAA"}, {"33", "SRV"}, {"65", "HTTPS"}};
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+        if (cf_str_eqz(number, t[i].number))
+            return cf_str_c(t[i].name);
+    return number;
+}
+
 /* Sysmon's QueryResults: "type:  5 name;::ffff:192.0.2.1;" */
 static void dns_results(struct cf_run *r, cf_str v)
 {
     cf_str one;
 
     while (cf_str_cut(&v, ';', &one)) {
+        cf_str type = CF_STR_NONE;
         one = cf_str_trim(one);
         if (cf_str_starts(one, CF_STR("type:"))) {
             const char *blank = memrchr(one.p, ' ', one.n);
             if (!blank)
                 continue;
+            type = record_type(cf_str_trim(cf_str_n(one.p + 5, (size_t)(blank - one.p - 5))));
             one = cf_str_n(blank + 1, (size_t)(one.p + one.n - blank - 1));
         }
         if (!one.n || one.p[0] == '-')
             continue;
-        if (fits_ip(&one))
+        if (fits_ip(&one)) {
             (void)cf_event_add(r->ev, CF_F_DNS_RESOLVED_IP, one);
+            type = type.n ? type : memchr(one.p, ':', one.n) ? CF_STR("AAAA") : CF_STR("A");
+        }
         (void)cf_event_add(r->ev, CF_F_DNS_ANSWERS_DATA, one);
+        if (type.n)
+            (void)cf_event_extra(r->ev, cf_name_intern(CF_STR("dns.answers.type")), type, 0, CF_V_STR);
     }
 }
 
@@ -431,6 +449,7 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
             o = cf_str_n(v.p + 1, v.n - 2);
         break;
     case CF_C_DNSRESULTS: dns_results(r, v); return true;
+    case CF_C_ARGS: cf_run_args(r, &t->to, v); return true;
     case CF_C_MACPAIR: return mac_pair(r, v);
     case CF_C_HMS: o = hms(r, v); break;
     case CF_C_UNHEX: o = unhex(r, v); break;

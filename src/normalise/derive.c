@@ -255,5 +255,6 @@ void cf_run_derive(struct cf_run *r)
     }
     if (has(r, CF_F_URL_ORIGINAL) || has(r, CF_F_URL_FULL))
         url(r);
+    cf_run_domains(r);
     related(r);
 }

@@ -313,6 +313,11 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
             }
             if (!r->has_sl && inner.n && r->n->whole_first[(unsigned char)inner.p[0]] && whole_line(r))
                 return;
+            if (!r->has_sl && inner.n > 16 && (inner.p[0] == '<' || (inner.p[0] >= 'A' && inner.p[3] == ' ')) && cf_syslog_parse(inner, &r->sl)) {
+                r->has_sl = true;
+                r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
+                envelope(r);
+            }
             run_text(r, NULL);
             return;
         }

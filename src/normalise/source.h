@@ -19,7 +19,7 @@ enum cf_nfmt { /* bits: formats a source accepts */
 
 enum cf_conv {
     CF_C_NONE, CF_C_LOWER, CF_C_UPPER, CF_C_INT, CF_C_HEX, CF_C_IP, CF_C_MAC, CF_C_BASENAME, CF_C_HASHES, CF_C_USER, CF_C_S_TO_NS, CF_C_MS_TO_NS,
-    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS,
+    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS, CF_C_ARGS,
 };
 
 /* A place in the event: a field of the table, an extra, or (at load) a key of the record. */
@@ -258,6 +258,10 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
 bool cf_run_fit(struct cf_run *r, const struct cf_ref *to, cf_str v);
 /* derive.c: fields that follow from others (related.*, network.type, url parts, process.name ...) */
 void cf_run_derive(struct cf_run *r);
+/* domains.c: registered domain, top level domain and subdomain of the names of questions and URLs */
+void cf_run_domains(struct cf_run *r);
+/* cmdline.c: arguments of a command line, and how many */
+void cf_run_args(struct cf_run *r, const struct cf_ref *to, cf_str v);
 /* windows.c: JSON nodes of Windows events in any known shape -> pairs with the names of the event's XML. */
 enum cf_json_shape { CF_SHAPE_PLAIN, CF_SHAPE_ECS, CF_SHAPE_WIN };
 enum cf_json_shape cf_json_shape(const struct cf_jnode *nodes, size_t n);

@@ -121,6 +121,35 @@ static size_t tag(cf_str s, cf_str *app, cf_str *pid)
     return i < s.n && s.p[i] == ' ' ? i + 1 : i;
 }
 
+/* "Google Chrome[85294]: ": names of a few words, with a number; bytes used, 0: none */
+static size_t wordy_tag(cf_str s, cf_str *app, cf_str *pid)
+{
+    size_t i = 0, from;
+
+    while (i < s.n && i < 40 && (tag_char(s.p[i]) || s.p[i] == ' '))
+        i++;
+    if (!i || i >= s.n || s.p[i] != '[')
+        return 0;
+    from = ++i;
+    while (i < s.n && (unsigned)(s.p[i] - '0') <= 9 && i - from < 10)
+        i++;
+    if (i == from || i + 2 >= s.n || s.p[i] != ']')
+        return 0;
+    if (s.p[i + 1] == ' ' && s.p[i + 2] == '(') { /* launchd's "com.apple.xpc.launchd[1] (com.apple.x[7]): " */
+        ptrdiff_t end = cf_str_find(cf_str_sub(s, i, s.n < i + 200 ? s.n : i + 200), CF_STR("): "));
+        if (end < 0)
+            return 0;
+        *app = cf_str_n(s.p, from - 1);
+        *pid = cf_str_n(s.p + from, i - from);
+        return i + (size_t)end + 3;
+    }
+    if (s.p[i + 1] != ':' || s.p[i + 2] != ' ')
+        return 0;
+    *app = cf_str_n(s.p, from - 1);
+    *pid = cf_str_n(s.p + from, i - from);
+    return i + 3;
+}
+
 static void body(cf_str s, bool stamped, struct cf_syslog *r)
 {
     cf_str rest = s, host;
@@ -171,6 +200,8 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
         }
     }
     n = tag(rest, &r->app, &r->pid);
+    if (!n)
+        n = wordy_tag(rest, &r->app, &r->pid);
     r->msg = cf_str_sub(rest, n, rest.n);
 }
 

@@ -92,7 +92,7 @@ export function beats(dir) {
     if (!fs.existsSync(file)) return []
     const bytes = fs.readFileSync(file), expected = JSON.parse(fs.readFileSync(f, 'utf8')).sort((a, b) => a['log.offset'] - b['log.offset'])
     const items = [], zoneText = expected.find(e => /^[-+]\d/.test(e['event.timezone']))?.['event.timezone']
-    const zoneGiven = (f, v) => f === 'event.timezone' && v[0] === zoneText // the collector's setting
+    const zoneGiven = (f, v) => /^event\.(module|dataset)$/.test(f) || (f === 'event.timezone' && v[0] === zoneText) // names and setting of the collector's module, not of its pipeline
     // what lies between (headers, lines the module drops) is read too: columns are declared there
     const plain = (from, to) => bytes.subarray(from, to).toString().split('\n').map(l => l.replace(/\r$/, '')).filter(l => l.trim()).forEach(raw => items.push({ raw, want: null }))
     let end = 0

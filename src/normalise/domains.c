@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names of hosts cut at the public suffix (libpsl with the list built into it): "a.b.example.co.uk" -> registered domain
+ * "example.co.uk", top level domain "co.uk", subdomain "a.b". */
+#include <libpsl.h>
+#include <pthread.h>
+
+#include "normalise/source.h"
+
+enum { D_REGISTERED, D_TOP, D_SUB, D_N };
+static uint16_t names[2][D_N];
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
+
+static void names_fill(void)
+{
+    names[0][D_REGISTERED] = cf_name_intern(CF_STR("dns.question.registered_domain"));
+    names[0][D_TOP] = cf_name_intern(CF_STR("dns.question.top_level_domain"));
+    names[0][D_SUB] = cf_name_intern(CF_STR("dns.question.subdomain"));
+    names[1][D_REGISTERED] = cf_name_intern(CF_STR("url.registered_domain"));
+    names[1][D_TOP] = cf_name_intern(CF_STR("url.top_level_domain"));
+    names[1][D_SUB] = cf_name_intern(CF_STR("url.subdomain"));
+}
+
+static bool is_domain(cf_str s)
+{
+    bool dot = false, letter = false;
+
+    if (s.n < 3 || s.n > 253)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        dot = dot || c == '.';
+        letter = letter || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (c == ':' || c == '/' || c == ' ' || (unsigned char)c < 0x20)
+            return false;
+    }
+    return dot && letter;
+}
+
+static bool taken(const struct cf_run *r, uint16_t name)
+{
+    for (size_t i = 0; i < r->ev->n; i++)
+        if (r->ev->val[i].name == name)
+            return true;
+    return false;
+}
+
+static void put(struct cf_run *r, enum cf_field f, uint16_t name, cf_str v)
+{
+    if (!v.n)
+        return;
+    if (f != CF_F_EXTRA) {
+        if (!r->ev->slot[f])
+            (void)cf_event_put(r->ev, f, v, 0, CF_V_STR);
+    } else if (!taken(r, name)) {
+        (void)cf_event_extra(r->ev, name, v, 0, CF_V_STR);
+    }
+}
+
+static void cut(struct cf_run *r, cf_str name, unsigned which)
+{
+    const psl_ctx_t *psl = psl_builtin();
+    enum cf_field reg_field = which == 0 ? CF_F_DNS_QUESTION_REGISTERED_DOMAIN : CF_F_EXTRA;
+    char low[256];
+    const char *top, *reg;
+    cf_str base;
+
+    if (name.n && name.p[name.n - 1] == '.')
+        name.n--;
+    if (!psl || !is_domain(name))
+        return;
+    for (size_t i = 0; i < name.n; i++)
+        low[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 32) : name.p[i];
+    low[name.n] = '\0';
+    top = psl_unregistrable_domain(psl, low);
+    reg = psl_registrable_domain(psl, low);
+    if (!top || !reg)
+        return;
+    (void)pthread_once(&names_once, names_fill);
+    base = cf_str_sub(name, (size_t)(reg - low), name.n); /* as it was written */
+    put(r, reg_field, names[which][D_REGISTERED], base);
+    put(r, CF_F_EXTRA, names[which][D_TOP], cf_str_sub(name, (size_t)(top - low), name.n));
+    if (reg > low + 1)
+        put(r, CF_F_EXTRA, names[which][D_SUB], cf_str_n(name.p, (size_t)(reg - low) - 1));
+}
+
+void cf_run_domains(struct cf_run *r)
+{
+    if (r->ev->slot[CF_F_DNS_QUESTION_NAME])
+        cut(r, cf_event_get(r->ev, CF_F_DNS_QUESTION_NAME), 0);
+    if (r->ev->slot[CF_F_URL_DOMAIN])
+        cut(r, cf_event_get(r->ev, CF_F_URL_DOMAIN), 1);
+}
