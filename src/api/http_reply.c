@@ -268,8 +268,12 @@ void cf_http_finish_headers(struct cf_req_priv *c)
                                       "font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     static const char api_csp[] = "default-src 'none'; frame-ancestors 'none'; sandbox";
     struct MHD_Response *r = c->response;
+    bool own_csp = false;
 
-    (void)MHD_add_response_header(r, "Content-Security-Policy", c->static_file ? console_csp : api_csp);
+    for (size_t i = 0; i < c->n_headers; i++)
+        own_csp |= strcmp(c->header[i].name, "Content-Security-Policy") == 0;
+    if (!own_csp) /* two policies would both apply */
+        (void)MHD_add_response_header(r, "Content-Security-Policy", c->static_file ? console_csp : api_csp);
     (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(r, "X-Frame-Options", "DENY");
     (void)MHD_add_response_header(r, "Referrer-Policy", "same-origin");

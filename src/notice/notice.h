@@ -13,5 +13,6 @@
  * rectification_rate = closed / (sent - ended); mean_close_hours over closed ones; ranking: rate, then mean time. */
 json_t *cf_notice_statistics(struct cf_tx *tx, const struct cf_principal *who, int64_t from_us, int64_t to_us, struct cf_arena *a, struct cf_error *reterr);
 void cf_notice_routes(void);
+void cf_notice_document_routes(void); /* called by cf_notice_routes */
 
 #endif

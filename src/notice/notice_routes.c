@@ -203,6 +203,101 @@ static int notices_statistics(struct cf_req *req, struct cf_error *reterr)
     return 0;
 }
 
+/* ---- the same problem found again: joined to the open notice ---- */
+
+struct join {
+    json_t *errors, *left; /* left: units the open notice does not go to */
+    bool drafted;
+};
+
+/* The draft takes the new content below its own and the further receivers. */
+static json_t *joined_form(const json_t *old, const json_t *new)
+{
+    const char *a = json_string_value(json_object_get(old, "content")), *b = json_string_value(json_object_get(new, "content"));
+    json_t *f = json_deep_copy(old), *to = json_object_get(f, "receivers"), *v;
+    size_t i, k;
+
+    if (b && (!a || !strstr(a, b)))
+        json_object_set_new(f, "content", a && a[0] ? json_sprintf("%s\n%s", a, b) : json_string(b));
+    if (!json_is_array(to)) {
+        to = json_array();
+        json_object_set_new(f, "receivers", to);
+    }
+    json_array_foreach(json_object_get(new, "receivers"), i, v)
+    {
+        bool have = false;
+
+        for (k = 0; k < json_array_size(to); k++)
+            have |= json_equal(json_array_get(to, k), v);
+        if (!have)
+            json_array_append(to, v);
+    }
+    return f;
+}
+
+static int do_join(struct cf_req *req, struct cf_tx *tx, struct cf_work_effects *fx, void *ctx, struct cf_error *reterr)
+{
+    struct cf_workflow_engine *w = app_of(req)->workflows;
+    const json_t *form = json_object_get(req->json, "form"), *v;
+    cf_str id = cf_req_path(req, "id"), text = cf_str_c(json_string_value(json_object_get(form, "content")));
+    json_t *now = cf_work_detail(w, tx, req->who, id, reterr), *mine, *f;
+    struct join *j = ctx;
+    size_t i;
+    int r;
+
+    if (!now)
+        return reterr->code < 0 ? reterr->code : CF_ENOENT;
+    mine = json_object_get(json_object_get(now, "form"), "data");
+    j->drafted = json_is_true(json_object_get(now, "editable"));
+    j->left = json_array();
+    if (strcmp(json_string_value(json_object_get(now, "kind")), "notice") != 0) {
+        r = cf_error_set(reterr, CF_ENOENT, "there is no such notice");
+    } else if (j->drafted) {
+        f = joined_form(mine, form);
+        r = cf_work_edit(w, tx, req->who, id, f, cf_req_english(req), fx, &j->errors, reterr);
+        json_decref(f);
+    } else {
+        const struct cf_work_act a = {.id = id, .transition = CF_STR("supplement"), .note = text, .english = cf_req_english(req)};
+
+        r = cf_work_transition(w, tx, req->who, &a, fx, &j->errors, reterr);
+        json_array_foreach(json_object_get(form, "receivers"), i, v)
+        {
+            bool have = false;
+
+            for (size_t k = 0; k < json_array_size(json_object_get(mine, "receivers")); k++)
+                have |= json_equal(json_array_get(json_object_get(mine, "receivers"), k), v);
+            if (!have)
+                json_array_append(j->left, (json_t *)(uintptr_t)v);
+        }
+    }
+    json_decref(now);
+    return r;
+}
+
+static int notices_join(struct cf_req *req, struct cf_error *reterr)
+{
+    struct join jn = {.errors = NULL};
+    cf_str id = cf_req_path(req, "id");
+    json_t *j;
+    int r = cf_work_write(req, do_join, &jn, reterr);
+
+    if (r < 0) {
+        json_decref(jn.left);
+        return cf_work_fail(req, r, jn.errors, reterr);
+    }
+    cf_req_audit(req, cf_arena_strdup(req->arena, id), NULL, req->json);
+    j = notice_json(req, id, reterr);
+    if (!j) {
+        json_decref(jn.left);
+        return reterr->code < 0 ? reterr->code : CF_ENOENT;
+    }
+    json_object_set_new(j, "joined", json_string(jn.drafted ? "draft" : "supplement"));
+    json_object_set_new(j, "not_covered", jn.left);
+    cf_reply_json(req, 200, j);
+    return 0;
+}
+
+#define JOIN_SCHEMA "{\"type\":\"object\",\"required\":[\"form\"],\"properties\":{\"form\":{\"type\":\"object\",\"required\":[\"content\"],\"properties\":{\"content\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8000},\"receivers\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}}}"
 #define CREATE_SCHEMA "{\"type\":\"object\",\"required\":[\"form\"],\"properties\":{\"form\":{\"type\":\"object\"},\"allow_duplicate\":{\"type\":\"boolean\"},\"source_type\":{\"type\":\"string\",\"maxLength\":40},\"source_id\":{\"type\":\"string\",\"maxLength\":64}}}"
 
 static const struct cf_route routes[] = {
@@ -210,5 +305,11 @@ static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/notices", .permission = "notice.create", .handler = notices_create, .request = CREATE_SCHEMA, .doc = "Draft a notice; 409 when the same problem of the same unit is open"},
     {.method = CF_GET, .path = "/api/v1/notices/statistics", .permission = "notice.read", .handler = notices_statistics, .doc = "Ledger: sent, signed, handled, overdue, closed, rectification rate, mean closing time, ranking of units"},
     {.method = CF_GET, .path = "/api/v1/notices/{id}", .permission = "notice.read", .handler = notices_get, .doc = "One notice"},
+    {.method = CF_POST, .path = "/api/v1/notices/{id}/join", .permission = "notice.create", .handler = notices_join, .request = JOIN_SCHEMA,
+     .doc = "Add a finding of the same problem to an open notice: into the draft, or as a supplement that every receiver is told"},
 };
-void cf_notice_routes(void) { cf_routes_add(routes, sizeof(routes) / sizeof(routes[0])); }
+void cf_notice_routes(void)
+{
+    cf_routes_add(routes, sizeof(routes) / sizeof(routes[0]));
+    cf_notice_document_routes();
+}

@@ -120,7 +120,7 @@ static int load_who(struct loader *l, const struct cf_ynode *n, struct wf_who *w
 
 static int load_notify(struct loader *l, const struct cf_ynode *list, struct wf_notifies *ret)
 {
-    static const char *const keys[] = {"to", "permission", "template", NULL};
+    static const char *const keys[] = {"to", "permission", "template", "state", NULL};
     int r;
 
     if (!list)
@@ -146,6 +146,9 @@ static int load_notify(struct loader *l, const struct cf_ynode *list, struct wf_
         else
             return cf_content_fail(l->err, c, "to is receiver, issuer or creator");
         n->permission = cf_ymap_str(c, "permission");
+        n->state = cf_ymap_get(c, "state") ? wf_state_index(l->w, cf_ymap_str(c, "state")) : -1;
+        if (n->state < 0 && cf_ymap_get(c, "state"))
+            return cf_content_fail(l->err, c, "state \"%.*s\" does not exist", CF_ARG(cf_str_sub(cf_ymap_str(c, "state"), 0, 60)));
         if ((r = check_known(l, c, "permissions", n->permission)) < 0 || (r = cf_content_id(c, "template", &n->template, l->err)) < 0)
             return r;
         if (l->refs && l->refs->template_known && !l->refs->template_known(l->refs->ctx, n->template))
@@ -266,6 +269,13 @@ static int load_from_to(struct loader *l, const struct cf_ynode *c, struct wf_tr
         if (t->to < 0)
             return cf_content_fail(l->err, c, "state \"%.*s\" does not exist", CF_ARG(cf_str_sub(to, 0, 60)));
     }
+    t->to_if_nobody = -1;
+    to = cf_ymap_str(c, "to_if_nobody");
+    if (to.p) {
+        t->to_if_nobody = wf_state_index(l->w, to);
+        if (t->to_if_nobody < 0 || t->to < 0)
+            return cf_content_fail(l->err, c, t->to < 0 ? "to_if_nobody needs \"to\"" : "state \"%.*s\" does not exist", CF_ARG(cf_str_sub(to, 0, 60)));
+    }
     return 0;
 }
 
@@ -291,7 +301,7 @@ static int load_require(struct loader *l, const struct cf_ynode *c, struct wf_tr
 
 static int load_transition(struct loader *l, const struct cf_ynode *c, struct wf_transition *t)
 {
-    static const char *const keys[] = {"title", "from", "to", "who", "form", "style", "require", "system", "automatic", "todo",
+    static const char *const keys[] = {"title", "from", "to", "to_if_nobody", "who", "form", "style", "require", "system", "automatic", "todo",
                                        "spawn", "spawn_field", "number", "urge", "cascade", "notify", NULL};
     int r = cf_content_keys(c, keys, l->err);
 
@@ -368,6 +378,8 @@ static int check_graph(struct loader *l)
             for (size_t k = 0; x->to >= 0 && k < x->n_from; k++) {
                 if (reach[x->from[k]] && !reach[x->to])
                     reach[x->to] = more = true;
+                if (x->to_if_nobody >= 0 && reach[x->from[k]] && !reach[x->to_if_nobody])
+                    reach[x->to_if_nobody] = more = true;
                 if (ends[x->to] && !ends[x->from[k]])
                     ends[x->from[k]] = more = true;
             }

@@ -27,6 +27,7 @@ struct wf_notify {
     enum wf_to to;
     cf_str permission; /* people of that side who hold it; absent: everyone of that side */
     cf_str template;
+    int state; /* only when the item is then in this state; -1: always */
 };
 struct wf_notifies {
     size_t n;
@@ -38,6 +39,7 @@ struct wf_transition {
     size_t n_from;
     uint8_t *from;
     int to; /* -1: the state stays */
+    int to_if_nobody; /* where it goes when nobody else could move it on from "to"; -1: there is no such way */
     struct wf_who who;
     bool note, attachment, receivers, children_final; /* what must hold */
     bool system;    /* only the engine makes it */

@@ -146,8 +146,13 @@ static json_t *children_json(struct cf_workflow_engine *e, struct cf_tx *tx, str
     for (size_t i = 0; i < n; i++) {
         struct wf_item child;
 
-        if (wf_item_read(e, tx, a, ids[i], &child, NULL) == 0 && wf_item_visible(tx, who, &child))
-            json_array_append_new(list, item_json(e, tx, a, who, &child));
+        if (wf_item_read(e, tx, a, ids[i], &child, NULL) == 0 && wf_item_visible(tx, who, &child)) {
+            json_t *j = item_json(e, tx, a, who, &child);
+
+            if (json_object_size(child.data)) /* its answer, for combining */
+                json_object_set(j, "answer", child.data);
+            json_array_append_new(list, j);
+        }
         wf_item_release(&child);
     }
     return list;

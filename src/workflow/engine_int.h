@@ -45,6 +45,8 @@ void wf_clock_enter(struct cf_tx *tx, struct wf_item *it, int new_state, int64_t
 int wf_todo_write(struct cf_workflow_engine *e, struct cf_tx *tx, const struct wf_item *it, struct cf_error *err);
 int wf_notify_all(struct cf_workflow_engine *e, struct cf_tx *tx, struct cf_arena *a, const struct wf_item *it, const struct wf_notifies *n,
                   const struct cf_principal *actor, cf_str note, struct cf_error *err);
+/* Whether an active person other than who could move the item on from this state. */
+bool wf_somebody_else(struct cf_tx *tx, struct cf_arena *a, const struct cf_principal *who, const struct wf_item *it, int state);
 int wf_children_open(struct cf_tx *tx, const char *id, int64_t *ret, struct cf_error *err);
 json_t *wf_time_json(int64_t us); /* null when 0 */
 char *wf_dump(struct cf_arena *a, const json_t *j);

@@ -290,6 +290,30 @@ static int people_of(struct cf_tx *tx, struct cf_arena *a, cf_str org, cf_str pe
     return r;
 }
 
+bool wf_somebody_else(struct cf_tx *tx, struct cf_arena *a, const struct cf_principal *who, const struct wf_item *it, int state)
+{
+    cf_str people[PEOPLE_MAX];
+    size_t n;
+
+    for (size_t i = 0; i < it->def->n_transitions; i++) {
+        const struct wf_transition *t = &it->def->transitions[i];
+
+        if (t->system || !t->todo || !wf_from_has(t, state))
+            continue;
+        if (t->who.roles.n)
+            return true;
+        for (size_t k = 0; k < t->who.permissions.n; k++) {
+            n = 0;
+            if (people_of(tx, a, t->who.side == WF_ISSUER ? it->issuer_org : it->org, t->who.permissions.v[k], false, people, &n, NULL) < 0)
+                return true;
+            for (size_t p = 0; p < n; p++)
+                if (!who || !cf_str_eq(people[p], who->user_id))
+                    return true;
+        }
+    }
+    return false;
+}
+
 static cf_str when(struct cf_arena *a, int64_t us)
 {
     char buf[32];
@@ -328,7 +352,7 @@ static int notify_one(struct cf_workflow_engine *e, struct cf_tx *tx, struct cf_
             people[msg.n_users++] = it->created_by;
     } else {
         r = people_of(tx, a, org, n->permission, false, people, &msg.n_users, err);
-        if (r == 0 && msg.n_users == 0 && n->to == WF_TO_ISSUER) /* nobody there holds it: those who look after everything */
+        if (r == 0 && msg.n_users == 0 && n->to == WF_TO_ISSUER && cf_str_eq(it->parent_id, it->root_id)) /* nobody there holds it: those who look after everything */
             r = people_of(tx, a, org, n->permission, true, people, &msg.n_users, err);
     }
     msg.href = cf_arena_printf(a, "/work-items/%s", it->id);
@@ -341,7 +365,8 @@ int wf_notify_all(struct cf_workflow_engine *e, struct cf_tx *tx, struct cf_aren
     int r = 0;
 
     for (size_t i = 0; e->o.messenger && r == 0 && i < n->n; i++)
-        r = notify_one(e, tx, a, it, &n->v[i], actor, note, err);
+        if (n->v[i].state < 0 || n->v[i].state == it->state)
+            r = notify_one(e, tx, a, it, &n->v[i], actor, note, err);
     return r;
 }
 

@@ -394,7 +394,26 @@ static int save_item(struct step *s, const struct wf_item *it, int64_t was_revis
     return r;
 }
 
-/* When a receiver signed and first fed back, for the ledger: the first leave of the first state, the first entry of a later one. */
+/* Where the step leads; a state in which nobody but the actor could go on is passed over when the definition says so. */
+static int target_of(struct step *s, const struct wf_item *it, const struct wf_transition *t)
+{
+    if (t->to < 0)
+        return it->state;
+    return t->to_if_nobody >= 0 && !wf_somebody_else(s->tx, s->a, s->who, it, t->to) ? t->to_if_nobody : t->to;
+}
+
+static bool waits_for_issuer(const struct wf_item *it)
+{
+    for (size_t i = 0; i < it->def->n_transitions; i++) {
+        const struct wf_transition *t = &it->def->transitions[i];
+
+        if (!t->system && t->todo && t->who.side == WF_ISSUER && wf_from_has(t, it->state))
+            return true;
+    }
+    return false;
+}
+
+/* When a receiver signed and first fed back, for the ledger: the first leave of the first state, the first time the issuer's side has to act. */
 static int mark_progress(struct step *s, const struct wf_item *it, int from)
 {
     const char *sql = NULL;
@@ -403,7 +422,7 @@ static int mark_progress(struct step *s, const struct wf_item *it, int from)
         return 0;
     if (from == it->def->initial)
         sql = "UPDATE work_item SET signed_us = COALESCE(signed_us, ?) WHERE id = ?";
-    else if (it->def->states[from].edit)
+    else if (waits_for_issuer(it))
         sql = "UPDATE work_item SET fed_back_us = COALESCE(fed_back_us, ?) WHERE id = ?";
     return sql && s->who ? cf_tx_exec(s->tx, sql, s->err, CF_I(s->now_us), CF_Z(it->id)) : 0;
 }
@@ -411,7 +430,7 @@ static int mark_progress(struct step *s, const struct wf_item *it, int from)
 /* Makes the step; everything was checked. form: what goes into history; spawn_data: where hand-down receivers stand. */
 static int transit(struct step *s, struct wf_item *it, const struct wf_transition *t, cf_str note, const json_t *form, const json_t *spawn_data)
 {
-    int from = it->state, to = t->to >= 0 ? t->to : it->state, r = 0;
+    int from = it->state, to = target_of(s, it, t), r = 0;
     cf_str from_id = it->def->states[from].id;
     int64_t revision = it->revision;
 
@@ -475,7 +494,7 @@ static int check_required(struct step *s, const struct wf_item *it, const struct
 /* The step's form: the item's own form changes the item, any other is kept in the history. */
 static int take_form(struct step *s, struct wf_item *it, const struct wf_transition *t, const struct cf_work_act *a, json_t **ret_form, json_t **ret_errors)
 {
-    int to = t->to >= 0 ? t->to : it->state, r;
+    int to = target_of(s, it, t), r;
     bool own = t->form.p && it->def->form.p && cf_str_eq(t->form, it->def->form), given = json_is_object(a->form) && json_object_size(a->form) > 0;
     bool leaves = it->def->states[it->state].edit && !it->def->states[to].edit && !it->def->states[to].final;
 

@@ -89,6 +89,14 @@ test('draft, edit, judge, submit, approve, issue', async () => {
   const dup = await coord.post('/api/v1/notices', { form: form() });
   assert.equal(dup.status, 409, dup.text); // the same problem of the same unit
   assert.equal(dup.body.duplicate_of, noticeId);
+  const joined = await must(coord.post(`/api/v1/notices/${noticeId}/join`, { form: { content: '登录接口同样可注入。', receivers: [orgA] } })); // into the draft
+  assert.equal(joined.joined, 'draft');
+  assert.match(joined.content.content, /首页查询参数[^]*登录接口/);
+  assert.deepEqual(joined.content.receivers, [orgA, orgB]);
+  assert.equal((await coord.post(`/api/v1/notices/${noticeId}/join`, { form: {} })).status, 400);
+  const draftPage = await coord.get(`/api/v1/notices/${noticeId}/document`);
+  assert.equal(draftPage.status, 200, draftPage.text);
+  assert.match(draftPage.text, /未 签 发/);
   await must(step(coord, noticeId, 'judge'));
   assert.equal((await step(coord, noticeId, 'judge')).status, 409);
   await must(step(coord, noticeId, 'submit'));
@@ -133,7 +141,7 @@ test('the unit sees its own copy and nothing else', async () => {
   assert.equal(list.items[0].id, receiptId);
   assert.equal(list.items[0].kind, 'vulnerability');
   const d = await must(officer.get(`/api/v1/notices/${receiptId}`));
-  assert.equal(d.parent.form.data.content, form().content);
+  assert.match(d.parent.form.data.content, /^首页查询参数 id 可被注入/);
   assert.equal(d.parent.form.data.receivers, undefined);
   assert.equal(d.parent.form.data.remark, undefined);
   assert.ok(d.attachments.some((a) => a.id === sharedFile && a.name === '验证截图.png'));
@@ -146,6 +154,39 @@ test('the unit sees its own copy and nothing else', async () => {
   const file = await officer.get(`/api/v1/attachments/${sharedFile}`);
   assert.equal(file.text, 'PNG-bytes');
   assert.match(file.headers['content-disposition'], /attachment/);
+});
+
+test('printed as an official document: the unit reads its own name only, text never becomes markup', async () => {
+  const page = await coord.get(`/api/v1/notices/${noticeId}/document`);
+  assert.equal(page.status, 200);
+  assert.match(page.headers['content-type'], /^text\/html/);
+  assert.match(page.headers['content-security-policy'], /default-src 'none'; style-src 'unsafe-inline'/);
+  for (const t of ['文件</div>', '通报〔20', '门户网站存在 SQL 注入漏洞', '市第一医院、市图书馆：', '三日内完成修复并反馈。', '1. 验证截图.png', '（印章）', '印发'])
+    assert.ok(page.text.includes(t), t);
+  assert.ok(!page.text.includes('内部线索') && !page.text.includes('未 签 发'));
+  const own = await officer.get(`/api/v1/notices/${receiptId}/document`);
+  assert.ok(own.text.includes('市第一医院：') && !own.text.includes('市图书馆'));
+  assert.equal((await other.get(`/api/v1/notices/${receiptId}/document`)).status, 404);
+  assert.equal((await officer.get(`/api/v1/notices/${noticeId}/document`)).status, 404);
+  const evil = await must(coord.post('/api/v1/notices', { form: form({ problem: 'evil', title: '标题<img src=x onerror=alert(1)>', content: '第一段\n<script>alert(1)</script>' }) }), 201);
+  const t = (await coord.get(`/api/v1/notices/${evil.id}/document`)).text;
+  assert.ok(!/<script|<img/.test(t) && t.includes('<p>第一段</p>'));
+  await must(step(coord, evil.id, 'cancel', { note: '测试' }));
+});
+
+test('the same problem found again becomes a supplement of the issued notice', async () => {
+  const dup = await coord.post('/api/v1/notices', { form: form({ content: '又发现后台接口可注入。' }) });
+  assert.equal(dup.status, 409);
+  const orgC = (await admin.post('/api/v1/organisations', { name: '市体育馆' })).body.id;
+  const j = await must(coord.post(`/api/v1/notices/${dup.body.duplicate_of}/join`, { form: { content: '又发现后台接口可注入。', receivers: [orgA, orgC] } }));
+  assert.equal(j.joined, 'supplement');
+  assert.deepEqual(j.not_covered, [orgC]); // needs a notice of its own: said, not dropped
+  const d = await must(officer.get(`/api/v1/work-items/${receiptId}`));
+  assert.equal(d.state, 'issued');
+  assert.ok(d.history.some((h) => h.action === 'supplemented' && h.note === '又发现后台接口可注入。'));
+  const m = await must(officer.get('/api/v1/messages'));
+  assert.ok(m.items.some((x) => /通报补充/.test(x.title)));
+  assert.equal((await officer.post(`/api/v1/notices/${receiptId}/join`, { form: { content: 'x' } })).status, 403);
 });
 
 test('sign, feed back with an attachment, be asked again, be approved', async () => {
@@ -178,8 +219,8 @@ test('sign, feed back with an attachment, be asked again, be approved', async ()
   const done = await must(step(coord, receiptId, 'approve'));
   assert.equal(done.state, 'closed');
   const actions = done.history.map((h) => h.action);
-  assert.deepEqual(actions, ['deliver', 'sign', 'feedback', 'submit', 'continue', 'submit', 'approve']);
-  assert.equal(done.history[4].note, '请补充复测记录');
+  assert.deepEqual(actions, ['deliver', 'supplemented', 'sign', 'feedback', 'submit', 'continue', 'submit', 'approve']);
+  assert.equal(done.history[5].note, '请补充复测记录');
   assert.equal((await officer.call('POST', `/api/v1/work-items/${receiptId}/attachments?name=late.txt`, Buffer.from('x'), { 'content-type': 'text/plain' })).status, 409);
 });
 
@@ -194,10 +235,10 @@ test('the ledger counts, the notice is archived when all have answered', async (
   assert.equal(own.sent, 1);
   assert.equal(own.closed, 0);
   assert.equal(own.units.length, 1);
-  const sent = await must(coord.get('/api/v1/notices'));
-  assert.deepEqual(sent.items[0].progress, { total: 2, signed: 1, fed_back: 1, closed: 1 });
+  const sent = (await must(coord.get('/api/v1/notices'))).items.find((x) => x.id === noticeId);
+  assert.deepEqual(sent.progress, { total: 2, signed: 1, fed_back: 1, closed: 1 });
   await must(step(coord, noticeId, 'urge'));
-  const b = sent.items[0].receivers.find((x) => x.org.id === orgB).id;
+  const b = sent.receivers.find((x) => x.org.id === orgB).id;
   await must(step(other, b, 'sign'));
   await must(step(other, b, 'submit', { form: { result: 'false-positive', cause: '无此系统', measures: '经核查本单位无该系统', person: '王五' } }));
   assert.equal((await coord.get(`/api/v1/notices/${noticeId}`)).body.state, 'issued');
@@ -206,6 +247,11 @@ test('the ledger counts, the notice is archived when all have answered', async (
   assert.equal(n.state, 'archived');
   st = await must(coord.get('/api/v1/notices/statistics?from=now-1d'));
   assert.equal(st.rectification_rate, 1);
+  for (const u of st.units) { // a figure and the list behind it never disagree
+    const of = (more) => coord.get('/api/v1/notices?view=received&limit=1&filter=' + encodeURIComponent(`receiver:${u.org.id}${more}`)).then((x) => x.body.total);
+    assert.equal(await of(''), u.sent);
+    assert.equal(await of(' state:closed'), u.closed);
+  }
   assert.equal((await coord.get('/api/v1/notices/statistics?from=yesterdayish')).status, 400);
 });
 

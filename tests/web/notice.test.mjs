@@ -157,6 +157,66 @@ describe('notice', { skip: unable() }, () => {
     await city.clean()
   })
 
+  test('the notice printed as an official document: A4, red head, number, seal place; as PDF two pages at most', async () => {
+    await city.goto('/work/' + notice)
+    const href = await city.test('document').getAttribute('href')
+    const page = await city.context.newPage()
+    await page.goto(server.url + href)
+    const look = await page.evaluate(() => {
+      const css = (q) => getComputedStyle(document.querySelector(q))
+      return { head: css('.head').color, rule: css('.rule').borderTopColor, title: css('.title').fontSize, body: css('body').fontSize, scripts: document.scripts.length, text: document.body.innerText }
+    })
+    assert.equal(look.head, 'rgb(208, 0, 0)')
+    assert.equal(look.rule, 'rgb(208, 0, 0)')
+    assert.equal(Math.round(parseFloat(look.title) * 0.75), 22) // size 2
+    assert.equal(Math.round(parseFloat(look.body) * 0.75), 16) // size 3
+    assert.match(look.text, /通报〔\d{4}〕\d+号/)
+    assert.match(look.text, /江城市第一人民医院：/)
+    assert.ok(look.text.includes(title) && look.text.includes('印章'))
+    const pdf = (await page.pdf({ preferCSSPageSize: true })).toString('latin1')
+    assert.ok(pdf.match(/\/Type \/Page\b/g).length <= 2)
+    const [, w, h] = /\/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]/.exec(pdf)
+    assert.ok(Math.abs(w - 595) < 2 && Math.abs(h - 842) < 2, `${w} x ${h} is not A4`)
+    await page.close()
+  })
+
+  test('the ledger: rate against target, ranking, export; a figure leads to as many rows', async () => {
+    await city.goto('/notices/ledger')
+    await city.test('ledger').waitFor()
+    const row = city.$('[data-test=ledger] tbody tr', { hasText: '江城市第一人民医院' })
+    assert.match(await row.textContent(), /100%/)
+    assert.match(await city.page.textContent('[data-test=ledger-tiles]'), /目标 95%/)
+    const [file] = await Promise.all([city.page.waitForEvent('download'), city.test('ledger-export').click()])
+    const text = await (await import('node:fs')).promises.readFile(await file.path(), 'utf8')
+    assert.match(text, /江城市第一人民医院,1,1,1/)
+    await row.getByRole('link').first().click()
+    await city.page.waitForURL(/view=received/)
+    await city.page.waitForSelector('.tbl tbody tr[data-id]')
+    assert.match(await city.page.textContent('.list-foot'), /共 1 条/)
+    assert.match(await city.page.textContent('.tbl tbody'), /江城市第一人民医院/)
+    await city.goto('/notices/ledger?period=lastYear')
+    await city.page.waitForSelector('.statebox')
+    await city.clean()
+  })
+
+  test('the same problem again: offered to join the open notice', async () => {
+    const body = { title: '弱口令问题的通报', kind: 'weak-password', level: 'medium', receivers: [other], content: '远程桌面弱口令。', requirements: '请立即修改口令。', problem: 'weak-rdp' }
+    const first = await api.post('/api/v1/notices', { form: body })
+    assert.equal(first.status, 201, first.text)
+    await city.goto('/notices/new')
+    await city.page.waitForSelector('[data-test=save-notice]')
+    await city.page.evaluate((b) => sessionStorage.setItem('cf.draft.notice.new', JSON.stringify(b)), { ...body, content: '数据库也是弱口令。' })
+    await city.page.reload()
+    await city.page.waitForFunction(() => document.querySelector('#nn-content-i')?.value.includes('数据库'))
+    city.expected.push(/^409 POST \/api\/v1\/notices$/)
+    await city.test('save-notice').click()
+    await city.test('join').click()
+    await city.page.waitForURL(new RegExp('/work/' + first.body.id))
+    await city.page.waitForFunction(() => /远程桌面弱口令。[^]*数据库也是弱口令。/.test(document.querySelector('.work')?.textContent ?? ''))
+    assert.equal((await api.get('/api/v1/notices?filter=' + encodeURIComponent('弱口令问题'))).body.total, 1)
+    await city.clean()
+  })
+
   test('the messages are there and lead to the work', async () => {
     await officer.goto('/messages')
     await officer.$('.msgs li').first().waitFor()

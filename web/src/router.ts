@@ -27,6 +27,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/search', name: 'search', component: () => import('@/views/search/Search.vue'), meta: { title: 'search', perm: 'event.search' } },
   { path: '/notices', name: 'notices', component: () => import('@/views/notice/Notices.vue'), meta: { title: 'notices', perm: 'notice.read' } },
   { path: '/notices/new', name: 'notice-new', component: () => import('@/views/notice/NoticeNew.vue'), meta: { title: 'noticeNew', perm: 'notice.create', parent: 'notices' } },
+  { path: '/notices/ledger', name: 'ledger', component: () => import('@/views/notice/Ledger.vue'), meta: { title: 'ledger', perm: 'notice.read' } },
   { path: '/work/:id', name: 'work', component: () => import('@/views/workflow/WorkPage.vue'), meta: { title: 'work', perm: 'workitem.read', parent: 'notices' } },
   { path: '/work-items/:id', redirect: (to) => ({ name: 'work', params: { id: to.params.id } }) },
   { path: '/notices/:id', redirect: (to) => ({ name: 'work', params: { id: to.params.id } }) },

@@ -40,12 +40,14 @@ static void ok(int r, const struct cf_error *err)
 PERMS(coord_perms, P("incident.write"), P("notice.create"), P("notice.read"), P("notice.review"));
 PERMS(lead_perms, P("notice.approve"), P("notice.read"));
 PERMS(unit_perms, P("notice.feedback"), P("notice.read"));
+PERMS(head_perms, P("notice.read"), P("notice.unit_review"));
 PERMS(bare_perms, P("asset.read"));
 static const struct cf_principal coord = {.user_id = P("u-coord"), .user_name = P("coord"), .display_name = P("Coordinator"), .org_id = P("root"), .org_path = P("/root/"), .scope = CF_SCOPE_ALL, .n_perms = 4, .perms = coord_perms};
 static const struct cf_principal lead = {.user_id = P("u-lead"), .user_name = P("lead"), .org_id = P("root"), .org_path = P("/root/"), .scope = CF_SCOPE_ALL, .n_perms = 2, .perms = lead_perms};
 static const struct cf_principal unit_a = {.user_id = P("u-a"), .user_name = P("a"), .org_id = P("oa"), .org_path = P("/root/oa/"), .scope = CF_SCOPE_SUBTREE, .n_perms = 2, .perms = unit_perms};
 static const struct cf_principal unit_b = {.user_id = P("u-b"), .user_name = P("b"), .org_id = P("ob"), .org_path = P("/root/ob/"), .scope = CF_SCOPE_SUBTREE, .n_perms = 2, .perms = unit_perms};
 static const struct cf_principal sub_a = {.user_id = P("u-a1"), .user_name = P("a1"), .org_id = P("oa1"), .org_path = P("/root/oa/oa1/"), .scope = CF_SCOPE_SUBTREE, .n_perms = 2, .perms = unit_perms};
+static const struct cf_principal head_a = {.user_id = P("u-ha"), .user_name = P("ha"), .org_id = P("oa"), .org_path = P("/root/oa/"), .scope = CF_SCOPE_SUBTREE, .n_perms = 2, .perms = head_perms};
 static const struct cf_principal bare = {.user_id = P("u-x"), .user_name = P("x"), .org_id = P("root"), .org_path = P("/root/"), .scope = CF_SCOPE_ALL, .n_perms = 1, .perms = bare_perms};
 
 static const char *const seed[] = {
@@ -291,7 +293,7 @@ static void the_whole_way(void **state)
     assert_true(json_array_size(json_object_get(j, "history")) >= 7); /* every round is kept, in order */
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "history"), 0), "action")), "deliver");
     json_decref(j);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND signed_us IS NOT NULL AND fed_back_us IS NOT NULL"), 1);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND signed_us IS NOT NULL AND fed_back_us IS NOT NULL"), 2);
 }
 
 static void bad_input_is_named(void **state)
@@ -532,6 +534,7 @@ static void hand_down_and_combine(void **state)
 {
     struct world *w = *state;
     char a[37], a1[37];
+    json_t *j, *answer;
 
     issue(w);
     child_of(w, "oa", a);
@@ -543,8 +546,64 @@ static void hand_down_and_combine(void **state)
     assert_int_equal(step(w, &sub_a, a1, "sign", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &unit_a, a, "submit", ANSWER, NULL, NULL), CF_ECONFLICT); /* its own unit has not answered */
     assert_int_equal(step(w, &sub_a, a1, "submit", ANSWER, NULL, NULL), 0);
-    assert_int_equal(step(w, &coord, a1, "approve", NULL, NULL, NULL), 0);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback' AND user_id = 'u-a'"), 1); /* told: it is the unit's to review */
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback' AND user_id = 'u-coord'"), 0);
+    assert_int_equal(step(w, &sub_a, a1, "approve", NULL, NULL, NULL), CF_EPERM); /* not its own answer */
+    assert_int_equal(step(w, &unit_b, a1, "approve", NULL, NULL, NULL), CF_ENOENT);
+    j = detail(w, &unit_a, a);
+    answer = json_object_get(json_array_get(json_object_get(j, "children"), 0), "answer");
+    assert_string_equal(json_string_value(json_object_get(answer, "cause")), "未过滤"); /* to be combined */
+    json_decref(j);
+    assert_int_equal(step(w, &unit_a, a1, "approve", NULL, NULL, NULL), 0);
+    assert_int_equal(step(w, &unit_a, a, "approve", NULL, NULL, NULL), CF_ECONFLICT);
     assert_int_equal(step(w, &unit_a, a, "submit", ANSWER, NULL, NULL), 0);
+    assert_int_equal(step(w, &unit_a, a, "approve", NULL, NULL, NULL), CF_EPERM); /* the city's to review */
+    assert_int_equal(step(w, &coord, a, "approve", NULL, NULL, NULL), 0);
+}
+
+static void the_unit_checks_its_answer_first(void **state)
+{
+    struct world *w = *state;
+    char a[37], b[37], buf[40];
+
+    run_sql(w, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES ('u-ha', 'ha', 'HA', 'oa', 1, 1)");
+    run_sql(w, "INSERT INTO role (id, name_zh, name_en, scope, permissions) VALUES ('unit_leader', 'h', 'h', 'subtree', '[\"notice.unit_review\",\"notice.read\"]')");
+    run_sql(w, "INSERT INTO user_role (user_id, role_id) VALUES ('u-ha', 'unit_leader')");
+    issue(w);
+    child_of(w, "oa", a);
+    child_of(w, "ob", b);
+    assert_int_equal(step(w, &unit_a, a, "sign", NULL, NULL, NULL), 0);
+    assert_int_equal(step(w, &unit_a, a, "submit", ANSWER, NULL, NULL), 0);
+    text(w, "SELECT state FROM work_item WHERE org_id = 'oa'", buf, sizeof(buf));
+    assert_string_equal(buf, "unit_review");
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE org_id = 'oa' AND fed_back_us IS NULL"), 1);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-unit-review' AND user_id = 'u-ha'"), 1);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback'"), 0); /* the city hears nothing yet */
+    assert_int_equal(todo_count(w, &head_a), 1);
+    assert_int_equal(step(w, &coord, a, "approve", NULL, NULL, NULL), CF_ECONFLICT);
+    assert_int_equal(step(w, &unit_a, a, "unit_pass", NULL, NULL, NULL), CF_EPERM);
+    assert_int_equal(step(w, &head_a, a, "unit_return", NULL, "写明修复版本", NULL), 0);
+    assert_int_equal(step(w, &unit_a, a, "submit", NULL, NULL, NULL), 0);
+    assert_int_equal(step(w, &head_a, a, "unit_pass", NULL, NULL, NULL), 0);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE org_id = 'oa' AND fed_back_us IS NOT NULL AND state = 'pending_review'"), 1);
+    assert_int_equal(step(w, &coord, a, "approve", NULL, NULL, NULL), 0);
+    assert_int_equal(step(w, &unit_b, b, "sign", NULL, NULL, NULL), 0); /* a unit with nobody for it: straight to the issuer */
+    assert_int_equal(step(w, &unit_b, b, "submit", ANSWER, NULL, NULL), 0);
+    text(w, "SELECT state FROM work_item WHERE org_id = 'ob'", buf, sizeof(buf));
+    assert_string_equal(buf, "pending_review");
+    run_sql(w, "UPDATE app_user SET active = 0 WHERE id = 'u-ha'");
+}
+
+static void a_supplement_reaches_every_receiver(void **state)
+{
+    struct world *w = *state;
+
+    issue(w);
+    assert_int_equal(step(w, &coord, w->id, "supplement", NULL, NULL, NULL), CF_EINVAL);
+    assert_int_equal(step(w, &coord, w->id, "supplement", NULL, "另发现同类接口两处", NULL), 0);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-supplement'"), 2);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item_history WHERE action = 'supplemented' AND note = '另发现同类接口两处'"), 2);
+    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND state = 'issued'"), 2); /* nobody loses his place */
 }
 
 static void withdraw_ends_all_copies(void **state)
@@ -586,17 +645,17 @@ static void running_items_keep_their_version(void **state)
     wo.content_dir = dir;
     assert_int_equal(cf_workflow_engine_new(&wo, &e, &err), CF_EINVAL); /* changed under a running item */
     assert_non_null(strstr(err.msg, "higher version"));
-    (void)snprintf(cmd, sizeof(cmd), "sed -i 's/^version: 1/version: 2/' %s/workflows/notice.yaml", dir);
+    (void)snprintf(cmd, sizeof(cmd), "sed -i 's/^version: 2/version: 3/' %s/workflows/notice.yaml", dir);
     assert_int_equal(system(cmd), 0);
     ok(cf_workflow_engine_new(&wo, &e, &err), &err);
-    assert_int_equal(cf_workflow_find(e, CF_STR("notice"), 0)->version, 2);
-    assert_non_null(cf_workflow_find(e, CF_STR("notice"), 1));
+    assert_int_equal(cf_workflow_find(e, CF_STR("notice"), 0)->version, 3);
+    assert_non_null(cf_workflow_find(e, CF_STR("notice"), 2));
     cf_workflow_engine_free(w->e);
     w->e = e;
     assert_int_equal(step(w, &coord, w->id, "judge", NULL, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT version FROM work_item"), 1);
+    assert_int_equal(number(w, "SELECT version FROM work_item"), 2);
     assert_int_equal(create(w, &coord, NOTICE, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT MAX(version) FROM work_item"), 2);
+    assert_int_equal(number(w, "SELECT MAX(version) FROM work_item"), 3);
 }
 
 int main(void)
@@ -604,7 +663,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(the_whole_way), T(bad_input_is_named), T(who_may_not), T(stale_state_is_a_conflict), T(units_see_only_their_own), T(attachments_follow_the_item),
-        cmocka_unit_test(names_become_harmless), T(clocks_remind_mark_and_escalate), T(deadline_of_the_form_goes_first), T(hand_down_and_combine),
+        cmocka_unit_test(names_become_harmless), T(clocks_remind_mark_and_escalate), T(deadline_of_the_form_goes_first), T(hand_down_and_combine), T(the_unit_checks_its_answer_first),
+        T(a_supplement_reaches_every_receiver),
         T(withdraw_ends_all_copies), T(duplicates_are_recognised), T(running_items_keep_their_version),
     };
 

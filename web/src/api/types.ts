@@ -192,9 +192,28 @@ export interface Notice {
   receivers?: NoticeReceiver[]
   created_at?: string
   issued_at?: string | null
+  signed_at?: string | null
   due_at?: string | null
   overdue?: boolean
   progress?: { total: number; signed: number; fed_back: number; closed: number }
+}
+export interface NoticeSums {
+  sent: number
+  signed: number
+  handled: number
+  overdue: number
+  ever_overdue: number
+  closed: number
+  ended: number
+  open: number
+  rectification_rate: number | null
+  mean_close_hours: number | null
+  mean_sign_hours: number | null
+}
+export interface NoticeLedger extends NoticeSums {
+  targets: { rectification_rate: number; mean_close_hours: number }
+  by_level: Record<string, number>
+  units: (NoticeSums & { org: Ref; rank: number })[]
 }
 export interface WorkAction {
   transition: string
@@ -230,6 +249,8 @@ export interface WorkItem {
   updated_at?: string
   created_at?: string
   parent_id?: string | null
+  /** a child's answer, for combining */
+  answer?: Record<string, unknown>
 }
 export interface Attachment {
   id: string

@@ -75,3 +75,14 @@ export function shown(f: FormField, v: unknown, dict: Record<string, FieldOption
   if (f.type === 'bool') return t(v === true ? 'form.yes' : 'form.no')
   return Array.isArray(v) ? v.map(one).join(i18n.global.locale.value === 'en' ? ', ' : '、') : one(v)
 }
+
+/** The answers of lower units as one: long texts stand under each other by unit, everything else comes from the first answer. */
+export function combined(f: FormTemplate, answers: { name: string; data: Record<string, unknown> }[]): Record<string, unknown> {
+  const out: Record<string, unknown> = {}
+  for (const x of allFields(f)) {
+    const given = answers.filter((a) => a.data[x.name] != null && a.data[x.name] !== '')
+    if (!given.length || x.type === 'file') continue
+    out[x.name] = x.type === 'textarea' ? given.map((a) => `【${a.name}】${String(a.data[x.name])}`).join('\n') : given[0].data[x.name]
+  }
+  return out
+}
