@@ -5,6 +5,18 @@
 
 #include "app/server.h"
 
+/* $CF_CACHE ("off": none), $XDG_CACHE_HOME/chengfang, or ~/.cache/chengfang; NULL: none. */
+static char *cache_dir(struct cf_arena *a)
+{
+    const char *own = getenv("CF_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *base;
+
+    if (own && *own)
+        return strcmp(own, "off") == 0 ? NULL : cf_path_join(a, own, "rules");
+    base = xdg && xdg[0] == '/' ? cf_path_join(a, xdg, "chengfang") : home && home[0] == '/' ? cf_path_join(a, home, ".cache/chengfang") : NULL;
+    return base ? cf_path_join(a, base, "rules") : NULL;
+}
+
 int cf_cli_rules(const char *what, const char *const *paths, size_t n, struct cf_ruleset **ret)
 {
     struct cf_arena a;
@@ -16,6 +28,7 @@ int cf_cli_rules(const char *what, const char *const *paths, size_t n, struct cf
     cf_arena_init(&a, 0, 0);
     content = cf_find_dir(&a, "CF_CONTENT", "content");
     opt.taxonomy_dir = content ? cf_path_join(&a, content, "taxonomy") : NULL;
+    opt.cache_dir = cache_dir(&a);
     r = cf_ruleset_load(&opt, ret, &err);
     cf_arena_release(&a);
     return r < 0 ? cf_cli_fail(what, &err) : 0;

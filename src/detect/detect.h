@@ -36,6 +36,7 @@ struct cf_rules_options {
     size_t n_skip;
     const cf_str *skip;        /* ids of rules in paths that are left out, because a text stands in their place */
     cf_str placeholders;       /* YAML map of lists ("name: [values]") that go before those of the taxonomy */
+    const char *cache_dir;     /* where compiled automata are kept, made when needed; NULL: nowhere */
 };
 /* Refused rules do not fail the load; they are listed. CF_E... only when nothing could be read at all. */
 int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret, struct cf_error *reterr);

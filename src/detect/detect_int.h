@@ -202,6 +202,7 @@ struct cf_ruleset {
     struct cf_scanner *scanners; /* compiled literals of all parts; under group_lock */
     _Atomic size_t n_groups;
     struct cf_correlator *correlator;
+    const char *cache_dir; /* compiled automata; NULL: none */
     size_t n_base; /* rules that are no correlations */
 };
 
@@ -250,6 +251,11 @@ int cf_rule_push(struct cf_ruleset *rs, const struct cf_rule *rule, struct cf_ru
 /* rule.c: one document of a file */
 int cf_rule_compile(struct cf_ruleset *rs, const struct cf_ynode *doc, cf_str file, const struct cf_ynode *const *filters,
                     size_t n_filters, struct cf_arena *scratch, struct cf_error *reterr);
+
+/* ---- compiled automata on disk (cache.c) ---- */
+/* dir NULL: no cache. key: everything the automaton was compiled from. NULL: not there or not fit. */
+hs_database_t *cf_cache_load(const char *dir, cf_str key);
+void cf_cache_save(const char *dir, cf_str key, const hs_database_t *db); /* as far as it can be */
 
 /* ---- regular expressions (regex.c) ---- */
 struct cf_rex {

@@ -131,7 +131,10 @@ static bool scanner(struct cf_ruleset *rs, const char *const *exp, const size_t 
         ok = sc != NULL;
         goto out;
     }
-    if (hs_compile_lit_multi(exp, flags, id, len, n, HS_MODE_BLOCK, NULL, &sc->db, &err) != HS_SUCCESS) {
+    sc->db = cf_cache_load(rs->cache_dir, (cf_str){key, room});
+    if (!sc->db && hs_compile_lit_multi(exp, flags, id, len, n, HS_MODE_BLOCK, NULL, &sc->db, &err) == HS_SUCCESS)
+        cf_cache_save(rs->cache_dir, (cf_str){key, room}, sc->db);
+    if (!sc->db) {
         hs_free_compile_error(err);
         free(sc);
         goto out;

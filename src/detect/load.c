@@ -440,6 +440,8 @@ int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret,
         return cf_error_set(reterr, CF_ENOMEM, "out of memory");
     cf_arena_init(&l.text, 1 << 20, TEXT_MAX + (64u << 20));
     cf_arena_init(&l.scratch, 256 << 10, 256u << 20);
+    if (opt->cache_dir)
+        l.rs->cache_dir = cf_arena_copy(&l.rs->arena, cf_str_n(opt->cache_dir, strlen(opt->cache_dir) + 1)).p; /* with its end */
     r = load_all(&l, opt);
     free(l.unit);
     free(l.filter);

@@ -42,11 +42,21 @@ void cf_prefilter_free(struct cf_detector *d)
 
 /* ---- memory ---- */
 
+/* Text of a value; empty when there is nothing to look at. */
+static inline cf_str value_of(const struct cf_detector *d, const struct cf_need *nd)
+{
+    const struct cf_value *v = nd->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[nd->val];
+
+    return v->kind == CF_V_NULL ? CF_STR("") : (cf_str){v->p, v->n};
+}
+
 static inline size_t words_of(size_t bytes) { return (bytes + 7) / 8; }
 
-static const struct entry *memo_find(const struct cf_memo *m, uint64_t key, uint64_t hash, cf_str text)
+static inline struct entry *bucket(struct cf_memo *m, uint64_t hash) { return &m->entry[(hash & (MEMO_ENTRIES / MEMO_WAYS - 1)) * MEMO_WAYS]; }
+
+static const struct entry *memo_find(struct cf_memo *m, uint64_t key, uint64_t hash, cf_str text)
 {
-    const struct entry *e = &m->entry[(hash & (MEMO_ENTRIES / MEMO_WAYS - 1)) * MEMO_WAYS];
+    const struct entry *e = bucket(m, hash);
 
     for (uint32_t i = 0; i < MEMO_WAYS; i++, e++)
         if (e->key == key && e->n == text.n && m->head - e->pos <= MEMO_RING && memcmp(&m->ring[e->pos % MEMO_RING], text.p, text.n) == 0)
@@ -57,7 +67,7 @@ static const struct entry *memo_find(const struct cf_memo *m, uint64_t key, uint
 static void memo_keep(struct cf_detector *d, const struct cf_miss *ms, cf_str text)
 {
     struct cf_memo *m = d->memo;
-    struct entry *e = &m->entry[(ms->hash & (MEMO_ENTRIES / MEMO_WAYS - 1)) * MEMO_WAYS];
+    struct entry *e = bucket(m, ms->hash);
     size_t tw = words_of(text.n), all = tw + words_of(ms->n * sizeof(uint32_t));
     uint16_t *door = &m->door[ms->hash >> 16 & (MEMO_DOOR - 1)], tag = (uint16_t)(ms->hash >> 48 | 1);
     uint32_t at = m->head % MEMO_RING, *rule;
@@ -324,14 +334,67 @@ static bool work_out(struct cf_detector *d, const struct cf_group *g)
         return false;
     for (uint32_t i = 0; i < d->n_miss; i++) {
         const struct cf_miss *ms = &d->miss[i];
-        const struct cf_value *v = ms->need->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[ms->need->val];
+        cf_str s = value_of(d, ms->need);
 
         if (!ms->n)
-            note_last(ms->need, (cf_str){v->p, v->n});
-        if (v->n <= MEMO_TEXT_MAX && ms->n <= MEMO_RULES_MAX)
-            memo_keep(d, ms, (cf_str){v->p, v->n});
+            note_last(ms->need, s);
+        if (s.n <= MEMO_TEXT_MAX && ms->n <= MEMO_RULES_MAX)
+            memo_keep(d, ms, s);
     }
     return true;
+}
+
+/* The values to look at that are not those of the event before, with the places where the memory would have them on their way
+ * into the cache. False: no memory. */
+static bool ask(struct cf_detector *d, const struct cf_group *g, struct cf_plan *pl)
+{
+    d->n_miss = 0;
+    for (uint32_t i = 0; i < pl->n; i++) {
+        struct cf_need *nd = &pl->need[i];
+        cf_str s = value_of(d, nd);
+        uint64_t hash = 0;
+
+        if (!s.n || (nd->what == CF_NEED_WORDS && too_short(g, s)) || (s.n == nd->last_n && memcmp(nd->last, s.p, s.n) == 0))
+            continue;
+        if (s.n <= MEMO_TEXT_MAX) {
+            hash = cf_hash64_seed(s, nd->key);
+            __builtin_prefetch(bucket(d->memo, hash));
+        }
+        if (!add_miss(d, nd, hash))
+            return false;
+    }
+    for (uint32_t i = 0; i < d->n_miss; i++) {
+        const struct entry *e = d->miss[i].hash ? bucket(d->memo, d->miss[i].hash) : NULL;
+
+        for (uint32_t k = 0; e && k < MEMO_WAYS; k++)
+            if (e[k].key == d->miss[i].need->key)
+                __builtin_prefetch(&d->memo->ring[e[k].pos % MEMO_RING]);
+    }
+    return true;
+}
+
+/* Rules of the values the memory has; the others stay in d->miss. */
+static void recall(struct cf_detector *d)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < d->n_miss; i++) {
+        struct cf_miss *ms = &d->miss[i];
+        cf_str s = value_of(d, ms->need);
+        const struct entry *e = s.n <= MEMO_TEXT_MAX ? memo_find(d->memo, ms->need->key, ms->hash, s) : NULL;
+        const uint32_t *rule;
+
+        if (!e) {
+            d->miss[left++] = *ms;
+            continue;
+        }
+        rule = (const uint32_t *)(const void *)&d->memo->ring[e->pos % MEMO_RING + words_of(s.n)];
+        for (uint16_t k = 0; k < e->n_rules; k++)
+            cf_candidate(d, rule[k]);
+        if (!e->n_rules)
+            note_last(ms->need, s);
+    }
+    d->n_miss = left;
 }
 
 bool cf_prefilter(struct cf_detector *d, const struct cf_group *g)
@@ -343,35 +406,8 @@ bool cf_prefilter(struct cf_detector *d, const struct cf_group *g)
         if (d->memo)
             d->memo->head = MEMO_RING + 1; /* entries that were never set are too old */
     }
-    if (!pl || !d->memo)
+    if (!pl || !d->memo || !ask(d, g, pl))
         return false;
-    d->n_miss = 0;
-    for (uint32_t i = 0; i < pl->n; i++) {
-        struct cf_need *nd = &pl->need[i];
-        const struct cf_value *v = nd->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[nd->val];
-        cf_str s = {v->p, v->n};
-        const struct entry *e;
-        uint64_t hash = 0;
-
-        if (v->kind == CF_V_NULL || !s.n || (nd->what == CF_NEED_WORDS && too_short(g, s)))
-            continue;
-        if (s.n == nd->last_n && memcmp(nd->last, s.p, s.n) == 0)
-            continue;
-        if (s.n <= MEMO_TEXT_MAX) {
-            hash = cf_hash64_seed(s, nd->key);
-            e = memo_find(d->memo, nd->key, hash, s);
-            if (e) {
-                const uint32_t *rule = (const uint32_t *)(const void *)&d->memo->ring[e->pos % MEMO_RING + words_of(s.n)];
-
-                for (uint16_t k = 0; k < e->n_rules; k++)
-                    cf_candidate(d, rule[k]);
-                if (!e->n_rules)
-                    note_last(nd, s);
-                continue;
-            }
-        }
-        if (!add_miss(d, nd, hash))
-            return false;
-    }
+    recall(d);
     return d->n_miss == 0 || work_out(d, g);
 }

@@ -120,6 +120,21 @@ int cf_rex_add(struct cf_ruleset *rs, cf_str text, uint8_t flags, uint32_t *ret,
     return 0;
 }
 
+/* From the cache, or compiled and put there. */
+static bool hs_make(struct cf_ruleset *rs, const struct cf_rex *r, hs_database_t **ret, hs_compile_error_t **err)
+{
+    struct cf_buf key;
+
+    cf_buf_init(&key, 0);
+    cf_buf_printf(&key, "expression %u ", hs_flags(r));
+    cf_buf_add(&key, r->text.p, r->text.n);
+    *ret = key.failed ? NULL : cf_cache_load(rs->cache_dir, cf_buf_view(&key));
+    if (!*ret && hs_compile(r->text.p, hs_flags(r), HS_MODE_BLOCK, NULL, ret, err) == HS_SUCCESS && !key.failed)
+        cf_cache_save(rs->cache_dir, cf_buf_view(&key), *ret);
+    cf_buf_release(&key);
+    return *ret != NULL;
+}
+
 static hs_database_t *hs_db(struct cf_ruleset *rs, struct cf_rex *r)
 {
     hs_database_t *db = atomic_load_explicit(&r->db, memory_order_acquire);
@@ -130,7 +145,7 @@ static hs_database_t *hs_db(struct cf_ruleset *rs, struct cf_rex *r)
     (void)pthread_mutex_lock(&rs->group_lock);
     db = atomic_load_explicit(&r->db, memory_order_acquire);
     if (!db) {
-        if (hs_compile(r->text.p, hs_flags(r), HS_MODE_BLOCK, NULL, &db, &err) == HS_SUCCESS) {
+        if (hs_make(rs, r, &db, &err)) {
             atomic_store_explicit(&r->db, db, memory_order_release);
         } else {
             hs_free_compile_error(err);

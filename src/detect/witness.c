@@ -35,9 +35,9 @@ static double lit_cost(const struct cf_wit *w)
     for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
         cf_str c = cf_str_c(common[i]);
 
-        if (cf_str_find(c, w->lit) >= 0)
+        if (w->lit.n <= c.n && cf_str_find(c, w->lit) >= 0)
             share += 0.2;
-        else if (cf_str_find(w->lit, c) >= 0 && w->lit.n < c.n + 3)
+        else if (w->lit.n >= c.n && w->lit.n < c.n + 3 && cf_str_find(w->lit, c) >= 0)
             share += 0.05;
     }
     return share;

@@ -21,6 +21,9 @@ struct oracle {
     locale_t loc;
     uint64_t ev; /* event whose log sources are known: hash of its address and text */
     bool *src_true;
+    struct source { /* the names of a log source, read once */
+        cf_str product, category, service;
+    } *src;
     size_t n_src;
     bool routed;
 };
@@ -799,9 +802,9 @@ static bool tried(struct oracle *o, const struct ctx *c, bool with_service)
     size_t i = 0;
     if (!o->routed || (!c->product.n && !c->category.n && !c->service.n))
         return true;
-    for (const struct cf_ynode *s = o->sources->child; s; s = s->next, i++) {
-        if (!same(c->product, cf_ymap_str(s, "product")) || !same(c->category, cf_ymap_str(s, "category")) ||
-            (with_service && !same(c->service, cf_ymap_str(s, "service"))))
+    for (; i < o->n_src; i++) {
+        const struct source *s = &o->src[i];
+        if (!same(c->product, s->product) || !same(c->category, s->category) || (with_service && !same(c->service, s->service)))
             continue;
         known = true;
         fits |= o->src_true[i];
@@ -811,7 +814,7 @@ static bool tried(struct oracle *o, const struct ctx *c, bool with_service)
     return !known || fits;
 }
 
-int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev)
+int oracle_match_routed(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev, bool *ret_routed)
 {
     const struct cf_ynode *ls = cf_ymap_get(rule, "logsource"), *cond;
     struct ctx c = {.o = o, .ev = ev, .product = cf_ymap_str(ls, "product"), .category = cf_ymap_str(ls, "category"), .service = cf_ymap_str(ls, "service"), .det = cf_ymap_get(rule, "detection")};
@@ -824,7 +827,8 @@ int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_
     for (const struct cf_ynode *n = cond->kind == CF_Y_SEQ ? cond->child : cond; n; n = cond->kind == CF_Y_SEQ ? n->next : NULL)
         if (memchr(n->text.p, '|', n->text.n))
             return -1;
-    if (!tried(o, &c, true))
+    *ret_routed = tried(o, &c, true);
+    if (!*ret_routed)
         return 0;
     for (const struct cf_ynode *n = cond->kind == CF_Y_SEQ ? cond->child : cond; n; n = cond->kind == CF_Y_SEQ ? n->next : NULL) {
         cf_str s = n->text;
@@ -832,6 +836,12 @@ int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_
             return 1;
     }
     return 0;
+}
+
+int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev)
+{
+    bool routed = false;
+    return oracle_match_routed(o, rule, ev, &routed);
 }
 
 static struct cf_ynode *read_yaml(struct oracle *o, const char *dir, const char *file)
@@ -856,6 +866,9 @@ struct oracle *oracle_new(const char *dir)
         o->placeholders = cf_ymap_get(read_yaml(o, dir, "placeholders.yaml"), "placeholders");
     }
     o->src_true = calloc((o->sources ? o->sources->n : 0) + 1u, sizeof(bool));
+    o->src = calloc((o->sources ? o->sources->n : 0) + 1u, sizeof *o->src);
+    for (const struct cf_ynode *s = o->sources ? o->sources->child : NULL; s; s = s->next)
+        o->src[o->n_src++] = (struct source){cf_ymap_str(s, "product"), cf_ymap_str(s, "category"), cf_ymap_str(s, "service")};
     return o;
 }
 
@@ -863,6 +876,7 @@ void oracle_free(struct oracle *o)
 {
     freelocale(o->loc);
     free(o->src_true);
+    free(o->src);
     cf_arena_release(&o->a);
     cf_arena_release(&o->tmp);
     free(o);

@@ -11,6 +11,8 @@ struct oracle;
 struct oracle *oracle_new(const char *taxonomy_dir); /* NULL dir: no mapping, no routing */
 void oracle_free(struct oracle *o);
 /* 1 or 0; -1: the rule uses something the oracle does not know (aggregation, correlation). */
+/* *ret_routed, when wanted: whether the condition was looked at; false: the log source alone decided. */
+int oracle_match_routed(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev, bool *ret_routed);
 int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev);
 
 #endif

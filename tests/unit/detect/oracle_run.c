@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * oracle_run SECONDS STEP RULES-FOLDER FILE...: every rule of a folder against every STEP-th event of the files, through
- * the real normaliser and taxonomy, detector against the slow evaluator. Prints pairs, hits and each difference. */
+ * the real normaliser and taxonomy, detector against the slow evaluator. Prints pairs, hits and each difference.
+ * CF_ORACLE_PAIRS=N stops after N pairs; the files are gone through again, by other events, until then or the time is over. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +21,7 @@ struct run {
     struct rules r;
     struct oracle *o;
     struct cf_detector *d;
-    uint64_t pairs, hits, differences, events, next;
+    uint64_t pairs, looked_at, hits, differences, events, next, max_pairs;
     int64_t end;
     uint64_t step;
 };
@@ -55,11 +56,13 @@ static void one_event(struct run *t, const struct cf_event *ev)
     for (size_t i = 0; i < n; i++)
         hit[h[i].rule->index] = true;
     for (size_t k = 0; k < t->r.n; k++) {
-        int want = oracle_match(t->o, t->r.doc[k], ev);
+        bool routed = false;
+        int want = oracle_match_routed(t->o, t->r.doc[k], ev, &routed);
 
         if (want < 0)
             continue;
         t->pairs++;
+        t->looked_at += routed;
         t->hits += (uint64_t)want;
         if ((want == 1) != hit[t->r.index[k]]) {
             const struct cf_rule_info *in = cf_ruleset_rule(t->r.rs, t->r.index[k]);
@@ -84,7 +87,7 @@ static void file(struct run *t, struct cf_norm_thread *nt, const char *path)
     cf_arena_init(&a, 1 << 20, 0);
     if (cf_input_open(path, "", &in, &err) < 0)
         (void)printf("%s: %s\n", path, err.msg);
-    while (in && cf_mono_us() < t->end && cf_input_next_batch(in, &a, &rec, 1, &n, &err) == 0 && n) {
+    while (in && cf_mono_us() < t->end && t->pairs < t->max_pairs && cf_input_next_batch(in, &a, &rec, 1, &n, &err) == 0 && n) {
         struct cf_event *ev;
 
         if (t->next++ % t->step == 0 && cf_normalise(nt, &a, &rec, &ev) == 0)
@@ -120,10 +123,19 @@ int main(int argc, char **argv)
     t.step = strtoull(argv[2], NULL, 10);
     t.step = t.step ? t.step : 1;
     t.end = cf_mono_us() + strtol(argv[1], NULL, 10) * CF_US_PER_S;
-    for (int i = 4; i < argc; i++)
-        file(&t, nt, argv[i]);
-    (void)printf("rules %zu, events %llu, pairs %llu, hits %llu, differences %llu\n", t.r.n, (unsigned long long)t.events, (unsigned long long)t.pairs,
-                 (unsigned long long)t.hits, (unsigned long long)t.differences);
+    t.max_pairs = getenv("CF_ORACLE_PAIRS") ? strtoull(getenv("CF_ORACLE_PAIRS"), NULL, 10) : UINT64_MAX;
+    for (uint64_t round = 0; round < (getenv("CF_ORACLE_PAIRS") ? t.step : 1); round++) {
+        t.next = t.step - round; /* each round takes other events */
+        for (int i = 4; i < argc; i++)
+            file(&t, nt, argv[i]);
+        (void)printf("round %llu: events %llu, pairs %llu, differences %llu\n", (unsigned long long)round + 1, (unsigned long long)t.events,
+                     (unsigned long long)t.pairs, (unsigned long long)t.differences);
+        (void)fflush(stdout);
+        if (cf_mono_us() >= t.end || t.pairs >= t.max_pairs)
+            break;
+    }
+    (void)printf("rules %zu, events %llu, pairs %llu (conditions looked at %llu), hits %llu, differences %llu\n", t.r.n, (unsigned long long)t.events,
+                 (unsigned long long)t.pairs, (unsigned long long)t.looked_at, (unsigned long long)t.hits, (unsigned long long)t.differences);
     oracle_free(t.o);
     cf_detector_free(t.d);
     cf_norm_thread_free(nt);
