@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Conditions: a recursive descent over
  *   or   := and ("or" and)*          and := not ("and" not)*          not := "not" not | prim
- *   prim := "(" or ")" | ("1" | "any" | "all") "of" ("them" | name with *) | name */
+ *   prim := "(" or ")" | (number | "any" | "all") "of" ("them" | name with *) | name */
 #include "detect/detect_int.h"
 
 #define DEPTH_MAX 64
@@ -56,8 +56,9 @@ static struct cf_node *node(struct parser *p, enum cf_node_kind k, size_t n)
     return cf_node_new(p->c, k, n);
 }
 
-/* All searches whose name fits; "them" leaves out names that begin with an underscore. */
-static int parse_of(struct parser *p, bool all, struct cf_node **ret)
+#define OF_ALL SIZE_MAX
+/* want of the searches whose name fits; "them" leaves out names that begin with an underscore. */
+static int parse_of(struct parser *p, size_t want, struct cf_node **ret)
 {
     char pat[256];
     size_t n = 0, hits = 0;
@@ -73,7 +74,7 @@ static int parse_of(struct parser *p, bool all, struct cf_node **ret)
     for (int round = 0; round < 2; round++) {
         size_t k = 0;
 
-        nd = round ? node(p, all ? CF_ND_AND : CF_ND_OR, hits) : NULL;
+        nd = round ? node(p, want == OF_ALL || want == hits ? CF_ND_AND : want == 1 ? CF_ND_OR : CF_ND_SOME, hits) : NULL;
         if (round && !nd)
             return CF_ENOMEM;
         for (size_t i = 0; i < p->n_sel; i++) {
@@ -88,16 +89,33 @@ static int parse_of(struct parser *p, bool all, struct cf_node **ret)
         hits = k;
         if (hits == 0)
             return fail(p, "no search is named", p->tok);
+        if (want != OF_ALL && want > hits)
+            return fail(p, "asks for more searches than there are named", p->tok);
     }
     next(p);
+    nd->pred = nd->kind == CF_ND_SOME ? (uint32_t)want : 0;
     *ret = nd;
     return 0;
+}
+
+/* "all", "any" or a number from 1; false: something else. */
+static bool how_many(const struct parser *p, size_t *ret)
+{
+    int64_t n;
+
+    *ret = is_word(p, "all") ? OF_ALL : 1;
+    if (*ret == OF_ALL || is_word(p, "any"))
+        return true;
+    if (!cf_str_i64(p->tok, &n) || n < 1 || n > NODES_MAX)
+        return false;
+    *ret = (size_t)n;
+    return true;
 }
 
 static int parse_prim(struct parser *p, struct cf_node **ret)
 {
     struct parser save = *p;
-    bool all;
+    size_t want;
     int r;
 
     if (p->tok.n == 0)
@@ -115,11 +133,10 @@ static int parse_prim(struct parser *p, struct cf_node **ret)
         next(p);
         return 0;
     }
-    all = is_word(p, "all");
-    if (all || is_word(p, "any") || is_word(p, "1")) {
+    if (how_many(p, &want)) {
         next(p);
         if (is_word(p, "of"))
-            return parse_of(p, all, ret);
+            return parse_of(p, want, ret);
         *p = save; /* a search may be named "all" */
     }
     for (size_t i = 0; i < p->n_sel; i++)
@@ -128,8 +145,6 @@ static int parse_prim(struct parser *p, struct cf_node **ret)
             next(p);
             return 0;
         }
-    if (p->tok.p[0] >= '2' && p->tok.p[0] <= '9')
-        return fail(p, "only \"1 of\", \"any of\" and \"all of\" exist, not", p->tok);
     return fail(p, "there is no search named", p->tok);
 }
 

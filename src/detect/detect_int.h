@@ -69,11 +69,11 @@ struct cf_pred {
     } u;
     uint32_t src; /* index of the text the rule wrote, for explanations */
 };
-enum cf_node_kind { CF_ND_PRED, CF_ND_AND, CF_ND_OR, CF_ND_NOT, CF_ND_TRUE, CF_ND_FALSE };
+enum cf_node_kind { CF_ND_PRED, CF_ND_AND, CF_ND_OR, CF_ND_NOT, CF_ND_TRUE, CF_ND_FALSE, CF_ND_SOME /* at least pred of the children */ };
 struct cf_node {
     uint8_t kind;
     uint32_t n;    /* children */
-    uint32_t pred;
+    uint32_t pred; /* PRED: index; SOME: how many must be true */
     struct cf_node **child;
 };
 struct cf_ins { /* test a predicate, go on at t or f */

@@ -237,6 +237,13 @@ bool cf_node_eval(struct cf_detector *d, const struct cf_node *n)
             if (cf_node_eval(d, n->child[i]))
                 return true;
         return false;
+    case CF_ND_SOME: {
+        uint32_t yes = 0;
+
+        for (uint32_t i = 0; i < n->n && yes < n->pred && yes + (n->n - i) >= n->pred; i++)
+            yes += cf_node_eval(d, n->child[i]);
+        return yes >= n->pred;
+    }
     case CF_ND_TRUE:
         return true;
     case CF_ND_FALSE:

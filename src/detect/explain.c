@@ -202,6 +202,7 @@ static bool blame(struct cf_detector *d, struct cf_buf *b, const struct cf_node 
         return blame(d, b, n->child[0], !want);
     case CF_ND_AND:
     case CF_ND_OR:
+    case CF_ND_SOME:
         for (uint32_t i = 0; i < n->n; i++)
             if (blame(d, b, n->child[i], want))
                 return true;

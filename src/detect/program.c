@@ -80,6 +80,31 @@ static int emit(struct gen *g, uint32_t pred, int32_t t, int32_t f, int32_t *ret
     return 0;
 }
 
+static int gen_node(struct gen *g, const struct cf_node *nd, int32_t t, int32_t f, int32_t *ret);
+
+/* At least k of the children: one copy of a child for each number that may still be needed when it is reached. */
+static int gen_some(struct gen *g, const struct cf_node *nd, int32_t t, int32_t f, int32_t *ret)
+{
+    uint32_t k = nd->pred;
+    int32_t *at = calloc(k + 1, sizeof *at); /* entry of child i and the rest when j are still needed */
+    int r = 0;
+
+    if (!at)
+        return cf_error_set(g->c->err, CF_ENOMEM, "out of memory");
+    if (++g->depth > 200)
+        r = cf_error_set(g->c->err, CF_ELIMIT, "condition is nested too deeply");
+    at[0] = t;
+    for (uint32_t j = 1; j <= k; j++)
+        at[j] = f; /* none left */
+    for (uint32_t i = nd->n; i-- > 0 && r == 0;)
+        for (uint32_t j = k; j >= 1 && r == 0; j--) /* downwards: at[j - 1] is still that of the next child */
+            r = gen_node(g, nd->child[i], at[j - 1], at[j], &at[j]);
+    *ret = at[k];
+    free(at);
+    g->depth--;
+    return r;
+}
+
 /* Writes the code of nd backwards; *ret is where to enter it. */
 static int gen_node(struct gen *g, const struct cf_node *nd, int32_t t, int32_t f, int32_t *ret)
 {
@@ -97,6 +122,8 @@ static int gen_node(struct gen *g, const struct cf_node *nd, int32_t t, int32_t 
         return 0;
     case CF_ND_NOT:
         return gen_node(g, nd->child[0], f, t, ret);
+    case CF_ND_SOME:
+        return gen_some(g, nd, t, f, ret);
     case CF_ND_AND:
     case CF_ND_OR:
         break;

@@ -100,6 +100,16 @@ static unsigned outcomes(const struct reach *r, const struct cf_node *n)
             return p->kind == CF_P_REF && r->mark[p->ref] == 1 ? POSSIBLE_FALSE : all;
         return p->kind == CF_P_NULL || (p->kind == CF_P_EXISTS && !p->flag) ? POSSIBLE_TRUE : POSSIBLE_FALSE;
     }
+    case CF_ND_SOME: {
+        uint32_t can = 0, must = 0;
+
+        for (uint32_t i = 0; i < n->n; i++) {
+            o = outcomes(r, n->child[i]);
+            can += (o & POSSIBLE_TRUE) != 0;
+            must += o == POSSIBLE_TRUE;
+        }
+        return (can >= n->pred ? POSSIBLE_TRUE : 0u) | (must < n->pred ? POSSIBLE_FALSE : 0u);
+    }
     case CF_ND_AND:
     case CF_ND_OR:
         break;

@@ -2,6 +2,7 @@
  * Witnesses: for each rule a small set of literals of which at least one must be in the event for the rule to match.
  * AND offers a choice between its parts, OR needs those of all its parts, NOT and numbers offer nothing. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "detect/detect_int.h"
 
@@ -129,14 +130,30 @@ static struct wset pred_wit(struct cf_compile *c, const struct cf_pred *p)
 
 static struct wset node_wit(struct cf_compile *c, const struct cf_node *nd, int depth);
 
+static int by_cost(const void *a, const void *b)
+{
+    const struct wset *x = a, *y = b;
+    return x->cost < y->cost ? -1 : x->cost > y->cost;
+}
+
+/* When at least need of the parts are true, then at least one of any n - need + 1 of them is: the cheapest ones. OR: need is 1. */
 static struct wset or_wit(struct cf_compile *c, const struct cf_node *nd, int depth)
 {
     struct wset out = {0}, *part = CF_NEW_N(c->a, struct wset, nd->n);
+    uint32_t n = nd->n;
 
     if (!part)
         return none;
     for (uint32_t i = 0; i < nd->n; i++) {
         part[i] = node_wit(c, nd->child[i], depth + 1);
+        if (part[i].cost == (double)INFINITY && nd->kind == CF_ND_OR)
+            return none;
+    }
+    if (nd->kind == CF_ND_SOME) {
+        qsort(part, nd->n, sizeof *part, by_cost);
+        n = nd->n - nd->pred + 1;
+    }
+    for (uint32_t i = 0; i < n; i++) {
         if (part[i].cost == (double)INFINITY)
             return none;
         out.n += part[i].n;
@@ -148,7 +165,7 @@ static struct wset or_wit(struct cf_compile *c, const struct cf_node *nd, int de
     if (!out.w)
         return none;
     out.n = 0;
-    for (uint32_t i = 0; i < nd->n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         if (part[i].n)
             memcpy(out.w + out.n, part[i].w, part[i].n * sizeof *out.w);
         out.n += part[i].n;
@@ -176,6 +193,7 @@ static struct wset node_wit(struct cf_compile *c, const struct cf_node *nd, int 
         }
         return best;
     case CF_ND_OR:
+    case CF_ND_SOME:
         return or_wit(c, nd, depth);
     case CF_ND_NOT:
     case CF_ND_TRUE:

@@ -713,18 +713,18 @@ static bool prim(struct ctx *c, cf_str *s)
         (void)eat(s);
         return r;
     }
-    if ((cf_str_ieq(t, CF_STR("all")) || cf_str_ieq(t, CF_STR("any")) || cf_str_eqz(t, "1")) && cf_str_ieq(eat(&save), CF_STR("of"))) {
-        bool all = cf_str_ieq(t, CF_STR("all"));
+    if ((cf_str_ieq(t, CF_STR("all")) || cf_str_ieq(t, CF_STR("any")) || (t.n == 1 && isdigit((unsigned char)t.p[0]))) && cf_str_ieq(eat(&save), CF_STR("of"))) {
+        int yes = 0, named = 0;
         cf_str what = eat(&save);
         *s = save;
-        r = all;
         for (const struct cf_ynode *n = c->det->child; n; n = n->next) {
             bool in = cf_str_ieq(what, CF_STR("them")) ? n->key.n && n->key.p[0] != '_' : star_fits(what, n->key);
             if (!search_name(n) || !in)
                 continue;
-            r = all ? search_true(c, n) && r : search_true(c, n) || r;
+            named++;
+            yes += search_true(c, n);
         }
-        return r;
+        return yes >= (cf_str_ieq(t, CF_STR("all")) ? named : cf_str_ieq(t, CF_STR("any")) ? 1 : t.p[0] - '0');
     }
     return search_true(c, child(c->det, t));
 }

@@ -113,7 +113,8 @@ static void search(struct cf_buf *b)
 
 static void condition(struct cf_buf *b, int depth)
 {
-    static const char *const prims[] = {"s1", "s2", "f1", "1 of s*", "all of s*", "1 of them", "all of them", "any of f*"};
+    static const char *const prims[] = {"s1", "s2", "f1", "1 of s*", "all of s*", "1 of them", "all of them", "any of f*",
+                                        "2 of s*", "2 of them", "3 of them", "4 of them", "2 of *"};
 
     switch (depth > 3 ? 3 : rnd(6)) {
     case 0:
@@ -142,10 +143,10 @@ static void condition(struct cf_buf *b, int depth)
 
 static void rule(struct cf_buf *b, uint32_t i)
 {
-    static const char *const sel[] = {"s1", "s2", "f1"};
+    static const char *const sel[] = {"s1", "s2", "f1", "s3", "_f2"};
 
     cf_buf_printf(b, "title: r%u\nid: r%u\ndetection:\n", i, i);
-    for (int s = 0; s < 3; s++) {
+    for (int s = 0; s < 5; s++) {
         cf_buf_printf(b, "  %s: ", sel[s]);
         search(b);
     }
