@@ -26,6 +26,7 @@
 #include "incident/incident.h"
 #include "pipeline/pipeline.h"
 #include "rulebook/rulebook.h"
+#include "ti/ti.h"
 
 struct cf_app_run {
     struct cf_app app;
@@ -46,6 +47,7 @@ struct cf_app_run {
     X(cf_message_migrations, cf_message_n_migrations) \
     X(cf_asset_migrations, cf_asset_n_migrations) \
     X(cf_rulebook_migrations, cf_rulebook_n_migrations) \
+    X(cf_ti_migrations, cf_ti_n_migrations) \
     X(cf_demo_migrations, cf_demo_n_migrations)
 
 static int migrate(struct cf_db *db, struct cf_error *reterr)
@@ -77,6 +79,7 @@ static void add_routes(void)
     cf_notice_routes();
     cf_message_routes();
     cf_asset_routes();
+    cf_ti_routes();
     cf_pipeline_routes();
     cf_demo_routes();
     cf_metrics_add(cf_pipeline_metrics);
@@ -294,11 +297,27 @@ static void free_tail_paths(struct cf_tail_options *o)
         cf_tail_path_release((struct cf_tail_path *)(uintptr_t)&o->path[i]);
 }
 
+static int start_ti(struct cf_app_run *run, struct cf_error *reterr)
+{
+    const struct cf_ti_options o = {
+        .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .content_dir = run->app.content_dir, .key_file = in_data(run, "secret.key"),
+        .thread = run->mode == CF_APP_SERVER,
+    };
+
+    return cf_ti_start(&o, &run->app.ti, reterr);
+}
+
+static void stop_ti(struct cf_app_run *run)
+{
+    cf_ti_stop(run->app.ti);
+    run->app.ti = NULL;
+}
+
 static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_server_config *c = &run->config;
     struct cf_pipeline_options o = {
-        .app = &run->app, .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .hub = run->app.hub,
+        .app = &run->app, .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .ti = run->app.ti, .hub = run->app.hub,
         .data_dir = run->app.data_dir, .content_dir = run->app.content_dir, .zone = c->pipeline_zone, .workers = c->pipeline_workers,
         .geo = cf_arena_strdup(&run->arena, c->enrich_geo), .n_rules = c->rules_paths.n, .no_rules = !c->rules_enabled,
         .spool = {.cap = c->spool_cap, .segment_size = c->spool_segment, .batch_rows = c->pipeline_batch_rows, .batch_bytes = 16 << 20, .min_free = c->spool_min_free ? c->spool_min_free : -1},
@@ -431,6 +450,7 @@ static const struct part {
     {"messages", true, start_messages, stop_messages},
     {"workflows", true, start_workflows, stop_workflows},
     {"incidents", false, start_incidents, stop_incidents},
+    {"intelligence", true, start_ti, stop_ti},
     {"pipeline", false, start_pipeline, stop_pipeline},
     {"rule switches", false, start_switches, stop_nothing},
     {"back-tests", false, start_backtests, stop_backtests},

@@ -8,6 +8,7 @@
 #include "store/event_store.h"
 #include "store/record_store.h"
 
+struct cf_ti;              /* src/ti: threat intelligence */
 struct cf_pipeline;        /* src/pipeline: collect -> spool -> normalise -> enrich -> detect -> store -> incident */
 struct cf_backtests;       /* src/rulebook: rules over stored events, in the background */
 struct cf_incident_engine; /* src/incident: hits -> alerts -> incidents */
@@ -30,6 +31,7 @@ struct cf_app {
     struct cf_pipeline *pipeline;
     struct cf_backtests *backtests;
     struct cf_incident_engine *incidents;
+    struct cf_ti *ti;
     struct cf_workflow_engine *workflows;
     struct cf_form_set *forms;
     struct cf_messenger *messenger;

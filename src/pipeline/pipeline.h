@@ -15,6 +15,7 @@
 #include "incident/incident.h"
 #include "store/event_store.h"
 #include "store/record_store.h"
+#include "ti/ti.h"
 
 struct cf_hub;
 struct cf_normaliser;
@@ -23,6 +24,7 @@ struct cf_pipeline_options {
     struct cf_db *db;
     struct cf_event_store *events;       /* NULL: nothing is stored (tests of speed) */
     struct cf_incident_engine *incidents; /* NULL: hits are counted only */
+    struct cf_ti *ti;                    /* NULL: no intelligence */
     struct cf_hub *hub;                  /* NULL: no live figures */
     const char *data_dir, *content_dir;
     size_t n_rules;                      /* rule paths beside content/rules and DATA/rules */

@@ -33,6 +33,7 @@ struct worker {
     uint64_t norm_gen, rules_gen;                           /* of norm and detector */
     struct cf_norm_thread *norm;
     struct cf_detector *detector;
+    struct cf_ti_thread *ti;     /* NULL: no intelligence */
     pthread_mutex_t detector_mu; /* detector is replaced or read from outside under it */
     struct cf_arena arena;
     struct cf_event_block *block;
@@ -43,6 +44,7 @@ struct worker {
     const uint8_t *frame_bytes;
     struct worker_key key[WORKER_KEYS];
     size_t n_keys, cur_key;
+    int64_t now_us; /* when the chunk began */
     bool again; /* the batch is gone through a second time, for its columns only */
     struct cf_hit *hit;
     struct hit_id {

@@ -155,6 +155,13 @@ static int one_record(struct worker *w, const struct cf_record *rec, cf_str inge
         w->key[w->cur_key].unparsed++;
         pipeline_note_unparsed(w->p, &w->frame.origin, rec->raw, cf_event_get(ev, CF_F_ERROR_MESSAGE));
     }
+    if (w->ti) { /* before detection: rules may ask for threat.* */
+        r = cf_ti_inspect(w->ti, ev, w->now_us, !w->again, &hits, &n_hits);
+        if (r == 0 && n_hits)
+            r = keep_hits(w, hits, n_hits, off);
+        if (r < 0)
+            return r;
+    }
     if (w->detector && !w->again) {
         r = cf_detect(w->detector, ev, &hits, &n_hits);
         if (r == 0 && n_hits)
@@ -200,11 +207,13 @@ static bool run_chunk(struct worker *w, const struct cf_shared_box *off, bool *r
 {
     struct cf_record rec;
     char time_text[32];
-    cf_str ingested = {time_text, cf_time_format(cf_now_us(), time_text)};
+    cf_str ingested;
     uint64_t first = 0;
     size_t n = 0;
     bool ok;
 
+    w->now_us = cf_now_us();
+    ingested = (cf_str){time_text, cf_time_format(w->now_us, time_text)};
     w->n_hits = 0;
     *ret_more = false;
     while (n < CF_BATCH_MAX && w->arena.used < CHUNK_ARENA) {
@@ -313,6 +322,10 @@ static int take_content(struct worker *w)
     w->norm_box = cf_shared_get(&p->norm);
     w->rules_box = cf_shared_get(&p->rules);
     w->enrich_box = cf_shared_get(&p->enrich);
+    if (p->o.ti && !w->ti)
+        w->ti = cf_ti_thread_new(p->o.ti);
+    else if (w->ti)
+        cf_ti_thread_take(w->ti);
     if (w->norm_box && w->norm_gen != w->norm_box->generation) {
         cf_norm_thread_free(w->norm);
         w->norm = cf_norm_thread_new(w->norm_box->p);
@@ -434,6 +447,7 @@ void worker_release(struct worker *w)
 {
     cf_norm_thread_free(w->norm);
     cf_detector_free(w->detector);
+    cf_ti_thread_free(w->ti);
     cf_shared_put(&w->p->norm, w->norm_box);
     cf_shared_put(&w->p->rules, w->rules_box);
     cf_shared_put(&w->p->enrich, w->enrich_box);

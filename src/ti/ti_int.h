@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Private to src/ti.
+ *
+ *   text --formats (list.c, stix.c, misp.c, gbt.c)--> ti_item --writer.c--> rows (exclusions checked, bad rows reported) */
+#ifndef CF_TI_TI_INT_H
+#define CF_TI_TI_INT_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/shared.h"
+#include "ti/ti.h"
+
+#define TI_REPORT_MAX 200u                    /* bad rows, conflicts ... listed by name; the rest is counted */
+#define TI_PREVIEW_MAX 100u
+#define TI_IMPORT_ROWS_MAX INT64_C(5000000)   /* of one import */
+#define TI_IMPORT_BYTES_MAX (INT64_C(2) << 30)
+#define TI_OBJECT_BYTES_MAX ((size_t)8 << 20) /* one STIX object, one element of a list */
+#define TI_DOC_BYTES_MAX ((size_t)96 << 20)   /* MISP events and GB/T documents are read as a whole */
+#define TI_LINE_MAX ((size_t)64 << 10)
+
+/* One statement about one value, on its way into the library. Texts are borrowed for the call. */
+struct ti_item {
+    const struct cf_ti_value *value;
+    cf_str threat_type, family, group, description, ext_id, cond, note;
+    json_t *tags, *techniques;              /* borrowed arrays or NULL */
+    int confidence, severity, tlp;          /* -1: as the source says */
+    int64_t from_us, until_us, first_us, last_us; /* 0: unknown */
+    bool revoked;
+};
+struct ti_source {
+    char id[40], org[40], name[200], kind[24], threat_type[80];
+    int64_t weight, confidence, severity, tlp, valid_days;
+    bool trusted;
+};
+
+/* ---- writer.c ---- */
+struct ti_writer {
+    struct cf_db *db;
+    const struct ti_source *source;
+    const struct ti_excluded *excluded;     /* may be NULL */
+    const char *user;                       /* id, "" none */
+    const char *incident;                   /* id, NULL none */
+    bool dry, active;                       /* active: rows start to match at once (unless in conflict) */
+    int64_t now_us, line;                   /* line: of the item being read */
+    /* results */
+    int64_t read, new_rows, updated, repeated, bad, conflicts, unmatchable, objects, relations;
+    json_t *bad_list, *conflict_list, *unmatchable_list, *preview; /* owned */
+    /* private */
+    struct cf_tx *tx;
+    struct cf_arena arena;
+    struct cf_dbval *v;
+    uint64_t *block_hash;
+    size_t n, in_tx;
+    char *sql_block, *sql_one;
+};
+int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr); /* after the first fields are set */
+int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr);
+void ti_writer_bad(struct ti_writer *w, cf_str text, const char *why);
+void ti_writer_unmatchable(struct ti_writer *w, cf_str id, cf_str what, const char *why);
+/* A STIX object kept as it is. */
+int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr);
+int ti_writer_end(struct ti_writer *w, struct cf_error *reterr); /* writes the rest */
+void ti_writer_release(struct ti_writer *w);
+json_t *ti_writer_report(const struct ti_writer *w); /* new reference */
+
+/* ---- store.c ---- */
+int ti_source_read(struct cf_db *db, cf_str id_or_name, struct ti_source *ret, struct cf_error *reterr); /* CF_ENOENT */
+int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, struct cf_error *reterr);
+bool ti_uuid_bytes(cf_str id, uint8_t out[16]);
+void ti_uuid_text(const uint8_t id[16], char out[37]);
+int ti_expire(struct cf_db *db, int64_t now_us, int64_t *ret_n, struct cf_error *reterr);
+const char *ti_tlp_name(int64_t tlp); /* clear green amber amber+strict red */
+int ti_tlp_parse(cf_str s);           /* -1: none of them */
+const char *ti_severity_name(int64_t s);
+int ti_severity_parse(cf_str s);
+
+/* ---- exclude.c ---- */
+struct ti_excluded;
+int ti_excluded_load(struct cf_db *db, const char *content_dir, struct ti_excluded **ret, struct cf_error *reterr);
+void ti_excluded_free(void *x);
+size_t ti_excluded_count(const struct ti_excluded *x);
+/* Name of the list that knows this value as harmless; .p NULL: none. */
+cf_str ti_excluded_by(const struct ti_excluded *x, const struct cf_ti_value *v);
+json_t *ti_excluded_lists(const struct ti_excluded *x); /* [{id,name,origin,values}], new reference */
+/* A MISP warning list or {"name","list":[...]}; *ret_report: {added, bad...}. */
+int ti_exclusion_import(struct cf_db *db, const json_t *doc, json_t **ret_report, struct cf_error *reterr);
+
+/* ---- import.c: recognises the format, streams what can be streamed ---- */
+struct ti_import;
+struct ti_import_options {
+    cf_str format;          /* "" by content: stix misp gbt csv list hosts warninglist */
+    enum cf_ti_type type;   /* of lists; CF_TI_ANY */
+    cf_str columns;         /* CSV: "value,type,-,confidence": names by position; "" the header line */
+    cf_str threat_type, family;
+};
+int ti_import_new(struct ti_writer *w, const struct ti_import_options *o, struct ti_import **ret, struct cf_error *reterr);
+int ti_import_feed(struct ti_import *im, cf_str piece, struct cf_error *reterr);
+int ti_import_end(struct ti_import *im, struct cf_error *reterr);
+const char *ti_import_format(const struct ti_import *im);
+void ti_import_free(struct ti_import *im); /* NULL is fine */
+
+/* ---- formats ---- */
+struct ti_csv {
+    int col[16];           /* index into ti_csv_cols, -1 unused */
+    size_t n_cols;
+    char sep;
+    bool ready;
+};
+int ti_list_line(struct ti_writer *w, cf_str line, enum cf_ti_type type, bool hosts, const struct ti_import_options *o, struct cf_error *reterr);
+bool ti_csv_header(struct ti_csv *c, cf_str line);
+bool ti_csv_columns(struct ti_csv *c, cf_str names);
+int ti_csv_line(struct ti_writer *w, struct ti_csv *c, cf_str line, const struct ti_import_options *o, struct cf_error *reterr);
+int ti_stix_object(struct ti_writer *w, const json_t *obj, struct cf_error *reterr);
+int ti_misp_doc(struct ti_writer *w, const json_t *doc, struct cf_error *reterr);
+int ti_gbt_doc(struct ti_writer *w, const json_t *doc, struct cf_error *reterr);
+json_t *ti_gbt_export(struct cf_db *db, const char *where, const struct cf_dbval *v, size_t n_v, int64_t limit, struct cf_error *reterr);
+
+/* STIX patterns (pattern.c): what of them can be matched one value at a time. */
+struct ti_atom {
+    struct cf_ti_value value;
+    char cond[600];        /* other comparisons of the same AND, as conditions on event fields */
+};
+typedef int (*ti_atom_fn)(void *ctx, const struct ti_atom *atom, struct cf_error *reterr);
+/* Calls fn for each alternative. 0, or CF_EUNSUPPORTED with the reason (nothing was called), CF_ESYNTAX, or fn's error. */
+int ti_pattern_atoms(cf_str pattern, ti_atom_fn fn, void *ctx, struct cf_error *reterr);
+
+/* STIX out */
+json_t *ti_stix_of_row(const struct cf_stmt *st); /* columns of TI_STIX_COLS */
+#define TI_STIX_COLS \
+    "i.id, i.type, i.value, i.threat_type, i.family, i.grp, i.confidence, i.severity, i.tlp, i.valid_from_us, i.valid_until_us, i.first_seen_us, " \
+    "i.description, i.tags, i.techniques, i.status, i.added_us, i.updated_us, s.name, i.cond"
+json_t *ti_time(int64_t us); /* RFC 3339 or null */
+void ti_pattern_text(enum cf_ti_type t, cf_str value, struct cf_buf *out);
+const char *ti_tlp_marking(int64_t tlp); /* STIX 2.1 id of the TLP marking definition */
+
+/* ---- out.c: what leaves, by feed, export and TAXII ---- */
+struct ti_select {
+    cf_str types;            /* "ipv4,domain"; "" all */
+    int64_t min_confidence, tlp_max;
+    cf_str source, status;   /* "" any source; "" active and still valid */
+};
+/* Appends the condition over i (ti_indicator) and its values (at most 24). CF_EINVAL: unknown type. */
+int ti_select_sql(const struct ti_select *s, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr);
+/* format: txt, csv, stix, gbt. *ret_n: items written. */
+int ti_write(struct cf_db *db, const struct ti_select *s, cf_str format, int64_t limit, struct cf_buf *out, int64_t *ret_n, struct cf_error *reterr);
+const char *ti_format_type(cf_str format); /* media type, NULL: no such format */
+
+/* ---- engine ---- */
+struct cf_ti {
+    struct cf_ti_options o;
+    char *content_dir, *key_file;
+    struct cf_shared set, excluded;
+    pthread_mutex_t mu;             /* what follows */
+    pthread_cond_t wake;
+    bool stop, dirty, run_sources, run_hunts;
+    char cancel_hunt[40], running_hunt[40];
+    struct ti_count *counts;        /* hits not yet written */
+    size_t n_counts, cap_counts;
+    int64_t loaded_us;
+    double load_seconds;
+    _Atomic uint64_t hits;
+    uint64_t builds;
+    pthread_t thread;
+    bool thread_on;
+    struct cf_rule_info *rule;      /* TI_RULES * 5 levels */
+    struct cf_arena rules_arena;
+};
+struct ti_count {
+    uint8_t id[16];
+    char org[40];
+    uint16_t field;
+    uint32_t n;
+    int64_t first_us, last_us;
+};
+enum ti_rule { TI_RULE_IP, TI_RULE_DOMAIN, TI_RULE_URL, TI_RULE_FILE, TI_RULE_EMAIL, TI_RULE_TLS, TI_RULE_OTHER, TI_RULES };
+int ti_rules_load(struct cf_ti *ti, struct cf_error *reterr);
+const struct cf_rule_info *ti_rule_for(const struct cf_ti *ti, const struct cf_ti_entry *e, const struct cf_ti_info *info);
+/* Sets threat.* on the event from the strongest finding. */
+int ti_tag_event(struct cf_event *ev, const struct cf_ti_set *set, const struct cf_ti_found *found, size_t n);
+void ti_counts_add(struct cf_ti *ti, const struct ti_count *c, size_t n);
+int ti_counts_write(struct cf_ti *ti, const char *kind, struct cf_error *reterr);
+
+/* ---- fetch.c, hunt.c: run by the engine's thread ---- */
+int ti_fetch_due(struct cf_ti *ti);                        /* sources whose time has come */
+int ti_fetch_one(struct cf_ti *ti, cf_str source_id, json_t **ret_report, struct cf_error *reterr);
+int ti_hunt_next(struct cf_ti *ti);                        /* oldest queued hunt; 1: one was run */
+
+void ti_indicator_routes(void);
+void ti_import_routes(void);
+void ti_source_routes(void);
+void ti_hunt_routes(void);
+void ti_feed_routes(void);
+void ti_taxii_routes(void);
+void ti_stats_routes(void);
+
+#endif

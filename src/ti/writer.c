@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rows into the library: 19 a statement, 20,000 a transaction. What cannot be used is reported and the rest goes on. */
+#include "ti/ti_int.h"
+
+#include <stdlib.h>
+
+#define BLOCK 19u    /* the record store takes 512 values a statement */
+#define TX_ROWS 20000u
+#define VALUES 26u /* columns a row */
+
+static const char head[] = "INSERT INTO ti_indicator (id, org_id, source_id, type, value, threat_type, family, grp, confidence, severity, tlp, status, valid_from_us,"
+                           " valid_until_us, first_seen_us, last_seen_us, description, tags, techniques, cond, ext_id, conflict, incident_id, added_us, updated_us, created_by) VALUES ";
+static const char tail[] = " ON CONFLICT (value, type, source_id, cond) DO UPDATE SET confidence = excluded.confidence, severity = excluded.severity, tlp = excluded.tlp,"
+                           " threat_type = COALESCE(excluded.threat_type, ti_indicator.threat_type), family = COALESCE(excluded.family, ti_indicator.family),"
+                           " grp = COALESCE(excluded.grp, ti_indicator.grp), valid_from_us = excluded.valid_from_us, valid_until_us = excluded.valid_until_us,"
+                           " last_seen_us = GREATEST(COALESCE(ti_indicator.last_seen_us, 0), excluded.last_seen_us),"
+                           " description = COALESCE(excluded.description, ti_indicator.description), tags = COALESCE(excluded.tags, ti_indicator.tags),"
+                           " techniques = COALESCE(excluded.techniques, ti_indicator.techniques), ext_id = COALESCE(excluded.ext_id, ti_indicator.ext_id),"
+                           " status = CASE WHEN ti_indicator.status IN ('withdrawn', 'false_positive') THEN ti_indicator.status"
+                           " WHEN ti_indicator.status = 'active' AND excluded.status = 'draft' AND excluded.conflict IS NULL THEN 'active' ELSE excluded.status END,"
+                           " conflict = CASE WHEN ti_indicator.reviewed_us IS NULL THEN excluded.conflict ELSE ti_indicator.conflict END,"
+                           " updated_us = excluded.updated_us + 1 RETURNING updated_us - added_us";
+
+static char *make_sql(size_t rows)
+{
+    struct cf_buf b;
+    char *out = NULL;
+
+    cf_buf_init(&b, 1 << 20);
+    cf_buf_z(&b, head);
+    for (size_t i = 0; i < rows; i++)
+        cf_buf_z(&b, i ? ", (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)" : "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    cf_buf_z(&b, tail);
+    if (!b.failed)
+        out = strdup(cf_buf_cstr(&b));
+    cf_buf_release(&b);
+    return out;
+}
+
+
+int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr)
+{
+    cf_arena_init(&w->arena, 256 << 10, 0);
+    if (w->now_us == 0)
+        w->now_us = cf_now_us();
+    w->bad_list = json_array();
+    w->conflict_list = json_array();
+    w->unmatchable_list = json_array();
+    w->preview = json_array();
+    w->v = calloc(BLOCK * VALUES, sizeof *w->v);
+    w->block_hash = calloc(BLOCK, sizeof *w->block_hash);
+    w->sql_block = make_sql(BLOCK);
+    w->sql_one = make_sql(1);
+    if (!w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->block_hash || !w->sql_block || !w->sql_one)
+        return cf_error_set(reterr, CF_ENOMEM, "import");
+    return 0;
+}
+
+void ti_writer_release(struct ti_writer *w)
+{
+    cf_tx_rollback(&w->tx);
+    json_decref(w->bad_list);
+    json_decref(w->conflict_list);
+    json_decref(w->unmatchable_list);
+    json_decref(w->preview);
+    free(w->v);
+    free(w->block_hash);
+    free(w->sql_block);
+    free(w->sql_one);
+    cf_arena_release(&w->arena);
+}
+
+static json_t *jstr(cf_str s)
+{
+    json_t *j;
+
+    if (!s.p)
+        return json_null();
+    j = json_stringn(s.p, s.n);
+    if (!j) { /* not UTF-8: shown with its good bytes only */
+        char b[256];
+        size_t n = 0;
+
+        for (size_t i = 0; i < s.n && n < sizeof b; i++)
+            b[n++] = (unsigned char)s.p[i] < 0x80 && s.p[i] ? s.p[i] : '?';
+        j = json_stringn(b, n);
+    }
+    return j;
+}
+
+static cf_str cut(cf_str s, size_t max)
+{
+    if (s.n > max) {
+        s.n = max;
+        while (s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
+            s.n--;
+    }
+    return s;
+}
+
+void ti_writer_bad(struct ti_writer *w, cf_str text, const char *why)
+{
+    if (w->bad++ < TI_REPORT_MAX)
+        (void)json_array_append_new(w->bad_list, json_pack("{s:I,s:s,s:o}", "line", (json_int_t)w->line, "reason", why, "text", jstr(cut(text, 200))));
+}
+
+void ti_writer_unmatchable(struct ti_writer *w, cf_str id, cf_str what, const char *why)
+{
+    if (w->unmatchable++ < TI_REPORT_MAX)
+        (void)json_array_append_new(w->unmatchable_list, json_pack("{s:o,s:o,s:s}", "id", jstr(cut(id, 100)), "pattern", jstr(cut(what, 300)), "reason", why));
+}
+
+static int begin(struct ti_writer *w, struct cf_error *reterr) { return w->tx ? 0 : cf_tx_begin(w->db, CF_TX_WRITE, &w->tx, reterr); }
+
+static int run_rows(struct ti_writer *w, const char *sql, const struct cf_dbval *v, size_t rows, struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    int r = cf_tx_queryv(w->tx, sql, v, rows * VALUES, &st, reterr);
+
+    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        if (cf_stmt_i64(st, 0) == 0)
+            w->new_rows++;
+        else
+            w->updated++;
+        r = 0;
+    }
+    cf_stmt_free(st);
+    return r;
+}
+
+static int flush(struct ti_writer *w, bool commit, struct cf_error *reterr)
+{
+    int r = 0;
+
+    if (w->n) {
+        r = begin(w, reterr);
+        if (r == 0 && w->n == BLOCK)
+            r = run_rows(w, w->sql_block, w->v, BLOCK, reterr);
+        else
+            for (size_t i = 0; i < w->n && r == 0; i++)
+                r = run_rows(w, w->sql_one, w->v + i * VALUES, 1, reterr);
+        w->in_tx += w->n;
+        w->n = 0;
+        cf_arena_reset(&w->arena);
+    }
+    if (r == 0 && w->tx && (commit || w->in_tx >= TX_ROWS)) {
+        r = cf_tx_commit(&w->tx, reterr);
+        w->in_tx = 0;
+    }
+    return r;
+}
+
+int ti_writer_end(struct ti_writer *w, struct cf_error *reterr) { return w->dry ? 0 : flush(w, true, reterr); }
+
+static cf_str keep(struct ti_writer *w, cf_str s, size_t max) { return s.n ? cf_arena_copy(&w->arena, cut(s, max)) : CF_STR_NONE; }
+
+static cf_str keep_json(struct ti_writer *w, const json_t *a)
+{
+    char *s;
+    cf_str out = CF_STR_NONE;
+
+    if (!a || json_array_size(a) == 0)
+        return out;
+    s = json_dumps(a, JSON_COMPACT);
+    if (s && strlen(s) < 4000)
+        out = cf_arena_copy(&w->arena, cf_str_c(s));
+    free(s);
+    return out;
+}
+
+static void preview(struct ti_writer *w, const struct ti_item *it, const char *status, cf_str conflict)
+{
+    if (json_array_size(w->preview) >= TI_PREVIEW_MAX)
+        return;
+    (void)json_array_append_new(w->preview, json_pack("{s:s,s:s,s:o,s:o,s:i,s:s,s:o}", "type", cf_ti_type_name(it->value->type), "value", it->value->p, "threat_type",
+                                                      jstr(it->threat_type), "family", jstr(it->family), "confidence",
+                                                      it->confidence < 0 ? (int)w->source->confidence : it->confidence, "status", status, "conflict", jstr(conflict)));
+}
+
+int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr)
+{
+    const struct ti_source *s = w->source;
+    cf_str value = cf_ti_value_str(it->value), conflict = w->excluded ? ti_excluded_by(w->excluded, it->value) : CF_STR_NONE;
+    int64_t last = it->last_us > 0 ? it->last_us : w->now_us, until = it->until_us;
+    const char *status = it->revoked ? "withdrawn" : conflict.p || !(w->active || s->trusted) ? "draft" : "active";
+    uint64_t h = cf_hash64_seed(value, (uint64_t)it->value->type) ^ cf_hash64(it->cond);
+    char id[37];
+    struct cf_dbval *v;
+    int r;
+
+    if (++w->read > TI_IMPORT_ROWS_MAX)
+        return cf_error_set(reterr, CF_ELIMIT, "more than %lld indicators in one import; split it", (long long)TI_IMPORT_ROWS_MAX);
+    if (until <= 0 && s->valid_days > 0) { /* an old list is not valid for ever: from its last sighting on */
+        int64_t from = it->last_us > 0 && it->last_us < w->now_us ? it->last_us : w->now_us;
+
+        until = from + s->valid_days * CF_US_PER_DAY;
+    }
+    if (!it->revoked && until > 0 && until <= w->now_us)
+        status = "expired";
+    if (conflict.p && w->conflicts++ < TI_REPORT_MAX)
+        (void)json_array_append_new(w->conflict_list, json_pack("{s:s,s:s,s:o,s:I}", "type", cf_ti_type_name(it->value->type), "value", it->value->p, "list", jstr(conflict),
+                                                                "line", (json_int_t)w->line));
+    if (w->dry) {
+        preview(w, it, status, conflict);
+        return 0;
+    }
+    for (size_t i = 0; i < w->n; i++)
+        if (w->block_hash[i] == h) {
+            w->repeated++;
+            return 0;
+        }
+    w->block_hash[w->n] = h;
+    v = w->v + w->n * VALUES;
+    cf_uuid7(id);
+    *v++ = CF_S(cf_arena_copy(&w->arena, cf_str_n(id, 36)));
+    *v++ = CF_Z(s->org);
+    *v++ = CF_Z(s->id);
+    *v++ = CF_Z(cf_ti_type_name(it->value->type));
+    *v++ = CF_S(cf_arena_copy(&w->arena, value));
+    *v++ = CF_S(it->threat_type.n ? keep(w, it->threat_type, 80) : s->threat_type[0] ? cf_str_c(s->threat_type) : CF_STR_NONE);
+    *v++ = CF_S(keep(w, it->family, 200));
+    *v++ = CF_S(keep(w, it->group, 200));
+    *v++ = CF_I(it->confidence < 0 ? s->confidence : it->confidence > 100 ? 100 : it->confidence);
+    *v++ = CF_I(it->severity < 0 ? s->severity : it->severity);
+    *v++ = CF_I(it->tlp < 0 ? s->tlp : it->tlp);
+    *v++ = CF_Z(status);
+    *v++ = CF_I(it->from_us);
+    *v++ = CF_I(until);
+    *v++ = CF_I(it->first_us > 0 ? it->first_us : last);
+    *v++ = CF_I(last);
+    *v++ = CF_S(keep(w, it->description, 4000));
+    *v++ = CF_S(keep_json(w, it->tags));
+    *v++ = CF_S(keep_json(w, it->techniques));
+    *v++ = CF_S(it->cond.n ? keep(w, it->cond, 600) : CF_STR(""));
+    *v++ = CF_S(keep(w, it->ext_id, 200));
+    *v++ = CF_S(conflict);
+    *v++ = CF_Z(w->incident);
+    *v++ = CF_I(w->now_us);
+    *v++ = CF_I(w->now_us);
+    *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
+    r = ++w->n == BLOCK ? flush(w, false, reterr) : 0;
+    return r;
+}
+
+int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr)
+{
+    const char *name = json_string_value(json_object_get(obj, "name")), *modified = json_string_value(json_object_get(obj, "modified"));
+    char *text;
+    int r;
+
+    w->objects++;
+    if (w->dry)
+        return 0;
+    text = json_dumps(obj, JSON_COMPACT);
+    if (!text)
+        return cf_error_set(reterr, CF_ENOMEM, "STIX object");
+    r = begin(w, reterr);
+    if (r == 0)
+        r = cf_tx_exec(w->tx,
+                       "INSERT INTO ti_object (id, org_id, source_id, type, name, tlp, matchable, modified, added_us, json) VALUES (?,?,?,?,?,?,?,?,?,?)"
+                       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, modified = excluded.modified, json = excluded.json, matchable = excluded.matchable,"
+                       " added_us = excluded.added_us WHERE COALESCE(ti_object.modified, '') <> COALESCE(excluded.modified, '')",
+                       reterr, CF_S(id), CF_Z(w->source->org), CF_Z(w->source->id), CF_S(type), CF_Z(name), CF_I(w->source->tlp), CF_I(matchable), CF_Z(modified),
+                       CF_I(w->now_us), CF_Z(text));
+    if (r == 0 && cf_str_eqz(type, "relationship")) {
+        const char *src = json_string_value(json_object_get(obj, "source_ref")), *dst = json_string_value(json_object_get(obj, "target_ref")),
+                   *kind = json_string_value(json_object_get(obj, "relationship_type"));
+
+        if (src && dst && kind) {
+            w->relations++;
+            r = cf_tx_exec(w->tx, "INSERT INTO ti_relation (id, src, kind, dst) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET src = excluded.src, kind = excluded.kind, dst = excluded.dst",
+                           reterr, CF_S(id), CF_Z(src), CF_Z(kind), CF_Z(dst));
+        }
+    }
+    free(text);
+    w->in_tx += 4;
+    if (r == 0 && w->in_tx >= TX_ROWS)
+        r = flush(w, true, reterr);
+    return r;
+}
+
+json_t *ti_writer_report(const struct ti_writer *w)
+{
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O,s:O,s:b}", "read", (json_int_t)w->read, "new", (json_int_t)w->new_rows, "updated",
+                     (json_int_t)w->updated, "repeated", (json_int_t)w->repeated, "bad", (json_int_t)w->bad, "conflicts", (json_int_t)w->conflicts, "unmatchable",
+                     (json_int_t)w->unmatchable, "objects", (json_int_t)w->objects, "relations", (json_int_t)w->relations, "bad_rows", w->bad_list, "conflict_rows",
+                     w->conflict_list, "unmatchable_rows", w->unmatchable_list, "preview", w->preview, "dry_run", w->dry);
+}
