@@ -26,8 +26,32 @@ void cf_run_constants(struct cf_run *r, const struct cf_source *s)
     cf_run_sets(r, &s->set);
 }
 
+/* Constants that meet none of their fields in the event yet: one copy. */
+static bool set_block(struct cf_event *ev, const struct cf_sets *s)
+{
+    size_t at = ev->n;
+
+    if (at + s->n_block > 254 || at + s->n_block > ev->cap)
+        return false;
+    for (size_t i = 0; i < s->n_block; i++)
+        if (ev->slot[s->block[i].id])
+            return false;
+    memcpy(&ev->val[at], s->block, s->n_block * sizeof *s->block);
+    for (size_t i = 0; i < s->n_block; i++) {
+        struct cf_value *v = &ev->val[at + i];
+        if (!ev->slot[v->id])
+            ev->slot[v->id] = (uint8_t)(at + i + 1);
+        if (v->next)
+            v->next = (uint16_t)(v->next + at);
+    }
+    ev->n = (uint16_t)(at + s->n_block);
+    return true;
+}
+
 void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
 {
+    if (s->n_block && set_block(r->ev, s))
+        return;
     for (size_t i = 0; i < s->n; i++) {
         const struct cf_setv *v = &s->v[i];
         uint16_t had = r->ev->n;
@@ -48,7 +72,12 @@ cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref)
 {
     if (ref->field != CF_F_EXTRA && r->ev->slot[ref->field])
         return cf_event_get(r->ev, (enum cf_field)ref->field);
-    for (size_t i = 0; i < r->pairs.n; i++) {
+    if (r->keyed && ref->kid) {
+        const struct cf_kidpos *k = &r->t->kid[ref->kid];
+        if (k->generation == r->t->generation)
+            return r->pairs.v[k->pos].val;
+    }
+    for (size_t i = 0; i < r->pairs.n && !(r->keyed && ref->kid); i++) {
         cf_str k = r->pairs.v[i].key;
         if (r->pairs.v[i].group == CF_G_SD)
             k = cf_str_sub(k, r->pairs.v[i].leaf, k.n);
@@ -80,6 +109,8 @@ static bool any_other(struct cf_run *r, const struct cf_cond *c)
                     return true;
         return false;
     }
+    if (r->keyed && c->ref.kid && !(r->t->kid[c->ref.kid].multi && r->t->kid[c->ref.kid].generation == r->t->generation))
+        return false;
     for (size_t i = 0; i < r->pairs.n; i++)
         for (size_t k = 0; k < c->n && cf_str_eq(r->pairs.v[i].key, c->ref.text); k++)
             if (value_eq(r->pairs.v[i].val, c->val[k]))
@@ -161,57 +192,16 @@ static bool is_null(const struct cf_source *s, cf_str v)
         return true;
     if (v.n == 1 && v.p[0] == '-')
         return true;
-    for (size_t i = 0; i < s->n_null; i++)
+    for (size_t i = 0; s->null_first[(unsigned char)v.p[0]] && i < s->n_null; i++)
         if (cf_str_eq(s->null[i], v))
             return true;
     return false;
 }
 
-/* Interned names of a key that no map names, remembered per thread. */
-static const struct cf_keycache *key_names(struct cf_run *r, const struct cf_pair *p, cf_str prefix, uint64_t hash)
+static void keep_extra(struct cf_run *r, const struct cf_pair *p, struct cf_key *k)
 {
-    struct cf_norm_thread *t = r->t;
-    uint64_t h = hash ^ (cf_hash64(prefix) * 31);
-    struct cf_keycache *k = &t->cache[h % CF_KEYCACHE];
-    char full[512];
-    size_t n;
-
-    if (k->hash == h && cf_str_eq(k->key, p->key))
-        return k;
-    if (p->key.n + prefix.n >= sizeof full)
-        return NULL;
-    if (t->keys.used > (4u << 20)) {
-        memset(t->cache, 0, sizeof *t->cache * CF_KEYCACHE);
-        cf_arena_reset(&t->keys);
-    }
-    memcpy(full, prefix.p, prefix.n);
-    memcpy(full + prefix.n, p->key.p, p->key.n);
-    n = prefix.n + p->key.n;
-    k->hash = h;
-    k->key = cf_arena_copy(&t->keys, p->key);
-    if (!k->key.p) {
-        k->hash = 0;
-        return NULL;
-    }
-    k->extra = cf_name_intern(cf_str_n(full, n));
-    k->raw = cf_name_intern(cf_str_sub(p->key, p->leaf, p->key.n));
-    return k;
-}
-
-static const cf_str prefix_win = {"winlog.event_data.", 18}, prefix_user = {"winlog.user_data.", 17}, prefix_sys = {"winlog.", 7};
-
-static cf_str pair_prefix(const struct cf_run *r, const struct cf_pair *p)
-{
-    return p->group == CF_G_WIN_DATA ? prefix_win : p->group == CF_G_WIN_USER_DATA ? prefix_user
-           : p->group == CF_G_WIN_SYSTEM ? prefix_sys : r->src->prefix;
-}
-
-static void keep_extra(struct cf_run *r, const struct cf_pair *p, uint64_t hash)
-{
-    const struct cf_keycache *k;
-
     if (r->src->ecs && p->group == CF_G_FREE) { /* already a field's name? */
-        enum cf_field f = cf_field_find(p->key);
+        enum cf_field f = p->ent ? (enum cf_field)k->field : cf_field_find(p->key);
         struct cf_target t = {.to = {.field = (uint16_t)f}};
         bool same;
         if (f != CF_F_EXTRA && p->kind != CF_V_NULL) {
@@ -223,8 +213,7 @@ static void keep_extra(struct cf_run *r, const struct cf_pair *p, uint64_t hash)
                 return;
         }
     }
-    k = key_names(r, p, pair_prefix(r, p), hash);
-    if (k && k->extra)
+    if (p->ent && (k->named || cf_key_names(r, k, p)) && k->extra)
         (void)add(r, cf_event_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
     else
         r->ev->flags |= CF_EV_TRUNCATED;
@@ -263,22 +252,25 @@ static void map_pairs(struct cf_run *r, const struct cf_map *special, size_t fro
     /* fields first: only the first 254 values of an event can be fields */
     for (size_t i = from; i < r->pairs.n; i++) {
         struct cf_pair *p = &r->pairs.v[i];
-        uint64_t hash;
-        const struct cf_maprow *row;
+        struct cf_key *k = &r->t->key[p->ent];
+        const struct cf_maprow *row = k->row;
         if (p->group == CF_G_DONE)
             continue;
-        cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
-        hash = cf_hash64(key);
-        row = special ? cf_map_find(special, key, hash) : NULL;
-        if (!row)
-            row = cf_map_find(&s->map, key, hash);
-        if (!row && s->base)
-            row = cf_map_find(&s->base->map, key, hash);
+        if (special || !p->ent) {
+            cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+            uint64_t hash = p->ent ? k->hash : cf_hash64(key);
+            const struct cf_maprow *own = special ? cf_map_find(special, key, hash) : NULL;
+            row = own ? own : row;
+            if (!row && !p->ent)
+                row = cf_map_find(&s->map, key, hash);
+            if (!row && !p->ent && s->base)
+                row = cf_map_find(&s->base->map, key, hash);
+        }
         if (row && (row->n == 0 || map_pair(r, p, row))) { /* no target: a helper that is not kept */
             p->group = CF_G_DONE;
             continue;
         }
-        keep_extra(r, p, hash);
+        keep_extra(r, p, k);
     }
 }
 
@@ -330,34 +322,31 @@ static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, stru
 }
 
 /* "date+time" names two values that are read as one text with a blank between; "date+time+tz" three. */
-static cf_str time_value(struct cf_run *r, const struct cf_ref *ref)
+static cf_str time_value(struct cf_run *r, const struct cf_time *t, size_t k)
 {
-    cf_str rest = ref->text, one, out = CF_STR_NONE;
+    const struct cf_timeparts *p = &t->parts[k];
+    cf_str v[4];
     size_t room = 0, n = 0;
-    char *t;
+    char *o;
 
-    if (!memchr(ref->text.p, '+', ref->text.n))
-        return cf_run_ref(r, ref);
-    for (int pass = 0; pass < 2; pass++) {
-        t = pass ? cf_arena_bytes(r->a, room) : NULL;
-        if (pass && !t)
+    if (!p->n)
+        return cf_run_ref(r, &t->from[k]);
+    for (size_t i = 0; i < p->n; i++) {
+        v[i] = cf_run_ref(r, &p->part[i]);
+        if (!v[i].n)
             return CF_STR_NONE;
-        for (rest = ref->text; cf_str_cut(&rest, '+', &one);) {
-            struct cf_ref part = {.field = CF_F_EXTRA, .text = one};
-            cf_str v = cf_run_ref(r, &part);
-            if (!v.n)
-                return CF_STR_NONE;
-            room += v.n + 1;
-            if (t) {
-                if (n)
-                    t[n++] = ' ';
-                memcpy(t + n, v.p, v.n);
-                n += v.n;
-                out = cf_str_n(t, n);
-            }
-        }
+        room += v[i].n + 1;
     }
-    return out;
+    o = cf_arena_bytes(r->a, room);
+    if (!o)
+        return CF_STR_NONE;
+    for (size_t i = 0; i < p->n; i++) {
+        if (n)
+            o[n++] = ' ';
+        memcpy(o + n, v[i].p, v[i].n);
+        n += v[i].n;
+    }
+    return cf_str_n(o, n);
 }
 
 /* The zone that was assumed. */
@@ -379,11 +368,26 @@ static void set_time(struct cf_run *r)
     z = s->has_zone ? &s->zone : &r->n->zone;
     for (size_t i = 0; i < s->n_time; i++)
         for (size_t k = 0; k < s->time[i].n_from; k++) {
-            cf_str v = time_value(r, &s->time[i].from[k]);
+            cf_str v = time_value(r, &s->time[i], k);
+            if (v.n && v.n == r->t->time.n && r->t->time.from == &s->time[i].from[k] && r->t->time.day == r->now_us / CF_US_PER_DAY &&
+                memcmp(v.p, r->t->time.text, v.n) == 0) { /* the same second as the record before */
+                r->ev->time_us = r->t->time.us;
+                if (!r->t->time.zoned)
+                    zone_note(r, s);
+                return;
+            }
             if (v.n && stamp_from(r, v, &s->time[i], &st) && cf_stamp_us(&st, z, r->now_us, &us)) {
                 r->ev->time_us = us;
                 if (!st.has_offset && !st.epoch)
                     zone_note(r, s);
+                if (v.n <= sizeof r->t->time.text) {
+                    memcpy(r->t->time.text, v.p, v.n);
+                    r->t->time.n = v.n;
+                    r->t->time.from = &s->time[i].from[k];
+                    r->t->time.us = us;
+                    r->t->time.day = r->now_us / CF_US_PER_DAY;
+                    r->t->time.zoned = st.has_offset || st.epoch;
+                }
                 return;
             }
         }
@@ -436,8 +440,10 @@ static void run_parts(struct cf_run *r, const struct cf_map *special)
                 if (r->pairs.v[k].val.n && r->pairs.v[k].val.p != v.p && cf_str_eq(r->pairs.v[k].key, p->from.text))
                     take_apart(r, p, r->pairs.v[k].val);
         r->msg = msg;
-        if (r->pairs.n > from)
+        if (r->pairs.n > from) {
+            cf_run_keys(r, from);
             map_pairs(r, special, from);
+        }
     }
 }
 
@@ -447,6 +453,8 @@ void cf_run_apply(struct cf_run *r)
     const struct cf_case *c[8];
     size_t n = s->n_switch < 8 ? s->n_switch : 8;
 
+    if (r->pairs.n)
+        cf_run_keys(r, 0);
     for (size_t i = 0; i < n; i++)
         c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
     if (r->pairs.n || s->n_part) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fields that follow from others, for every source alike. Each step looks at a slot first, so an event without the field
  * costs one comparison. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA1() of OpenSSL 3 looks the algorithm up by name at each call: five times the hash itself */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
@@ -192,6 +193,7 @@ static void community_id(struct cf_run *r)
     struct cf_ip a, b;
     int64_t pa, pb;
     unsigned char in[40], hash[20], *o = in, *text;
+    SHA_CTX sha;
     size_t n;
 
     if ((proto != 6 && proto != 17 && proto != 132) || !cf_ip_parse(get(r, CF_F_SOURCE_IP), &a) || !cf_ip_parse(get(r, CF_F_DESTINATION_IP), &b) ||
@@ -220,7 +222,7 @@ static void community_id(struct cf_run *r)
     *o++ = (unsigned char)(pb >> 8);
     *o++ = (unsigned char)pb;
     text = (unsigned char *)cf_arena_bytes(r->a, 32);
-    if (!text || !SHA1(in, (size_t)(o - in), hash))
+    if (!text || !SHA1_Init(&sha) || !SHA1_Update(&sha, in, (size_t)(o - in)) || !SHA1_Final(hash, &sha))
         return;
     memcpy(text, "1:", 2);
     (void)EVP_EncodeBlock(text + 2, hash, 20);

@@ -22,6 +22,7 @@ struct cf_pair {
     uint32_t leaf; /* offset of the leaf name in key */
     uint8_t kind;  /* enum cf_vkind */
     uint8_t group; /* enum cf_pair_group */
+    uint16_t ent;  /* keys.c: what the key means at this source; 0: not looked up */
 };
 enum cf_pair_group { CF_G_FREE, CF_G_WIN_DATA, CF_G_WIN_USER_DATA, CF_G_WIN_SYSTEM, CF_G_SD /* structured data: maps name it by its leaf */, CF_G_DONE };
 struct cf_pairs {

@@ -258,6 +258,11 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
     if (r == 0)
         r = cf_source_patterns(&n->arena, n->builtin, NULL, 0, reterr);
     if (r == 0) {
+        n->builtin->index = n->n;
+        if ((r = cf_index_refs(n)) < 0)
+            (void)cf_error_set(reterr, r, "no room for the keys of the source files");
+    }
+    if (r == 0) {
         n->builtin->name_s = CF_STR("");
         *ret = n;
         return 0;
@@ -319,9 +324,12 @@ struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
     t->md = pcre2_match_data_create(64, NULL);
     t->mctx = pcre2_match_context_create(NULL);
     t->pair = malloc(sizeof *t->pair * CF_PAIRS_MAX);
-    t->cache = calloc(CF_KEYCACHE, sizeof *t->cache);
+    t->key = calloc(CF_KEYS_MAX, sizeof *t->key);
+    t->key_slot = calloc(CF_KEY_SLOTS, sizeof *t->key_slot);
+    t->first_key = calloc(n->n + 1, sizeof *t->first_key);
+    t->kid = calloc(n->n_kid + 1, sizeof *t->kid);
     cf_arena_init(&t->keys, 64u << 10, 64u << 20);
-    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->cache) {
+    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->kid) {
         cf_norm_thread_free(t);
         return NULL;
     }
@@ -340,7 +348,10 @@ void cf_norm_thread_free(struct cf_norm_thread *t)
     pcre2_match_context_free(t->mctx);
     cf_stream_thread_free(t);
     cf_arena_release(&t->keys);
-    free(t->cache);
+    free(t->key);
+    free(t->key_slot);
+    free(t->first_key);
+    free(t->kid);
     free(t->pair);
     free(t);
 }

@@ -27,6 +27,7 @@ struct cf_ref {
     uint16_t field; /* enum cf_field or CF_F_EXTRA */
     uint16_t name;  /* extra: interned full name */
     uint16_t raw;   /* interned leaf of text */
+    uint16_t kid;   /* number of text among all keys that sources look at; 0: none given */
     cf_str text;    /* as written in the file */
 };
 struct cf_setv {
@@ -38,6 +39,8 @@ struct cf_setv {
 struct cf_sets {
     size_t n;
     struct cf_setv *v;
+    size_t n_block;           /* values ready to be copied into an event that has none of these fields yet; 0: one by one */
+    struct cf_value *block;
 };
 struct cf_lookup {
     cf_str name;
@@ -109,6 +112,10 @@ struct cf_part { /* the value of a key or field taken apart once more */
 struct cf_time {
     size_t n_from, n_fmt;
     struct cf_ref *from;
+    struct cf_timeparts {     /* of "date+time" */
+        size_t n;
+        struct cf_ref *part;
+    } *parts;
     cf_str *fmt;
 };
 enum cf_payload { CF_P_TEXT, CF_P_KV, CF_P_CSV, CF_P_JSON, CF_P_CEF, CF_P_LEEF };
@@ -139,6 +146,7 @@ struct cf_source {
     bool *hole_key;           /* goes through map */
     size_t n_null;
     cf_str *null;
+    bool null_first[256];     /* first bytes of null */
     const struct cf_source *base; /* map, set, when and time go on there */
     struct cf_map map;
     size_t n_part;
@@ -178,6 +186,13 @@ struct cf_normaliser {
     uint32_t *text, *obj;     /* sources with match rows without program, for text and for parsed formats */
     uint32_t *whole;          /* sources with rows that look at whole lines */
     bool whole_first[256];    /* first bytes such lines have */
+    struct cf_kidname {
+        uint64_t hash;
+        cf_str text;
+        uint16_t kid;         /* 0: free place */
+    } *kid;
+    uint64_t kid_mask;
+    size_t n_kid;             /* keys that conditions, switches and times look at */
     struct cf_source *builtin; /* what unknown but well-formed records become: syslog, json, cef ... */
     struct cf_stream *streams;
 };
@@ -203,12 +218,25 @@ static inline const struct cf_maprow *cf_map_find(const struct cf_map *m, cf_str
 
 /* --- running: shared by the engine's files --- */
 struct cf_state_cols;
-struct cf_keycache { /* unmapped keys: interned names */
-    uint64_t hash;
+struct cf_key { /* what a key means at a source: found once a thread */
     cf_str key;
-    uint16_t raw, extra;
+    const struct cf_source *src;
+    const struct cf_maprow *row; /* of the source or of its base; NULL: no map names it */
+    uint64_t hash;               /* of the name maps know */
+    uint16_t raw, extra;         /* interned names for keeping it as an extra */
+    uint16_t kid;                /* see cf_ref */
+    uint16_t next;               /* the key that came behind it last time */
+    uint16_t field;              /* ecs sources: the field of this name */
+    uint8_t group;
+    bool named;                  /* raw and extra are known */
 };
-#define CF_KEYCACHE 8192u
+#define CF_KEYS_MAX 8192u
+#define CF_KEY_SLOTS 16384u
+struct cf_kidpos { /* where a looked-at key stands in this record */
+    uint32_t generation;
+    uint16_t pos;  /* index of its first pair */
+    bool multi;
+};
 struct cf_norm_thread {
     const struct cf_normaliser *n;
     struct cf_json *json;
@@ -216,8 +244,20 @@ struct cf_norm_thread {
     pcre2_match_data *md;
     pcre2_match_context *mctx;
     struct cf_pair *pair;
-    struct cf_keycache *cache;
-    struct cf_arena keys;      /* texts of the key cache */
+    struct cf_key *key;        /* CF_KEYS_MAX; 0 is none */
+    uint16_t *key_slot;        /* CF_KEY_SLOTS by hash */
+    size_t n_key;
+    uint16_t *first_key;       /* by source: the key records start with */
+    struct cf_kidpos *kid;     /* n->n_kid + 1 */
+    uint32_t generation;
+    struct cf_arena keys;      /* texts of the keys */
+    struct {                   /* last time text of a source's time rule */
+        const struct cf_ref *from;
+        char text[40];
+        size_t n;
+        int64_t us, day;
+        bool zoned;
+    } time;
     char stamp_text[40];       /* last syslog stamp and its time */
     size_t stamp_n;
     int64_t stamp_us, stamp_now;
@@ -235,12 +275,18 @@ struct cf_run { /* one record on its way */
     cf_str text;               /* the record as UTF-8 */
     cf_str msg;                /* what patterns see: text without envelope */
     struct cf_syslog sl;
-    bool has_sl, parsed, oom;
+    bool has_sl, parsed, oom, keyed; /* keyed: pairs have their ent */
     unsigned format;           /* one CF_NF_ bit */
     struct cf_pairs pairs;
     int64_t now_us;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
 };
+/* keys.c */
+void cf_keys_reset(struct cf_norm_thread *t);
+void cf_run_keys(struct cf_run *r, size_t from);      /* looks up the keys of pairs from `from` on */
+bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p); /* raw, extra. False: too long or no names left */
+int cf_index_refs(struct cf_normaliser *n);           /* numbers all refs; at load */
+int cf_sets_block(struct cf_arena *a, struct cf_sets *s);
 /* apply.c */
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
 cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);

@@ -130,7 +130,7 @@ static int parse_sets(struct load *l, const struct cf_ynode *y, struct cf_sets *
         for (size_t i = 0; i < k; i++)
             ret->v[ret->n++] = (struct cf_setv){.to = ref, .val = v[i], .add = i > 0, .text = v[i].n < 128 ? cf_name_intern(v[i]) : 0};
     }
-    return 0;
+    return cf_sets_block(l->a, ret) < 0 ? nomem(l) : 0;
 }
 
 static const struct {
@@ -568,9 +568,25 @@ static int parse_time(struct load *l, const struct cf_ynode *y, struct cf_time *
     t->from = CF_NEW_N(l->a, struct cf_ref, t->n_from + 1);
     if (!t->from)
         return nomem(l);
-    for (size_t i = 0; i < t->n_from; i++)
+    t->parts = CF_NEW_N(l->a, struct cf_timeparts, t->n_from + 1);
+    if (!t->parts)
+        return nomem(l);
+    for (size_t i = 0; i < t->n_from; i++) {
+        struct cf_timeparts *p = &t->parts[i];
+        cf_str rest = names[i], one;
         if ((r = make_ref(l, y, names[i], false, &t->from[i])) < 0)
             return r;
+        if (!memchr(names[i].p, '+', names[i].n))
+            continue;
+        p->part = CF_NEW_N(l->a, struct cf_ref, 4);
+        if (!p->part)
+            return nomem(l);
+        while (cf_str_cut(&rest, '+', &one)) {
+            if (p->n == 4 || !one.n)
+                return FAIL(l, y, "from: \"%.*s\" must join two to four keys with +", CF_ARG(names[i]));
+            p->part[p->n++] = (struct cf_ref){.field = CF_F_EXTRA, .text = one};
+        }
+    }
     for (size_t i = 0; i < t->n_fmt; i++)
         if (!cf_stamp_format_ok(t->fmt[i]))
             return FAIL(l, f, "time format \"%.*s\" is not known (iso8601 syslog unix unix_ms unix_us unix_ns auto, or a pattern with %%d)",
@@ -684,6 +700,8 @@ int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf
         (r = parse_part_list(&l, cf_ymap_get(root, "parts"))) < 0 || (r = parse_switches(&l, cf_ymap_get(root, "switch"))) < 0 || (r = parse_when_list(&l, cf_ymap_get(root, "when"))) < 0 ||
         (r = parse_time_list(&l, cf_ymap_get(root, "time"))) < 0)
         return r;
+    for (size_t i = 0; i < s->n_null; i++)
+        s->null_first[s->null[i].n ? (unsigned char)s->null[i].p[0] : 0] = true;
     s->extract_y = cf_ymap_get(root, "extract");
     if (s->extract_y && s->extract_y->kind != CF_Y_SEQ)
         return FAIL(&l, s->extract_y, "extract must be a list");

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Keys of pairs -> what they mean at a source. The same keys come in nearly the same order in record after record, so each
+ * key remembers its successor: the usual look-up is one comparison, without a hash.
+ *
+ *   source ─► first key ─► next ─► next ...      (a wrong guess: hash table, and the guess is corrected) */
+#include <stdlib.h>
+
+#include "normalise/source.h"
+
+static const cf_str prefix_win = {"winlog.event_data.", 18}, prefix_user = {"winlog.user_data.", 17}, prefix_sys = {"winlog.", 7};
+
+static cf_str prefix_of(const struct cf_source *s, unsigned group)
+{
+    return group == CF_G_WIN_DATA ? prefix_win : group == CF_G_WIN_USER_DATA ? prefix_user : group == CF_G_WIN_SYSTEM ? prefix_sys : s->prefix;
+}
+
+/* ---- numbers of refs --------------------------------------------------------------------------------------------- */
+
+/* Refs of one source, all of them, to fn. */
+static int each_ref(struct cf_source *s, int (*fn)(void *ctx, struct cf_ref *ref), void *ctx)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < s->n_switch && r == 0; i++)
+        r = fn(ctx, &s->sw[i].on);
+    for (size_t i = 0; i < s->n_when; i++) {
+        for (size_t k = 0; k < s->when[i].n && r == 0; k++)
+            r = fn(ctx, &s->when[i].cond[k].ref);
+        for (size_t k = 0; k < s->when[i].n_copy && r == 0; k++)
+            r = fn(ctx, &s->when[i].copy_from[k]);
+    }
+    for (size_t i = 0; i < s->n_time; i++)
+        for (size_t k = 0; k < s->time[i].n_from && r == 0; k++) {
+            r = fn(ctx, &s->time[i].from[k]);
+            for (size_t p = 0; s->time[i].parts && p < s->time[i].parts[k].n && r == 0; p++)
+                r = fn(ctx, &s->time[i].parts[k].part[p]);
+        }
+    for (size_t i = 0; i < s->n_part && r == 0; i++)
+        r = fn(ctx, &s->part[i].from);
+    return r;
+}
+
+static int number_ref(void *ctx, struct cf_ref *ref)
+{
+    struct cf_normaliser *n = ctx;
+    uint64_t h = cf_hash64(ref->text);
+
+    for (uint64_t i = h & n->kid_mask;; i = (i + 1) & n->kid_mask) {
+        struct cf_kidname *k = &n->kid[i];
+        if (!k->kid) {
+            if (n->n_kid >= 60000 || n->n_kid * 2 > n->kid_mask)
+                return CF_ELIMIT;
+            *k = (struct cf_kidname){h, ref->text, (uint16_t)++n->n_kid};
+        }
+        if (k->hash == h && cf_str_eq(k->text, ref->text)) {
+            ref->kid = k->kid;
+            return 0;
+        }
+    }
+}
+
+static int count_ref(void *ctx, struct cf_ref *ref)
+{
+    (void)ref;
+    (*(size_t *)ctx)++;
+    return 0;
+}
+
+int cf_index_refs(struct cf_normaliser *n)
+{
+    size_t count = 0, cap = 64;
+    int r = 0;
+
+    for (size_t i = 0; i < n->n; i++)
+        (void)each_ref(&n->src[i], count_ref, &count);
+    (void)each_ref(n->builtin, count_ref, &count);
+    while (cap < count * 2 + 2)
+        cap *= 2;
+    n->kid_mask = cap - 1;
+    n->kid = CF_NEW_N(&n->arena, struct cf_kidname, cap);
+    if (!n->kid)
+        return CF_ENOMEM;
+    for (size_t i = 0; i < n->n && r == 0; i++)
+        r = each_ref(&n->src[i], number_ref, n);
+    return r == 0 ? each_ref(n->builtin, number_ref, n) : r;
+}
+
+static uint16_t kid_of(const struct cf_normaliser *n, cf_str key, uint64_t h)
+{
+    for (uint64_t i = h & n->kid_mask; n->kid[i].kid; i = (i + 1) & n->kid_mask)
+        if (n->kid[i].hash == h && cf_str_eq(n->kid[i].text, key))
+            return n->kid[i].kid;
+    return 0;
+}
+
+/* ---- constants as one block ----------------------------------------------------------------------------------------- */
+
+int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
+{
+    if (!s->n || s->n > 60)
+        return 0;
+    for (size_t i = 0; i < s->n; i++) { /* only fields, with a value, each value once */
+        if (s->v[i].to.field == CF_F_EXTRA || !s->v[i].val.n)
+            return 0;
+        for (size_t k = 0; k < i; k++)
+            if (s->v[k].to.field == s->v[i].to.field && (!s->v[i].add || cf_str_eq(s->v[k].val, s->v[i].val)))
+                return 0;
+    }
+    s->block = CF_NEW_N(a, struct cf_value, s->n);
+    if (!s->block)
+        return CF_ENOMEM;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct cf_setv *v = &s->v[i];
+        s->block[i] = (struct cf_value){.p = v->val.p, .n = (uint32_t)v->val.n, .id = v->to.field, .text = v->text};
+        for (size_t k = i; k-- > 0;)
+            if (s->v[k].to.field == v->to.field) { /* the last one before it */
+                s->block[k].next = (uint16_t)(i + 1);
+                break;
+            }
+    }
+    s->n_block = s->n;
+    return 0;
+}
+
+/* ---- look-up ---------------------------------------------------------------------------------------------------------- */
+
+void cf_keys_reset(struct cf_norm_thread *t)
+{
+    memset(t->key_slot, 0, CF_KEY_SLOTS * sizeof *t->key_slot);
+    memset(t->first_key, 0, (t->n->n + 1) * sizeof *t->first_key);
+    cf_arena_reset(&t->keys);
+    t->n_key = 0;
+}
+
+/* Slow way: hash table; a new entry when the key was never seen. 0: no room or too long. */
+static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
+{
+    struct cf_norm_thread *t = r->t;
+    const struct cf_source *s = r->src;
+    uint64_t h = cf_hash64_seed(p->key, (uint64_t)(uintptr_t)s + p->group);
+    size_t at = h % CF_KEY_SLOTS;
+    struct cf_key *k;
+    cf_str name = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+
+    for (; t->key_slot[at]; at = (at + 1) % CF_KEY_SLOTS) {
+        k = &t->key[t->key_slot[at]];
+        if (k->src == s && k->group == p->group && cf_str_eq(k->key, p->key))
+            return t->key_slot[at];
+    }
+    if (p->key.n + prefix_of(s, p->group).n >= 512 || t->n_key + 1 >= CF_KEYS_MAX)
+        return 0;
+    k = &t->key[t->n_key + 1];
+    *k = (struct cf_key){.src = s, .group = p->group, .key = cf_arena_copy(&t->keys, p->key), .hash = cf_hash64(name), .field = CF_F_EXTRA};
+    if (!k->key.p)
+        return 0;
+    k->row = cf_map_find(&s->map, name, k->hash);
+    if (!k->row && s->base)
+        k->row = cf_map_find(&s->base->map, name, k->hash);
+    k->kid = kid_of(r->n, name, k->hash);
+    if (s->ecs && p->group == CF_G_FREE)
+        k->field = (uint16_t)cf_field_find(p->key);
+    t->key_slot[at] = (uint16_t)++t->n_key;
+    return (uint16_t)t->n_key;
+}
+
+static inline bool same_key(const struct cf_key *k, const struct cf_run *r, const struct cf_pair *p)
+{
+    return k->key.n == p->key.n && k->src == r->src && k->group == p->group && memcmp(k->key.p, p->key.p, p->key.n) == 0;
+}
+
+void cf_run_keys(struct cf_run *r, size_t from)
+{
+    struct cf_norm_thread *t = r->t;
+    uint16_t *guess = &t->first_key[r->src->index];
+
+    if (from == 0) {
+        t->generation++;
+        if (t->n_key + CF_PAIRS_MAX + 1 >= CF_KEYS_MAX || t->keys.used > (4u << 20))
+            cf_keys_reset(t);
+    }
+    for (size_t i = from; i < r->pairs.n; i++) {
+        struct cf_pair *p = &r->pairs.v[i];
+        uint16_t e = *guess;
+        if (!e || !same_key(&t->key[e], r, p))
+            *guess = e = find_key(r, p);
+        p->ent = e;
+        guess = &t->key[e].next; /* of the unused entry 0 when there is none */
+        if (t->key[e].kid) {
+            struct cf_kidpos *k = &t->kid[t->key[e].kid];
+            k->multi = k->generation == t->generation;
+            if (!k->multi)
+                k->pos = (uint16_t)i;
+            k->generation = t->generation;
+        }
+    }
+    r->keyed = true;
+}
+
+bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p)
+{
+    cf_str prefix = prefix_of(r->src, p->group);
+    char full[512];
+
+    if (p->key.n + prefix.n >= sizeof full)
+        return false;
+    memcpy(full, prefix.p, prefix.n);
+    memcpy(full + prefix.n, p->key.p, p->key.n);
+    k->extra = cf_name_intern(cf_str_n(full, prefix.n + p->key.n));
+    k->raw = cf_name_intern(cf_str_sub(p->key, p->leaf, p->key.n));
+    k->named = true;
+    return true;
+}
