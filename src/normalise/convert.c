@@ -108,8 +108,11 @@ static cf_str number(struct cf_run *r, int64_t v)
 
 static cf_str scaled(struct cf_run *r, cf_str v, double unit)
 {
+    int64_t i;
     double d;
 
+    if (v.n < 9 && v.p[0] != '-' && cf_str_i64(v, &i)) /* whole numbers below 100 million */
+        return number(r, i * (int64_t)unit);
     if (!cf_str_f64(v, &d) || d < -9e6 || d * unit > 9e18)
         return CF_STR_NONE;
     return number(r, (int64_t)(d * unit + 0.5));

@@ -2,19 +2,40 @@
  * The scanners of delimited text: CEF, LEEF, key=value, CSV. */
 #include "normalise/formats.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* First place of a or b in [p, end), or end. */
+static inline const char *find2(const char *p, const char *end, char a, char b)
+{
+#ifdef __SSE2__
+    const __m128i va = _mm_set1_epi8(a), vb = _mm_set1_epi8(b);
+
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned m = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, va), _mm_cmpeq_epi8(v, vb)));
+        if (m)
+            return p + __builtin_ctz(m);
+    }
+#endif
+    while (p < end && *p != a && *p != b)
+        p++;
+    return p;
+}
+
 /* Splits a header of n parts at unescaped '|'. Parts are unescaped (\| \\) in arena only when needed. */
 static int header(cf_str *s, cf_str *part, size_t n, struct cf_arena *a)
 {
     for (size_t k = 0; k < n; k++) {
-        size_t i = 0;
+        const char *end = s->p + s->n, *p = find2(s->p, end, '|', '\\');
         bool esc = false;
-        while (i < s->n && s->p[i] != '|') {
-            if (s->p[i] == '\\' && i + 1 < s->n) {
-                esc = true;
-                i++;
-            }
-            i++;
+        size_t i;
+        while (p < end && *p == '\\') {
+            esc = esc || p + 1 < end;
+            p = p + 1 < end ? find2(p + 2, end, '|', '\\') : end;
         }
+        i = (size_t)(p - s->p);
         if (i >= s->n && k + 1 < n)
             return CF_ESYNTAX;
         part[k] = cf_str_n(s->p, i > s->n ? s->n : i);
@@ -35,11 +56,9 @@ static int header(cf_str *s, cf_str *part, size_t n, struct cf_arena *a)
     return 0;
 }
 
-static bool key_char(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c == '-' || c == '.' || c == '[' || c == ']' ||
-           (unsigned char)c >= 0x80;
-}
+static const bool key_chars[256] = {['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['_'] = true, ['-'] = true, ['.'] = true,
+                                    ['['] = true, [']'] = true, [0x80 ... 0xff] = true};
+static inline bool key_char(char c) { return key_chars[(unsigned char)c]; }
 
 static cf_str unescape(cf_str v, const char *which, struct cf_arena *a)
 {
@@ -63,51 +82,66 @@ static cf_str unescape(cf_str v, const char *which, struct cf_arena *a)
     return cf_str_n(o, w);
 }
 
+static inline bool is_gap(char c) { return c == ' ' || c == '\t'; }
+
+/* Where the value that starts at v ends: at the blank in front of the next "key=", whose key is *next .. *next_eq. *esc: it
+ * holds a backslash. A sign behind a backslash assigns nothing, and "a=b=c" is all value. */
+static inline const char *value_end(const char *v, const char *end, char assign, const char **next, const char **next_eq, bool *esc)
+{
+    const char *p = find2(v, end, assign, '\\');
+
+    *esc = false;
+    *next = NULL;
+    while (p < end) {
+        const char *b = p;
+        if (*p == '\\') {
+            *esc = true;
+            p = p + 2 < end ? find2(p + 2, end, assign, '\\') : end;
+            continue;
+        }
+        while (b > v && key_char(b[-1]))
+            b--;
+        if (b < p && b > v && is_gap(b[-1])) {
+            *next = b;
+            *next_eq = p;
+            return b - 1;
+        }
+        p = find2(p + 1, end, assign, '\\');
+    }
+    return end;
+}
+
 /* key=value with blanks in values: a value ends before the blank in front of the next "key=". sep ' ' in CEF. */
 static int spaced_pairs(cf_str s, char assign, struct cf_arena *a, const char *escapes, struct cf_pairs *ret)
 {
-    size_t i = 0;
+    const char *p = s.p, *end = s.p + s.n, *next = NULL, *eq = NULL;
 
-    while (i < s.n) {
-        size_t from, eq, end;
-        cf_str key;
-        while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t'))
-            i++;
-        from = i;
-        while (i < s.n && key_char(s.p[i]))
-            i++;
-        if (i == from || i >= s.n || s.p[i] != assign) { /* not a key: skip the word */
-            while (i < s.n && s.p[i] != ' ')
-                i++;
-            continue;
-        }
-        key = cf_str_n(s.p + from, i - from);
-        eq = ++i;
-        end = s.n;
-        for (size_t k = eq; k < s.n; k++) {
-            if (s.p[k] == '\\') {
-                k++;
+    while (p < end) {
+        const char *from = next, *stop, *after;
+        cf_str val;
+        bool esc;
+        if (!from) {
+            while (p < end && is_gap(*p))
+                p++;
+            from = p;
+            while (p < end && key_char(*p))
+                p++;
+            if (p == from || p == end || *p != assign) { /* not a key: skip the word */
+                while (p < end && *p != ' ')
+                    p++;
                 continue;
             }
-            if (s.p[k] != assign)
-                continue;
-            size_t b = k; /* back over the key, then over the blanks in front of it */
-            while (b > eq && key_char(s.p[b - 1]))
-                b--;
-            if (b == k || b == eq || (s.p[b - 1] != ' ' && s.p[b - 1] != '\t')) {
-                if (b == eq && b < k) { /* "a=b=c": part of the value */
-                    continue;
-                }
-                continue;
-            }
-            end = b - 1;
-            break;
+            eq = p;
         }
-        i = end;
-        while (end > eq && (s.p[end - 1] == ' ' || s.p[end - 1] == '\t'))
-            end--;
-        if (!cf_pair_add(ret, key, unescape(cf_str_n(s.p + eq, end - eq), escapes, a), CF_V_STR))
+        p = eq + 1;
+        cf_str key = cf_str_n(from, (size_t)(eq - from));
+        after = stop = value_end(p, end, assign, &next, &eq, &esc);
+        while (stop > p && is_gap(stop[-1]))
+            stop--;
+        val = cf_str_n(p, (size_t)(stop - p));
+        if (!cf_pair_add(ret, key, esc ? unescape(val, escapes, a) : val, CF_V_STR))
             return CF_ELIMIT;
+        p = after;
     }
     return 0;
 }
@@ -119,7 +153,7 @@ static void labels(struct cf_pairs *ps, size_t from, struct cf_arena *a)
 
     for (size_t i = from; i < n; i++) {
         cf_str k = ps->v[i].key;
-        if (k.n < 6 || !cf_str_ends(k, CF_STR("Label")) || !ps->v[i].val.n || ps->v[i].val.n > 64)
+        if (k.n < 6 || k.p[k.n - 1] != 'l' || !cf_str_ends(k, CF_STR("Label")) || !ps->v[i].val.n || ps->v[i].val.n > 64)
             continue;
         k.n -= 5;
         for (size_t j = from; j < n; j++)
@@ -138,8 +172,11 @@ static void labels(struct cf_pairs *ps, size_t from, struct cf_arena *a)
 
 int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
 {
-    static const char *const names[] = {"cef.version", "cef.device.vendor", "cef.device.product", "cef.device.version",
-                                        "cef.device.event_class_id", "cef.name", "cef.severity"};
+    static const struct {
+        cf_str name;
+        uint32_t leaf;
+    } names[] = {{{"cef.version", 11}, 4}, {{"cef.device.vendor", 17}, 11}, {{"cef.device.product", 18}, 11}, {{"cef.device.version", 18}, 11},
+                 {{"cef.device.event_class_id", 25}, 11}, {{"cef.name", 8}, 4}, {{"cef.severity", 12}, 4}};
     cf_str part[7];
     size_t from;
     int r;
@@ -151,9 +188,9 @@ int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_e
     if (r < 0)
         return cf_error_set(reterr, r, "CEF header has fewer than 7 parts");
     for (size_t i = 0; i < 7; i++) {
-        struct cf_pair *p = cf_pair_add(ret, cf_str_c(names[i]), cf_str_trim(part[i]), CF_V_STR);
+        struct cf_pair *p = cf_pair_add(ret, names[i].name, cf_str_trim(part[i]), CF_V_STR);
         if (p)
-            p->leaf = (uint32_t)(strrchr(names[i], '.') + 1 - names[i]);
+            p->leaf = names[i].leaf;
     }
     from = ret->n;
     r = spaced_pairs(s, '=', a, "=nr|", ret);
@@ -228,6 +265,75 @@ static cf_str trim_key(cf_str k)
     return k;
 }
 
+static inline bool plain_key_char(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
+
+/* A value in quotes q that opens at *p; *p is set behind it. False: it is an apostrophe, not a quote. */
+static inline bool quoted_value(const char **p, const char *end, char q, cf_str *val, struct cf_arena *a)
+{
+    const char *from = *p + 1, *e = find2(from, end, q, '\\');
+    bool esc = false;
+
+    while (e < end && *e == '\\') {
+        if (e + 1 >= end) {
+            e = end;
+            break;
+        }
+        esc = true;
+        e = find2(e + 2 < end ? e + 2 : end, end, q, '\\');
+    }
+    if (e >= end && q == '\'')
+        return false;
+    *val = cf_str_n(from, (size_t)(e - from));
+    if (esc)
+        *val = unescape(*val, "\"'", a);
+    *p = e < end ? e + 1 : end;
+    return true;
+}
+
+/* The usual case of one separator character. The same rules as below. */
+static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, struct cf_pairs *ret)
+{
+    const char *p = s.p, *end = s.p + s.n;
+    char sep = st->sep[0], assign = st->assign;
+    bool blank_sep = sep == ' ';
+
+    while (p < end) {
+        const char *from;
+        cf_str key, val;
+        while (p < end && (*p == sep || *p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+            p++;
+        from = p;
+        p = find2(p, end, assign, sep);
+        if (p >= end || *p != assign)
+            continue; /* a word without value */
+        key = cf_str_n(from, (size_t)(p - from));
+        if (!key.n || !plain_key_char(key.p[0]) || !plain_key_char(key.p[key.n - 1]))
+            key = trim_key(key);
+        p++;
+        while (!blank_sep && p < end && *p == ' ')
+            p++;
+        if (p < end && *p == '\'' && key.n == 3 && memcmp(key.p, "msg", 3) == 0 && memchr(p, '=', (size_t)(end - p))) {
+            p++; /* auditd: msg='op=login acct="x" res=success': the pairs inside count */
+            continue;
+        }
+        if (p < end && (*p == '"' || *p == '\'') && quoted_value(&p, end, *p, &val, a)) {
+            if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
+                return CF_ELIMIT;
+            continue;
+        }
+        from = p;
+        p = find2(p, end, sep, sep);
+        val = cf_str_n(from, (size_t)(p - from));
+        if (val.n && val.p[val.n - 1] == '\'' && val.p[0] != '\'')
+            val.n--;
+        if (!blank_sep)
+            val = cf_str_trim(val);
+        if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
+            return CF_ELIMIT;
+    }
+    return 0;
+}
+
 int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
 {
     size_t i = 0, had = ret->n;
@@ -238,6 +344,10 @@ int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, stru
         if (r == 0 && ret->n == had)
             r = cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
         return r;
+    }
+    if (st->sep[0] && !st->sep[1]) {
+        int r = one_sep_pairs(s, st, a, ret);
+        return r < 0 || ret->n > had ? r : cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
     }
     while (i < s.n) {
         size_t from, end;

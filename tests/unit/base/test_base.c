@@ -19,6 +19,16 @@ static void strings(void **st)
     assert_int_equal(cf_str_find(CF_STR("hello"), CF_STR("lo")), 3);
     assert_int_equal(cf_str_ifind(CF_STR("hello"), CF_STR("LLO")), 2);
     assert_int_equal(cf_str_find(CF_STR("hello"), CF_STR("xx")), -1);
+    { /* every length and place against memmem: blocks, their overlap at the end, needles that nearly fit */
+        static const char text[] = "devname=\"fw1\" type=traffic type=type logid=0000 abababababababac xyzxyzxyz end";
+        for (size_t from = 0; from < sizeof text; from++)
+            for (size_t n = 0; from + n < sizeof text; n++)
+                for (size_t at = 0; at < sizeof text - 1; at += 3)
+                    for (size_t len = 2; len < 20 && at + len < sizeof text; len++) {
+                        const char *want = memmem(text + from, n, text + at, len);
+                        assert_int_equal(cf_str_find(cf_str_n(text + from, n), cf_str_n(text + at, len)), want ? want - (text + from) : -1);
+                    }
+    }
     assert_true(cf_str_cut(&in, ',', &h));
     assert_str(h, "a");
     assert_true(cf_str_cut(&in, ',', &h));
