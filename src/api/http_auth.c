@@ -115,6 +115,10 @@ static void check_permission(struct cf_req_priv *c)
         refuse(c, 403, "password-change-required", "the password must be changed first: POST /api/v1/session/password");
         return;
     }
+    if (c->who->must_set_up_totp && !(rt->flags & CF_RF_NO_TOTP_SETUP)) {
+        refuse(c, 403, "totp-setup-required", "a role of this account wants a second factor: set it up first (POST /api/v1/me/totp)");
+        return;
+    }
     if (strcmp(rt->permission, CF_PERM_SELF) != 0 && !cf_principal_may(c->who, cf_str_c(rt->permission))) {
         refuse(c, 403, NULL, "permission %s is needed", rt->permission);
         c->verdict.audit = true;

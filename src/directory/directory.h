@@ -23,6 +23,7 @@ struct cf_principal {
     size_t n_roles;
     const cf_str *roles;
     bool must_change_password;
+    bool totp_required, must_set_up_totp; /* one of the roles wants a second factor; and there is none yet */
 };
 bool cf_principal_may(const struct cf_principal *p, cf_str permission);
 /* Appends a predicate over org id column `col` (e.g. "a.org_id") to sql and its values to v (at most 2): "1=1", "a.org_id = ?",

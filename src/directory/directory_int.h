@@ -62,9 +62,12 @@ int cf_roles_separate(struct cf_directory *d, const json_t *roles, struct cf_err
 int cf_roles_give(struct cf_tx *tx, cf_str user_id, const json_t *roles, struct cf_error *reterr); /* replaces; CF_EINVAL for an unknown role */
 /* users.c: sets hash, history, flags. Checks policy unless by_server made the password itself. */
 int cf_user_set_password(struct cf_directory *d, struct cf_tx *tx, cf_str user_id, cf_str user_name, cf_str password, bool must_change, bool check, struct cf_error *reterr);
+/* totp_routes.c: uses up a recovery code of this person. 1: it was one, 0: no. */
+int cf_recovery_use(struct cf_tx *tx, cf_str user_id, cf_str code, struct cf_error *reterr);
 json_t *cf_session_body(struct cf_directory *d, const struct cf_principal *who, cf_str cookie, struct cf_error *reterr);
 /* one list of routes a file */
 void cf_session_routes(void);
+void cf_totp_routes(void);
 void cf_user_routes(void);
 void cf_org_routes(void);
 void cf_role_routes(void);

@@ -26,5 +26,8 @@ const struct cf_migration cf_directory_migrations[] = {
      "CREATE TABLE api_token (id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,"
      " created_us BIGINT NOT NULL, expires_us BIGINT, last_used_us BIGINT, created_by TEXT);\n"
      "CREATE INDEX api_token_user ON api_token (user_id)"},
+    {202, "second factor of roles, recovery codes",
+     "ALTER TABLE role ADD COLUMN totp_required BIGINT NOT NULL DEFAULT 0;\n"
+     "CREATE TABLE recovery_code (user_id TEXT NOT NULL, digest TEXT NOT NULL, created_us BIGINT NOT NULL, used_us BIGINT, PRIMARY KEY (user_id, digest))"},
 };
 const size_t cf_directory_n_migrations = sizeof cf_directory_migrations / sizeof *cf_directory_migrations;

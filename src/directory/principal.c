@@ -66,7 +66,7 @@ static int load_roles(struct cf_holder *h, struct cf_tx *tx, const json_t *scope
         return cf_error_set(reterr, CF_ENOMEM, "no memory for a principal");
     h->p.roles = roles;
     h->p.perms = perms;
-    r = cf_tx_query(tx, "SELECT r.id, r.scope, r.permissions FROM user_role ur JOIN role r ON r.id = ur.role_id WHERE ur.user_id = ? ORDER BY r.id", &st,
+    r = cf_tx_query(tx, "SELECT r.id, r.scope, r.permissions, r.totp_required FROM user_role ur JOIN role r ON r.id = ur.role_id WHERE ur.user_id = ? ORDER BY r.id", &st,
                     reterr, CF_S(h->p.user_id));
     while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1 && h->p.n_roles < 64) {
         enum cf_scope s = CF_SCOPE_SELF;
@@ -74,6 +74,7 @@ static int load_roles(struct cf_holder *h, struct cf_tx *tx, const json_t *scope
         json_t *list = json_loadb(text.p ? text.p : "[]", text.p ? text.n : 2, 0, NULL), *one;
         size_t i;
 
+        h->p.totp_required |= cf_stmt_i64(st, 3) != 0;
         roles[h->p.n_roles++] = cf_arena_copy(&h->arena, cf_stmt_str(st, 0));
         if (cf_scope_parse(cf_stmt_str(st, 1), &s) && s > h->p.scope)
             h->p.scope = s;
@@ -118,6 +119,7 @@ struct cf_holder *cf_holder_load(struct cf_directory *d, struct cf_tx *tx, cf_st
     struct cf_holder *h = calloc(1, sizeof *h);
     struct cf_stmt *st = NULL;
     json_t *scopes = scopes_text.n ? json_loadb(scopes_text.p, scopes_text.n, 0, NULL) : NULL;
+    bool enrolled;
     int r;
 
     if (!h) {
@@ -128,7 +130,8 @@ struct cf_holder *cf_holder_load(struct cf_directory *d, struct cf_tx *tx, cf_st
     atomic_init(&h->refs, 1);
     cf_arena_init(&h->arena, 4096, 1 << 20);
     r = cf_tx_query(tx,
-                    "SELECT u.id, u.name, u.display_name, u.org_id, o.path, o.region_code, u.must_change_password, u.password_changed_us, u.allow_ips"
+                    "SELECT u.id, u.name, u.display_name, u.org_id, o.path, o.region_code, u.must_change_password, u.password_changed_us, u.allow_ips,"
+                    " CASE WHEN u.totp_secret IS NULL THEN 0 ELSE 1 END"
                     " FROM app_user u LEFT JOIN organisation o ON o.id = u.org_id WHERE u.id = ? AND u.active = 1",
                     &st, reterr, CF_S(user_id));
     if (r == 0)
@@ -142,9 +145,11 @@ struct cf_holder *cf_holder_load(struct cf_directory *d, struct cf_tx *tx, cf_st
         if (d->o.password_max_age_us && cf_now_us() - cf_stmt_i64(st, 7) > d->o.password_max_age_us)
             h->p.must_change_password = true;
         load_allow(h, cf_stmt_str(st, 8));
+        enrolled = cf_stmt_i64(st, 9) != 0;
         cf_stmt_free(st);
         st = NULL;
         r = load_roles(h, tx, scopes, reterr);
+        h->p.must_set_up_totp = h->p.totp_required && !enrolled;
     } else if (r == 0)
         r = cf_error_set(reterr, CF_EAUTH, "the account is disabled");
     cf_stmt_free(st);

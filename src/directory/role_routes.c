@@ -17,6 +17,8 @@ static const struct cf_lcol columns[] = {
     {"scope", "r.scope", CF_LC_TEXT, CF_LC_FILTER},
     {"permissions", "r.permissions", CF_LC_JSON, 0},
     {"builtin", "r.builtin", CF_LC_BOOL, CF_LC_FILTER},
+    {"totp_required", "r.totp_required", CF_LC_BOOL, CF_LC_FILTER},
+    {"users_without_totp", "(SELECT COUNT(*) FROM user_role ur JOIN app_user u ON u.id = ur.user_id WHERE ur.role_id = r.id AND u.active = 1 AND u.totp_secret IS NULL)", CF_LC_I64, 0},
     {"users", "(SELECT COUNT(*) FROM user_role ur WHERE ur.role_id = r.id)", CF_LC_I64, 0},
 };
 static const struct cf_list roles = {.from = "role r", .id_sql = "r.id", .default_sort = "id", .cols = columns, .n_cols = sizeof columns / sizeof *columns};
@@ -132,6 +134,31 @@ static int change_role(struct cf_req *req, struct cf_error *reterr)
     return r;
 }
 
+static int change_second_factor(struct cf_req *req, struct cf_error *reterr)
+{
+    cf_str id = cf_req_path(req, "id");
+    json_t *before = cf_list_one(req, db_of(req), &roles, id, reterr);
+    bool on = json_is_true(json_object_get(req->json, "required"));
+    struct cf_tx *tx = NULL;
+    int r;
+
+    if (!before)
+        return reterr->code;
+    r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
+    if (r == 0)
+        r = cf_tx_exec(tx, "UPDATE role SET totp_required = ? WHERE id = ?", reterr, CF_I(on), CF_S(id));
+    if (r == 0)
+        r = cf_tx_commit(&tx, reterr);
+    cf_tx_rollback(&tx);
+    cf_directory_changed(dir_of(req));
+    if (r == 0) {
+        cf_req_audit(req, NULL, before, req->json);
+        r = reply_role(req, 200, id, reterr);
+    }
+    json_decref(before);
+    return r;
+}
+
 static int delete_role(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_dbval id = CF_S(cf_req_path(req, "id"));
@@ -169,6 +196,9 @@ static const struct cf_route routes[] = {
     {.method = CF_PUT, .path = "/api/v1/roles/{id}", .permission = "role.write", .handler = change_role, .scope = "all",
      .request = "{\"type\":\"object\",\"required\":[\"name_zh\",\"scope\",\"permissions\"],\"additionalProperties\":false,\"properties\":{" ROLE_PROPERTIES "}}",
      .doc = "Replace a role that is not built in"},
+    {.method = CF_PUT, .path = "/api/v1/roles/{id}/second-factor", .permission = "role.write", .handler = change_second_factor, .scope = "all",
+     .request = "{\"type\":\"object\",\"required\":[\"required\"],\"additionalProperties\":false,\"properties\":{\"required\":{\"type\":\"boolean\"}}}",
+     .doc = "Whether people of this role (built-in ones too) must use a one-time code; they set it up at their next request"},
     {.method = CF_DELETE, .path = "/api/v1/roles/{id}", .permission = "role.write", .handler = delete_role, .scope = "all",
      .doc = "Remove a role that is not built in; people lose it"},
 };

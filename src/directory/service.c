@@ -277,7 +277,7 @@ static int load(struct cf_directory *d, bool token, const uint8_t digest[32], st
 
             if (token) {
                 ret->holder->p.token_id = id;
-                ret->holder->p.must_change_password = false;
+                ret->holder->p.must_change_password = ret->holder->p.must_set_up_totp = false;
             } else
                 ret->holder->p.session_id = id;
         }
@@ -432,6 +432,7 @@ int cf_directory_by_token(struct cf_directory *d, cf_str token, cf_str peer, con
 void cf_directory_routes(void)
 {
     cf_session_routes();
+    cf_totp_routes();
     cf_token_routes();
     cf_org_routes();
     cf_user_routes();

@@ -57,6 +57,7 @@ struct cf_signed_in {
     char cookie[65];
     char user_id[40];       /* of a known account, also on failure */
     int64_t retry_after_us; /* LOCKED */
+    bool recovery;          /* OK by a recovery code, which is used up now */
 };
 /* 0 whatever the result; <0 only when the store failed. */
 int cf_directory_sign_in(struct cf_directory *d, const struct cf_sign_in *in, struct cf_signed_in *ret, struct cf_error *reterr);

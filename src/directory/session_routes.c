@@ -30,7 +30,8 @@ json_t *cf_session_body(struct cf_directory *d, const struct cf_principal *who, 
 
     if (r == 0)
         r = cf_tx_query(tx,
-                        "SELECT u.phone, u.email, u.locale, u.theme, u.totp_secret IS NOT NULL, o.name, u.password_changed_us FROM app_user u"
+                        "SELECT u.phone, u.email, u.locale, u.theme, CASE WHEN u.totp_secret IS NULL THEN 0 ELSE 1 END, o.name,"
+                        " (SELECT COUNT(*) FROM recovery_code c WHERE c.user_id = u.id AND c.used_us IS NULL) FROM app_user u"
                         " LEFT JOIN organisation o ON o.id = u.org_id WHERE u.id = ?",
                         &st, reterr, CF_S(who->user_id));
     if (r == 0 && (r = cf_stmt_next(st, reterr)) >= 0) {
@@ -38,11 +39,12 @@ json_t *cf_session_body(struct cf_directory *d, const struct cf_principal *who, 
 
         if (cookie.p)
             cf_session_csrf(cookie, csrf);
-        body = json_pack("{s:s,s:{s:o,s:o,s:o,s:{s:o,s:o},s:o,s:o,s:s,s:b,s:b,s:o,s:o,s:o,s:o}}", "csrf", csrf, "user", "id", jstr(who->user_id), "name",
+        body = json_pack("{s:s,s:{s:o,s:o,s:o,s:{s:o,s:o},s:o,s:o,s:s,s:b,s:b,s:b,s:b,s:I,s:o,s:o,s:o,s:o}}", "csrf", csrf, "user", "id", jstr(who->user_id), "name",
                          jstr(who->user_name), "display_name", jstr(who->display_name), "org", "id", jstr(who->org_id), "name",
                          row ? jstr(cf_stmt_str(st, 5)) : json_null(), "roles", str_list(who->roles, who->n_roles), "permissions",
                          str_list(who->perms, who->n_perms), "scope", cf_scope_name(who->scope), "must_change_password", who->must_change_password,
-                         "totp_enabled", row && cf_stmt_i64(st, 4) != 0, "locale", row ? jstr(cf_stmt_str(st, 2)) : json_null(), "theme",
+                         "totp_enabled", row && cf_stmt_i64(st, 4) != 0, "totp_required", who->totp_required, "must_set_up_totp", who->must_set_up_totp, "recovery_codes_left",
+                         row ? (json_int_t)cf_stmt_i64(st, 6) : 0, "locale", row ? jstr(cf_stmt_str(st, 2)) : json_null(), "theme",
                          row ? jstr(cf_stmt_str(st, 3)) : json_null(), "phone", row ? jstr(cf_stmt_str(st, 0)) : json_null(), "email",
                          row ? jstr(cf_stmt_str(st, 1)) : json_null());
         r = body ? 0 : cf_error_set(reterr, CF_ENOMEM, "no memory for the reply");
@@ -121,7 +123,7 @@ static int sign_in(struct cf_req *req, struct cf_error *reterr)
     int r = cf_directory_sign_in(d, &in, &s, reterr);
 
     if (r == 0)
-        r = audit_sign_in(req, words[s.result], cf_str_c(s.user_id), in.user, reterr);
+        r = audit_sign_in(req, s.recovery ? "ok: recovery code" : words[s.result], cf_str_c(s.user_id), in.user, reterr);
     if (r < 0)
         return r;
     if (s.result != CF_SIGN_IN_OK)
@@ -221,77 +223,11 @@ static int patch_me(struct cf_req *req, struct cf_error *reterr)
     return r;
 }
 
-static int totp_begin(struct cf_req *req, struct cf_error *reterr)
-{
-    struct cf_directory *d = app_of(req)->directory;
-    uint8_t secret[CF_TOTP_SECRET];
-    char text[40], sealed[2 * (CF_TOTP_SECRET + 28) + 1];
-    struct cf_tx *tx = NULL;
-    int r;
-
-    if (!cf_random(secret, sizeof secret) || !cf_secret_seal(&d->key, secret, sizeof secret, sealed))
-        return cf_error_set(reterr, CF_EIO, "no secret could be made");
-    cf_base32(secret, sizeof secret, text);
-    r = cf_tx_begin(d->db, CF_TX_WRITE, &tx, reterr);
-    if (r == 0)
-        r = cf_tx_exec(tx, "UPDATE app_user SET totp_pending = ? WHERE id = ?", reterr, CF_Z(sealed), CF_S(req->who->user_id));
-    if (r == 0)
-        r = cf_tx_commit(&tx, reterr);
-    cf_tx_rollback(&tx);
-    if (r == 0)
-        cf_reply_json(req, 200, json_pack("{s:s,s:o}", "secret", text, "otpauth_uri",
-                                          json_sprintf("otpauth://totp/Chengfang:%.*s?secret=%s&issuer=Chengfang", CF_ARG(req->who->user_name), text)));
-    return r;
-}
-
-static int totp_confirm(struct cf_req *req, struct cf_error *reterr)
-{
-    struct cf_directory *d = app_of(req)->directory;
-    cf_str otp = cf_str_c(json_string_value(json_object_get(req->json, "otp")));
-    uint8_t secret[CF_TOTP_SECRET];
-    uint64_t step = 0;
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    bool open = false;
-    int r = cf_tx_begin(d->db, CF_TX_WRITE, &tx, reterr);
-
-    if (r == 0)
-        r = cf_tx_query(tx, "SELECT totp_pending FROM app_user WHERE id = ?", &st, reterr, CF_S(req->who->user_id));
-    if (r == 0 && cf_stmt_next(st, reterr) == 1)
-        open = cf_secret_open(&d->key, cf_stmt_str(st, 0), secret, sizeof secret);
-    cf_stmt_free(st);
-    if (r == 0 && (!open || !cf_totp_check(secret, sizeof secret, otp, cf_now_us(), 0, &step))) {
-        (void)cf_req_field_error(req, "otp", "the code does not fit; check the clock of the telephone");
-        r = cf_error_set(reterr, CF_EINVAL, "the code does not fit");
-    }
-    if (r == 0)
-        r = cf_tx_exec(tx, "UPDATE app_user SET totp_secret = totp_pending, totp_pending = NULL, totp_last = ? WHERE id = ?", reterr, CF_I(step),
-                       CF_S(req->who->user_id));
-    if (r == 0)
-        r = cf_tx_commit(&tx, reterr);
-    cf_tx_rollback(&tx);
-    return r;
-}
-
-static int totp_remove(struct cf_req *req, struct cf_error *reterr)
-{
-    struct cf_directory *d = app_of(req)->directory;
-    struct cf_tx *tx = NULL;
-    int r = cf_tx_begin(d->db, CF_TX_WRITE, &tx, reterr);
-
-    if (r == 0)
-        r = cf_tx_exec(tx, "UPDATE app_user SET totp_secret = NULL, totp_pending = NULL WHERE id = ?", reterr, CF_S(req->who->user_id));
-    if (r == 0)
-        r = cf_tx_commit(&tx, reterr);
-    cf_tx_rollback(&tx);
-    return r;
-}
-
-#define OPEN (CF_RF_NO_PASSWORD_CHANGE)
+#define OPEN (CF_RF_NO_PASSWORD_CHANGE | CF_RF_NO_TOTP_SETUP)
 static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/session", .permission = CF_PERM_PUBLIC, .handler = sign_in, .flags = CF_RF_NO_AUDIT, .scope = "self",
      .request = "{\"type\":\"object\",\"required\":[\"user\",\"password\"],\"properties\":{\"user\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100},"
-                "\"password\":{\"type\":\"string\",\"maxLength\":256},\"otp\":{\"type\":\"string\",\"maxLength\":10}}}",
+                "\"password\":{\"type\":\"string\",\"maxLength\":256},\"otp\":{\"type\":\"string\",\"maxLength\":40}}}",
      .doc = "Sign in: sets the cookie cf_session and returns the CSRF token"},
     {.method = CF_GET, .path = "/api/v1/session", .permission = CF_PERM_PUBLIC, .handler = get_session, .flags = OPEN, .scope = "self", .doc = "Who is signed in"},
     {.method = CF_DELETE, .path = "/api/v1/session", .permission = CF_PERM_PUBLIC, .handler = sign_out, .flags = CF_RF_NO_AUDIT, .scope = "self", .doc = "Sign out"},
@@ -303,11 +239,6 @@ static const struct cf_route routes[] = {
                 "\"locale\":{\"type\":\"string\",\"enum\":[\"zh-CN\",\"en\"]},\"theme\":{\"type\":\"string\",\"enum\":[\"light\",\"dark\",\"auto\"]},"
                 "\"phone\":{\"type\":\"string\",\"maxLength\":40},\"email\":{\"type\":\"string\",\"maxLength\":200}}}",
      .doc = "Change the own name, contact, language, theme"},
-    {.method = CF_POST, .path = "/api/v1/me/totp", .permission = CF_PERM_SELF, .handler = totp_begin, .scope = "self", .doc = "A new secret for one-time codes; valid once confirmed"},
-    {.method = CF_POST, .path = "/api/v1/me/totp/confirm", .permission = CF_PERM_SELF, .handler = totp_confirm, .scope = "self",
-     .request = "{\"type\":\"object\",\"required\":[\"otp\"],\"properties\":{\"otp\":{\"type\":\"string\",\"minLength\":6,\"maxLength\":6}}}",
-     .doc = "Turn one-time codes on"},
-    {.method = CF_DELETE, .path = "/api/v1/me/totp", .permission = CF_PERM_SELF, .handler = totp_remove, .scope = "self", .doc = "Turn one-time codes off"},
 };
 
 void cf_session_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }

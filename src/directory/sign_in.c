@@ -122,6 +122,19 @@ static int new_session(struct cf_directory *d, const struct cf_sign_in *in, cons
     return r;
 }
 
+static int recovery(struct cf_directory *d, cf_str user_id, cf_str code, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    int used = 0, r = cf_tx_begin(d->db, CF_TX_WRITE, &tx, reterr);
+
+    if (r == 0)
+        r = used = cf_recovery_use(tx, user_id, code, reterr);
+    if (r == 1)
+        r = cf_tx_commit(&tx, reterr);
+    cf_tx_rollback(&tx);
+    return r < 0 ? r : used;
+}
+
 int cf_directory_sign_in(struct cf_directory *d, const struct cf_sign_in *in, struct cf_signed_in *ret, struct cf_error *reterr)
 {
     struct account a = {.found = false};
@@ -156,6 +169,12 @@ int cf_directory_sign_in(struct cf_directory *d, const struct cf_sign_in *in, st
             return 0;
         right = cf_totp_check(secret, sizeof secret, in->otp, cf_now_us(), (uint64_t)a.totp_last, &step);
         explicit_bzero(secret, sizeof secret);
+        if (!right && in->otp.n > 6) {
+            r = recovery(d, cf_str_c(a.id), in->otp, reterr);
+            if (r < 0)
+                return r;
+            right = ret->recovery = r == 1;
+        }
         if (!right)
             return fail(d, in, &a, ret, reterr);
     }

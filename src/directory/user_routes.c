@@ -205,6 +205,8 @@ static int reset_user(struct cf_req *req, struct cf_error *reterr)
         r = cf_user_set_password(dir_of(req), tx, id, CF_STR(""), cf_str_c(password), true, false, reterr);
     if (r == 0 && json_is_true(json_object_get(req->json, "totp")))
         r = cf_tx_exec(tx, "UPDATE app_user SET totp_secret = NULL, totp_pending = NULL WHERE id = ?", reterr, CF_S(id));
+    if (r == 0 && json_is_true(json_object_get(req->json, "totp")))
+        r = cf_tx_exec(tx, "DELETE FROM recovery_code WHERE user_id = ?", reterr, CF_S(id));
     if (r == 0)
         r = cf_directory_end_sessions(dir_of(req), tx, id, CF_STR(""), reterr);
     if (r == 0)

@@ -5,6 +5,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
+import path from 'node:path';
 import tls from 'node:tls';
 import { after, before, test } from 'node:test';
 import { request, run, startServer } from './lib.mjs';
@@ -75,13 +76,55 @@ test('one-time codes', async () => {
   assert.match(body.otpauth_uri, /^otpauth:\/\/totp\/Chengfang:otto\?secret=[A-Z2-7]{32}&issuer=Chengfang$/);
   const code = totp(body.secret);
   assert.equal((await otto.post('/api/v1/me/totp/confirm', { otp: code === '000000' ? '000001' : '000000' })).status, 400);
-  assert.equal((await otto.post('/api/v1/me/totp/confirm', { otp: code })).status, 204);
+  assert.match(body.qr_svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 (\d+) \1"/);
+  assert.ok(!/[^\w\s<>="/:.#-]/.test(body.qr_svg), 'nothing but squares');
+  const on = await otto.post('/api/v1/me/totp/confirm', { otp: code });
+  assert.equal(on.status, 200);
+  const codes = on.body.recovery_codes;
+  assert.equal(new Set(codes).size, 10);
+  assert.match(codes[0], /^[A-Z2-7]{4}(-[A-Z2-7]{4}){3}$/);
   const need = await post('/api/v1/session', { user: 'otto', password: s.passwords.otto });
   assert.equal(need.status, 401);
   assert.equal(need.body.otp_required, true);
   assert.equal((await post('/api/v1/session', { user: 'otto', password: s.passwords.otto, otp: code })).status, 401, 'a used code is no code');
   const later = totp(body.secret, Date.now() + 30000); // one step ahead is within the window
   assert.equal((await post('/api/v1/session', { user: 'otto', password: s.passwords.otto, otp: later })).status, 200);
+  // a lost telephone: each recovery code is good once, however it is typed, and the audit trail says so
+  const sign = (otp) => post('/api/v1/session', { user: 'otto', password: s.passwords.otto, otp });
+  assert.equal((await sign(codes[3].toLowerCase().replaceAll('-', ''))).body.user.recovery_codes_left, 9);
+  assert.equal((await sign(codes[3])).status, 401);
+  assert.equal((await sign('AAAA-BBBB-CCCC-DDDD')).status, 401);
+  const again = (await otto.post('/api/v1/me/totp/recovery')).body.recovery_codes;
+  assert.equal((await sign(codes[4])).status, 401, 'the old ones are void');
+  assert.equal((await sign(again[0])).status, 200);
+  const trail = (await admin.get('/api/v1/audit?limit=50')).text;
+  assert.ok(trail.includes('ok: recovery code') || (await admin.get('/api/v1/audit')).status === 403);
+  const stored = fs.readFileSync(path.join(s.data, 'records.db')).toString('latin1');
+  assert.ok(!stored.includes(again[1]) && !stored.includes(again[1].replaceAll('-', '')), 'only digests are stored');
+});
+
+test('a role that wants a second factor: nothing works until it is set up, and it cannot be turned off', async () => {
+  const made = (await admin.post('/api/v1/users', { name: 'deputy', org_id: 'root', roles: ['screen'] })).body;
+  const deputy = await s.signIn('deputy', made.password);
+  assert.equal((await deputy.get('/api/v1/overview')).status, 200);
+  assert.equal((await deputy.put('/api/v1/roles/screen/second-factor', { required: true })).status, 403);
+  const role = await admin.put('/api/v1/roles/screen/second-factor', { required: true }); // built-in roles too
+  assert.equal(role.status, 200, role.text);
+  assert.equal(role.body.totp_required, true);
+  assert.ok(role.body.users_without_totp >= 1);
+  const held = await deputy.get('/api/v1/overview'); // at once, sessions that are open included
+  assert.equal(held.status, 403);
+  assert.equal(held.body.type, 'urn:chengfang:problem:totp-setup-required');
+  assert.equal((await deputy.get('/api/v1/session')).body.user.must_set_up_totp, true);
+  assert.equal((await deputy.post('/api/v1/tokens', { name: 'way-round' })).status, 403);
+  const { body } = await deputy.post('/api/v1/me/totp');
+  assert.equal((await deputy.post('/api/v1/me/totp/confirm', { otp: totp(body.secret) })).status, 200);
+  assert.equal((await deputy.get('/api/v1/overview')).status, 200);
+  assert.equal((await deputy.delete('/api/v1/me/totp')).status, 409);
+  assert.equal((await post('/api/v1/session', { user: 'deputy', password: s.passwords.deputy })).body.otp_required, true);
+  assert.equal((await admin.post(`/api/v1/users/${made.id}/reset`)).status, 200); // telephone and codes lost: an administrator resets
+  assert.equal((await admin.put('/api/v1/roles/screen/second-factor', { required: false })).body.totp_required, false);
+  assert.equal((await admin.put('/api/v1/roles/nobody/second-factor', { required: true })).status, 404);
 });
 
 test('tokens: scopes narrow, withdrawal and suspension end them', async () => {

@@ -56,9 +56,9 @@ export function homeOf(): string {
 router.beforeEach(async (to) => {
   const s = useSession()
   if (!s.loaded) await s.load()
-  if (to.meta.open) return s.user && !s.user.must_change_password && to.query.why !== 'expired' ? { name: homeOf() } : true
+  if (to.meta.open) return s.user && !s.user.must_change_password && !s.user.must_set_up_totp && to.query.why !== 'expired' ? { name: homeOf() } : true
   if (!s.user) return { name: 'sign-in', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
-  if (s.user.must_change_password) return { name: 'sign-in', query: { next: to.fullPath } }
+  if (s.user.must_change_password || s.user.must_set_up_totp) return { name: 'sign-in', query: { next: to.fullPath } }
   if (to.name === 'home') return { name: homeOf(), replace: true }
   if (!s.can(to.meta.perm)) return { name: 'forbidden', query: { from: to.fullPath }, replace: true }
   return true

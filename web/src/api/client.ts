@@ -69,6 +69,7 @@ export async function send(method: string, path: string, body?: unknown, o: Call
   if (!res.ok) {
     const err = await problemOf(res)
     if (res.status === 401 && !o.quiet401) onUnauthorised()
+    if (res.status === 403 && err.problem.type?.endsWith(':totp-setup-required') && !location.pathname.startsWith('/sign-in')) location.assign('/sign-in?next=' + encodeURIComponent(location.pathname + location.search))
     throw err
   }
   return res

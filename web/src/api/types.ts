@@ -31,6 +31,9 @@ export interface Me {
   scope: string
   must_change_password: boolean
   totp_enabled: boolean
+  totp_required?: boolean
+  must_set_up_totp?: boolean
+  recovery_codes_left?: number
   locale?: string
   theme?: string
   phone?: string
@@ -368,6 +371,8 @@ export interface Role {
   scope: string
   permissions: string[]
   users?: number
+  totp_required?: boolean
+  users_without_totp?: number
 }
 export interface Source {
   id: string
