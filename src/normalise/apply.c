@@ -229,7 +229,12 @@ static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_
     for (size_t i = 0; i < row->n; i++) {
         const struct cf_target *t = &row->t[i];
         const struct cf_value *old = t->to.field != CF_F_EXTRA ? cf_event_val(r->ev, (enum cf_field)t->to.field) : NULL;
-        bool same = false, array = old && old->raw == row->raw && old->raw;
+        bool same = false;
+        if (t->conv == CF_C_APPEND && t->to.field != CF_F_EXTRA) {
+            (void)cf_run_convert(r, t, p->val, 0, (enum cf_vkind)p->kind, &same);
+            continue;
+        }
+        bool array = old && old->raw == row->raw && old->raw;
         if (array) { /* the same key again: JSON arrays */
             if (t->conv == CF_C_NONE && !t->lookup) {
                 (void)add(r, cf_event_add(r->ev, (enum cf_field)t->to.field, p->val));

@@ -440,6 +440,8 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
             o = number(r, (int64_t)h);
         else
             o = all_digits(cf_str_trim(v)) ? cf_str_trim(v) : CF_STR_NONE;
+        while (o.n > 1 && o.p[0] == '0')
+            o = cf_str_sub(o, 1, o.n);
         break;
     case CF_C_HEX: o = cf_str_hex64(v, &h) ? number(r, (int64_t)h) : CF_STR_NONE; break;
     case CF_C_S_TO_NS: o = scaled(r, v, 1e9); break;
@@ -452,6 +454,10 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
             o = cf_str_n(v.p + 1, v.n - 2);
         break;
     case CF_C_DNSRESULTS: dns_results(r, v); return true;
+    case CF_C_APPEND: /* one more value, whatever the field holds; map_pair() asks it before others */
+        o = v.n >= 4 ? unhex(r, v) : v;
+        (void)cf_event_add(r->ev, (enum cf_field)t->to.field, o);
+        return true;
     case CF_C_ARGS: cf_run_args(r, &t->to, v); return true;
     case CF_C_MACPAIR: return mac_pair(r, v);
     case CF_C_HMS: o = hms(r, v); break;

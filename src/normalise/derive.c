@@ -178,7 +178,8 @@ static int protocol_number(cf_str t)
     static const struct {
         const char *name;
         int n;
-    } p[] = {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"icmpv6", 58}, {"sctp", 132}};
+    } p[] = {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"icmpv6", 58}, {"sctp", 132}, {"igmp", 2}, {"gre", 47}, {"esp", 50},
+             {"eigrp", 88}, {"ospf", 89}, {"pim", 103}};
 
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
         if (cf_str_eqz(t, p[i].name))
@@ -186,22 +187,61 @@ static int protocol_number(cf_str t)
     return -1;
 }
 
-/* Community ID v1 of the flow: SHA-1 over the seed and the ordered 5-tuple. ICMP would need type and code: left out. */
+/* ICMP's type and code in the place of ports; requests and their answers make one flow. False: not known. */
+static bool icmp_ports(struct cf_run *r, int proto, int64_t *a, int64_t *b, bool *one_way)
+{
+    static const uint8_t pair4[][2] = {{8, 0}, {0, 8}, {13, 14}, {14, 13}, {15, 16}, {16, 15}, {17, 18}, {18, 17}, {10, 9}, {9, 10}},
+                         pair6[][2] = {{128, 129}, {129, 128}, {133, 134}, {134, 133}, {135, 136}, {136, 135}, {130, 131}, {131, 130}, {144, 145}, {145, 144}};
+    static _Atomic uint16_t names[2];
+    int64_t type = -1, code = 0;
+
+    if (!names[0]) {
+        names[1] = cf_name_intern(CF_STR("icmp.code"));
+        names[0] = cf_name_intern(CF_STR("icmp.type"));
+    }
+    for (size_t i = 0; i < r->ev->n; i++) {
+        const struct cf_value *v = &r->ev->val[i];
+        if (v->name == names[0])
+            (void)cf_str_i64(cf_str_n(v->p, v->n), &type);
+        else if (v->name == names[1])
+            (void)cf_str_i64(cf_str_n(v->p, v->n), &code);
+    }
+    if (type < 0 || type > 255 || code < 0 || code > 255)
+        return false;
+    *a = type;
+    *b = code;
+    *one_way = true;
+    for (size_t i = 0; i < 10; i++)
+        if ((proto == 1 ? pair4 : pair6)[i][0] == type) {
+            *b = (proto == 1 ? pair4 : pair6)[i][1];
+            *one_way = false;
+        }
+    return true;
+}
+
+/* Community ID v1 of the flow: SHA-1 over the seed and the ordered 5-tuple. */
 static void community_id(struct cf_run *r)
 {
     int proto = protocol_number(get(r, CF_F_NETWORK_TRANSPORT)), c;
+    bool ports = proto == 6 || proto == 17 || proto == 132 || proto == 1 || proto == 58, one_way = false;
     struct cf_ip a, b;
-    int64_t pa, pb;
+    int64_t pa = 0, pb = 0;
     unsigned char in[40], hash[20], *o = in, *text;
     SHA_CTX sha;
     size_t n;
 
-    if ((proto != 6 && proto != 17 && proto != 132) || !cf_ip_parse(get(r, CF_F_SOURCE_IP), &a) || !cf_ip_parse(get(r, CF_F_DESTINATION_IP), &b) ||
-        !cf_str_i64(get(r, CF_F_SOURCE_PORT), &pa) || !cf_str_i64(get(r, CF_F_DESTINATION_PORT), &pb) || pa < 0 || pb < 0 || pa > 65535 || pb > 65535 ||
-        cf_ip_is4(&a) != cf_ip_is4(&b))
+    if (proto < 0 || !cf_ip_parse(get(r, CF_F_SOURCE_IP), &a) || !cf_ip_parse(get(r, CF_F_DESTINATION_IP), &b) || cf_ip_is4(&a) != cf_ip_is4(&b))
+        return;
+    if (proto == 1 || proto == 58) {
+        if (!icmp_ports(r, proto, &pa, &pb, &one_way))
+            return;
+    } else if (ports && (!cf_str_i64(get(r, CF_F_SOURCE_PORT), &pa) || !cf_str_i64(get(r, CF_F_DESTINATION_PORT), &pb))) {
+        return;
+    }
+    if (pa < 0 || pb < 0 || pa > 65535 || pb > 65535)
         return;
     c = memcmp(a.b, b.b, 16);
-    if (c > 0 || (c == 0 && pa > pb)) {
+    if (!one_way && (c > 0 || (c == 0 && pa > pb))) {
         struct cf_ip ti = a;
         int64_t tp = pa;
         a = b;
@@ -217,10 +257,12 @@ static void community_id(struct cf_run *r)
     o += 2 * n;
     *o++ = (unsigned char)proto;
     *o++ = 0;
-    *o++ = (unsigned char)(pa >> 8);
-    *o++ = (unsigned char)pa;
-    *o++ = (unsigned char)(pb >> 8);
-    *o++ = (unsigned char)pb;
+    if (ports) {
+        *o++ = (unsigned char)(pa >> 8);
+        *o++ = (unsigned char)pa;
+        *o++ = (unsigned char)(pb >> 8);
+        *o++ = (unsigned char)pb;
+    }
     text = (unsigned char *)cf_arena_bytes(r->a, 32);
     if (!text || !SHA1_Init(&sha) || !SHA1_Update(&sha, in, (size_t)(o - in)) || !SHA1_Final(hash, &sha))
         return;
@@ -229,17 +271,52 @@ static void community_id(struct cf_run *r)
     put(r, CF_F_NETWORK_COMMUNITY_ID, cf_str_n((const char *)text, 30));
 }
 
+static bool private_ip(cf_str text)
+{
+    static const struct {
+        const char *starts;
+    } nets[] = {{"10."}, {"192.168."}, {"127."}, {"169.254."}, {"fe80:"}, {"fc"}, {"fd"}, {"::1"}};
+    int64_t second;
+
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+        if (cf_str_istarts(text, cf_str_c(nets[i].starts)))
+            return true;
+    if (!cf_str_starts(text, CF_STR("172.")) || text.n < 7)
+        return false;
+    text = cf_str_sub(text, 4, text.n);
+    if (text.p[1] == '.' || text.p[2] != '.')
+        return false;
+    return cf_str_i64(cf_str_n(text.p, 2), &second) && second >= 16 && second <= 31;
+}
+
+/* Sources that see traffic from beside it write network.direction: auto; private addresses are the inside. */
+static void direction(struct cf_run *r)
+{
+    bool from, to;
+
+    if (!cf_str_eqz(get(r, CF_F_NETWORK_DIRECTION), "auto"))
+        return;
+    cf_event_unset(r->ev, CF_F_NETWORK_DIRECTION);
+    if (!has(r, CF_F_SOURCE_IP) || !has(r, CF_F_DESTINATION_IP))
+        return;
+    from = private_ip(get(r, CF_F_SOURCE_IP));
+    to = private_ip(get(r, CF_F_DESTINATION_IP));
+    put(r, CF_F_NETWORK_DIRECTION, from && to ? CF_STR("internal") : from ? CF_STR("outbound") : to ? CF_STR("inbound") : CF_STR("external"));
+}
+
 void cf_run_derive(struct cf_run *r)
 {
     if (has(r, CF_F_SOURCE_IP) || has(r, CF_F_DESTINATION_IP) || has(r, CF_F_SOURCE_ADDRESS) || has(r, CF_F_DESTINATION_ADDRESS) ||
         has(r, CF_F_SOURCE_DOMAIN) || has(r, CF_F_DESTINATION_DOMAIN)) {
         addresses(r);
-        if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_SOURCE_IP) && !has(r, CF_F_NETWORK_TYPE)) {
+        if (has(r, CF_F_SOURCE_IP) && !has(r, CF_F_NETWORK_TYPE) && (has(r, CF_F_NETWORK_TRANSPORT) || has(r, CF_F_DESTINATION_IP))) {
             cf_str ip = get(r, CF_F_SOURCE_IP);
             put(r, CF_F_NETWORK_TYPE, memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
         }
-        if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_DESTINATION_PORT) && has(r, CF_F_SOURCE_PORT) && !has(r, CF_F_NETWORK_COMMUNITY_ID))
+        if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_DESTINATION_IP) && !has(r, CF_F_NETWORK_COMMUNITY_ID))
             community_id(r);
+        if (has(r, CF_F_NETWORK_DIRECTION))
+            direction(r);
         sum(r, CF_F_SOURCE_BYTES, CF_F_DESTINATION_BYTES, CF_F_NETWORK_BYTES);
         sum(r, CF_F_SOURCE_PACKETS, CF_F_DESTINATION_PACKETS, CF_F_NETWORK_PACKETS);
     }

@@ -115,8 +115,11 @@ static const struct cf_source *select_parsed(struct cf_run *r)
     for (size_t i = 0; i < n->n_obj; i++) {
         const struct cf_source *s = &n->src[n->obj[i]];
         for (size_t m = 0; m < s->n_match; m++)
-            if (row_matches(r, s, &s->match[m]))
+            if (row_matches(r, s, &s->match[m])) {
+                for (size_t k = 0; k < s->match[m].n_add; k++)
+                    (void)cf_pair_add(&r->pairs, s->match[m].add_key[k], s->match[m].add_val[k], CF_V_STR);
                 return s;
+            }
     }
     return NULL;
 }
@@ -245,6 +248,30 @@ static void parsed_object(struct cf_run *r, const struct cf_source *hint)
 static void run_text(struct cf_run *r, const struct cf_source *hint);
 static bool whole_line(struct cf_run *r);
 
+/* {"preview":false,"result":{"_raw":"text","host":"web-1",..}} of Splunk exports: the text inside. */
+static bool splunk_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
+{
+    size_t obj = 0;
+    cf_str raw = CF_STR_NONE;
+
+    for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1)
+        if (nodes[i].kind == CF_J_OBJ && cf_str_eqz(cf_str_n(nodes[i].key, nodes[i].key_n), "result"))
+            obj = i;
+    for (size_t i = obj + 1; i < nodes[obj].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
+        cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n);
+        if (nodes[i].kind != CF_J_STR)
+            continue;
+        if (cf_str_eqz(k, "_raw"))
+            raw = cf_str_n(nodes[i].p, nodes[i].n);
+        else if (cf_str_eqz(k, "host"))
+            r->sl.host = cf_str_n(nodes[i].p, nodes[i].n);
+    }
+    if (!raw.n)
+        r->sl.host = CF_STR_NONE;
+    *ret = cf_str_trim(raw);
+    return raw.n > 0;
+}
+
 /* {"log":"text\n","stream":"stdout","time":..} of container engines, {"MESSAGE":..} of the journal: the text inside. */
 static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
 {
@@ -304,7 +331,7 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
         rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
         break;
     case CF_SHAPE_PLAIN:
-        if (!hint && wrapped_text(r, nodes, &inner)) {
+        if (!hint && (wrapped_text(r, nodes, &inner) || splunk_text(r, nodes, &inner))) {
             r->msg = r->text = inner;
             if (r->sl.app.n || r->sl.host.n) {
                 r->has_sl = true;

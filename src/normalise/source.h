@@ -19,7 +19,7 @@ enum cf_nfmt { /* bits: formats a source accepts */
 
 enum cf_conv {
     CF_C_NONE, CF_C_LOWER, CF_C_UPPER, CF_C_INT, CF_C_HEX, CF_C_IP, CF_C_MAC, CF_C_BASENAME, CF_C_HASHES, CF_C_USER, CF_C_S_TO_NS, CF_C_MS_TO_NS,
-    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS, CF_C_ARGS,
+    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS, CF_C_ARGS, CF_C_APPEND,
 };
 
 /* A place in the event: a field of the table, an extra, or (at load) a key of the record. */
@@ -100,6 +100,8 @@ struct cf_match {
     size_t n_program, n_contains, n_starts, n_cond, n_has;
     cf_str *program, *contains, *starts, *has;
     struct cf_cond *cond;
+    size_t n_add;   /* pairs a row adds to the parsed ones: what the keys tell about the kind of record */
+    cf_str *add_key, *add_val;
     pcre2_code *regex;
     bool extract;   /* matches when one of the source's patterns does */
     bool whole;     /* looks at the whole line, before an envelope is taken off it (its stamp would pass for one) */

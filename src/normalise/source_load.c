@@ -141,7 +141,7 @@ static const struct {
              {"us_to_ns", CF_C_US_TO_NS}, {"time", CF_C_TIME}, {"trim", CF_C_TRIM}, {"split_comma", CF_C_SPLIT_COMMA},
              {"split_space", CF_C_SPLIT_SPACE}, {"host_port", CF_C_HOSTPORT}, {"protocol", CF_C_PROTO}, {"no_braces", CF_C_NOBRACES},
              {"url", CF_C_URL}, {"address", CF_C_ADDRESS}, {"sid", CF_C_SID},
-             {"mac_pair", CF_C_MACPAIR}, {"hms_to_ns", CF_C_HMS}, {"unhex", CF_C_UNHEX}, {"dns_results", CF_C_DNSRESULTS}, {"args", CF_C_ARGS}};
+             {"mac_pair", CF_C_MACPAIR}, {"hms_to_ns", CF_C_HMS}, {"unhex", CF_C_UNHEX}, {"dns_results", CF_C_DNSRESULTS}, {"args", CF_C_ARGS}, {"append", CF_C_APPEND}};
 
 static const struct cf_lookup *find_lookup(const struct load *l, cf_str name)
 {
@@ -171,7 +171,7 @@ static int parse_target(struct load *l, const struct cf_ynode *y, struct cf_targ
                     ret->conv = convs[i].conv;
             if (!ret->conv)
                 return FAIL(l, c, "convert \"%.*s\" is not known (lower upper int hex ip mac basename hashes user s_to_ns ms_to_ns us_to_ns time trim "
-                            "split_comma split_space host_port protocol no_braces url address sid mac_pair hms_to_ns unhex dns_results args)", CF_ARG(c->text));
+                            "split_comma split_space host_port protocol no_braces url address sid mac_pair hms_to_ns unhex dns_results args append)", CF_ARG(c->text));
         }
         c = cf_ymap_get(y, "lookup");
         if (c && !(ret->lookup = find_lookup(l, c->text)))
@@ -289,7 +289,7 @@ static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match
     const struct cf_ynode *c;
     int r;
 
-    if ((r = only_keys(l, y, "match", "program format starts contains has fields regex extract whole")) < 0)
+    if ((r = only_keys(l, y, "match", "program format starts contains has fields regex extract whole add")) < 0)
         return r;
     if ((r = strings(l, cf_ymap_get(y, "program"), "program", &m->program, &m->n_program)) < 0 ||
         (r = strings(l, cf_ymap_get(y, "starts"), "starts", &m->starts, &m->n_starts)) < 0 ||
@@ -318,6 +318,15 @@ static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match
     c = cf_ymap_get(y, "extract");
     if (c && !cf_ynode_bool(c, &m->extract))
         return FAIL(l, c, "extract must be true or false");
+    c = cf_ymap_get(y, "add");
+    if (c && (c->kind != CF_Y_MAP || (m->formats & CF_NF_TEXT)))
+        return FAIL(l, c, "add must be a map of key: value, for parsed formats");
+    if (c && (!(m->add_key = CF_NEW_N(l->a, cf_str, c->n + 1)) || !(m->add_val = CF_NEW_N(l->a, cf_str, c->n + 1))))
+        return nomem(l);
+    for (const struct cf_ynode *e = c ? c->child : NULL; e; e = e->next) {
+        m->add_key[m->n_add] = e->key;
+        m->add_val[m->n_add++] = e->text;
+    }
     c = cf_ymap_get(y, "whole");
     if (c && !cf_ynode_bool(c, &m->whole))
         return FAIL(l, c, "whole must be true or false");
