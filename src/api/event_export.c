@@ -7,16 +7,28 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define EXPORT_MAX 200000
+#include "api/sheet.h"
+
+#define EXPORT_MAX 1000000 /* below what one sheet holds */
+#define EXPORT_DEFAULT 200000
 #define PAGE 1000u
 
 struct export {
     struct cf_req *req;
     struct cf_search q;
     struct cf_buf line;
-    bool csv;
+    enum { CSV, JSON, XLSX } format;
+    struct cf_sheet *sheet; /* XLSX */
     int fd;
     uint64_t bytes;
+    int64_t total;          /* rows found */
+};
+static const struct {
+    const char *name, *type, *file;
+} formats[] = {
+    [CSV] = {"csv", "text/csv; charset=utf-8", "events.csv"},
+    [JSON] = {"json", "application/x-ndjson", "events.ndjson"},
+    [XLSX] = {"xlsx", CF_SHEET_TYPE, "events.xlsx"},
 };
 
 static const char *const default_columns[] = {"@timestamp", "host.name", "source.ip", "source.port", "destination.ip", "destination.port", "user.name",
@@ -97,23 +109,29 @@ static void csv_header(struct export *x)
     cf_buf_z(&x->line, "\r\n");
 }
 
-static void add_item(struct export *x, const json_t *item)
+static int add_item(struct export *x, const json_t *item, struct cf_error *reterr)
 {
+    const json_t *cell[CF_SHEET_COLUMNS_MAX];
     char *text;
 
-    if (!x->csv) {
+    if (x->format == JSON) {
         text = json_dumps(item, JSON_COMPACT);
         cf_buf_z(&x->line, text ? text : "{}");
         cf_buf_byte(&x->line, '\n');
         free(text);
-        return;
+        return 0;
     }
-    for (size_t i = 0; i < x->q.n_fields; i++) {
-        if (i)
-            cf_buf_byte(&x->line, ',');
-        csv_value(&x->line, dig(item, cf_arena_strdup(x->req->arena, x->q.fields[i])));
+    for (size_t i = 0; i < x->q.n_fields && i < CF_SHEET_COLUMNS_MAX; i++) {
+        cell[i] = dig(item, cf_arena_strdup(x->req->arena, x->q.fields[i]));
+        if (x->format == XLSX)
+            continue;
+        cf_buf_z(&x->line, i ? "," : "");
+        csv_value(&x->line, cell[i]);
     }
+    if (x->format == XLSX)
+        return cf_sheet_row(x->sheet, cell, x->q.n_fields, reterr);
     cf_buf_z(&x->line, "\r\n");
+    return 0;
 }
 
 static int one_page(struct export *x, size_t *ret_n, struct cf_error *reterr)
@@ -133,19 +151,24 @@ static int one_page(struct export *x, size_t *ret_n, struct cf_error *reterr)
     if (!page)
         return r < 0 ? cf_events_explain(x->req, r, reterr) : cf_error_set(reterr, CF_EDB, "the event store's reply is not JSON");
     *ret_n = json_array_size(json_object_get(page, "items"));
-    json_array_foreach(json_object_get(page, "items"), i, item) add_item(x, item);
+    x->total = json_integer_value(json_object_get(page, "total"));
+    json_array_foreach(json_object_get(page, "items"), i, item)
+    {
+        if (r == 0)
+            r = add_item(x, item, reterr);
+    }
     cf_arena_rewind(x->req->arena, mark); /* column names of add_item */
     next = json_string_value(json_object_get(page, "next"));
     x->q.cursor = next ? cf_arena_copy(x->req->arena, cf_str_c(next)) : CF_STR("");
     json_decref(page);
-    return flush(x, reterr);
+    return r < 0 ? r : flush(x, reterr);
 }
 
 static int choose_columns(struct export *x, struct cf_error *reterr)
 {
     cf_str *v;
 
-    if (!x->csv || x->q.n_fields)
+    if (x->format == JSON || x->q.n_fields)
         return 0;
     x->q.n_fields = sizeof default_columns / sizeof *default_columns;
     v = CF_NEW_N(x->req->arena, cf_str, x->q.n_fields);
@@ -157,24 +180,54 @@ static int choose_columns(struct export *x, struct cf_error *reterr)
     return 0;
 }
 
+static int begin(struct export *x, struct cf_error *reterr)
+{
+    const struct cf_app *app = x->req->app;
+    const char *format = json_string_value(json_object_get(x->req->json, "format"));
+    int r;
+
+    for (size_t i = 0; format && i < sizeof formats / sizeof *formats; i++)
+        x->format = strcmp(format, formats[i].name) == 0 ? (unsigned)i : x->format;
+    r = choose_columns(x, reterr);
+    if (r == 0 && x->format == XLSX)
+        return cf_sheet_new(app->data_dir, "events", x->q.fields, x->q.n_fields, &x->sheet, reterr);
+    if (r == 0 && (x->fd = open(app->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) < 0)
+        r = cf_error_errno(reterr, "temporary file for the export");
+    if (r == 0 && x->format == CSV)
+        csv_header(x);
+    return r;
+}
+
+/* Who gets a part is told so. */
+static int end(struct export *x, int64_t written, struct cf_error *reterr)
+{
+    char text[160];
+
+    if (x->total > written) {
+        (void)snprintf(text, sizeof text, "%lld of %lld", (long long)written, (long long)x->total);
+        cf_reply_header(x->req, "X-Export-Rows", text);
+        (void)snprintf(text, sizeof text, "%lld rows of %lld: the export ends at its limit; choose a shorter time range for the others", (long long)written,
+                       (long long)x->total);
+        if (x->sheet && cf_sheet_note(x->sheet, text, reterr) < 0)
+            return reterr->code;
+    }
+    return x->sheet ? cf_sheet_finish(x->sheet, &x->fd, &x->bytes, reterr) : flush(x, reterr);
+}
+
 int cf_events_export(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_app *app = req->app;
     struct export x = {.req = req, .fd = -1};
-    const char *format = json_string_value(json_object_get(req->json, "format"));
-    int64_t want = json_integer_value(json_object_get(req->json, "limit")), left;
+    int64_t want = json_integer_value(json_object_get(req->json, "limit")), left = want <= 0 ? EXPORT_DEFAULT : want < EXPORT_MAX ? want : EXPORT_MAX, all = left;
+    struct cf_event_run *run = NULL;
     size_t n = 0;
     int r = cf_events_request(req, &x.q, reterr);
 
-    left = want > 0 && want < EXPORT_MAX ? want : EXPORT_MAX;
-    x.csv = !format || strcmp(format, "csv") == 0;
     cf_buf_init(&x.line, 512 << 20);
     if (r == 0)
-        r = choose_columns(&x, reterr);
-    if (r == 0 && (x.fd = open(app->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) < 0)
-        r = cf_error_errno(reterr, "temporary file for the export");
-    if (r == 0 && x.csv)
-        csv_header(&x);
+        r = begin(&x, reterr);
+    if (r == 0)
+        r = cf_events_run(req, &run, reterr);
+    x.q.run = run;
     do {
         x.q.limit = left < PAGE ? (size_t)left : PAGE;
         if (r == 0)
@@ -182,7 +235,9 @@ int cf_events_export(struct cf_req *req, struct cf_error *reterr)
         left -= (int64_t)n;
     } while (r == 0 && x.q.cursor.n && left > 0 && n);
     if (r == 0)
-        r = flush(&x, reterr);
+        r = end(&x, all - left, reterr);
+    cf_event_run_end(run);
+    cf_sheet_free(x.sheet);
     cf_buf_release(&x.line);
     if (r < 0) {
         if (x.fd >= 0)
@@ -190,6 +245,6 @@ int cf_events_export(struct cf_req *req, struct cf_error *reterr)
         return r;
     }
     cf_req_audit(req, NULL, NULL, req->json);
-    cf_reply_fd(req, x.fd, x.bytes, x.csv ? "text/csv; charset=utf-8" : "application/x-ndjson", x.csv ? "events.csv" : "events.ndjson");
+    cf_reply_fd(req, x.fd, x.bytes, formats[x.format].type, formats[x.format].file);
     return 0;
 }

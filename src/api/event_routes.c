@@ -76,6 +76,17 @@ int cf_events_request(struct cf_req *req, struct cf_search *q, struct cf_error *
     return r < 0 ? r : cf_events_scope(req, &q->scope, reterr);
 }
 
+static bool caller_gone(void *arg) { return cf_req_gone(arg); }
+
+int cf_events_run(struct cf_req *req, struct cf_event_run **ret, struct cf_error *reterr)
+{
+    struct cf_app *app = req->app;
+    const char *id = json_string_value(json_object_get(req->json, "query_id"));
+    const struct cf_event_run_options o = {.owner = req->who->user_id, .id = cf_str_c(id ? id : ""), .gone = caller_gone, .arg = req};
+
+    return cf_event_run_begin(app->events, &o, ret, reterr);
+}
+
 int cf_events_explain(struct cf_req *req, int r, struct cf_error *reterr)
 {
     if (r == CF_ESYNTAX) {
@@ -99,15 +110,20 @@ typedef int (*search_fn)(struct cf_event_store *s, const struct cf_search *q, st
 static int run_search(struct cf_req *req, search_fn fn, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
+    struct cf_event_run *run = NULL;
     struct cf_search q;
     struct cf_buf out;
     int64_t t0 = cf_mono_us();
     int r = cf_events_request(req, &q, reterr);
 
+    if (r == 0)
+        r = cf_events_run(req, &run, reterr);
     if (r < 0)
         return r;
+    q.run = run;
     cf_buf_init(&out, 512 << 20);
     r = fn(app->events, &q, req, &out, reterr);
+    cf_event_run_end(run);
     if (r < 0) {
         cf_buf_release(&out);
         return cf_events_explain(req, r, reterr);
@@ -140,6 +156,31 @@ static int do_facet(struct cf_event_store *s, const struct cf_search *q, struct 
 static int search(struct cf_req *req, struct cf_error *reterr) { return run_search(req, do_search, reterr); }
 static int histogram(struct cf_req *req, struct cf_error *reterr) { return run_search(req, do_histogram, reterr); }
 static int facet(struct cf_req *req, struct cf_error *reterr) { return run_search(req, do_facet, reterr); }
+
+static int cancel(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_app *app = req->app;
+    const char *id = json_string_value(json_object_get(req->json, "query_id"));
+
+    if (!app->events)
+        return cf_error_set(reterr, CF_EUNSUPPORTED, "the event store is switched off (store.events: none)");
+    cf_reply_json(req, 200, json_pack("{s:I}", "cancelled", (json_int_t)cf_event_run_cancel(app->events, req->who->user_id, cf_str_c(id))));
+    return 0;
+}
+
+static int progress(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_app *app = req->app;
+    struct cf_event_progress p = {0};
+    bool running;
+
+    if (!app->events)
+        return cf_error_set(reterr, CF_EUNSUPPORTED, "the event store is switched off (store.events: none)");
+    running = cf_event_run_progress(app->events, req->who->user_id, cf_req_query(req, "query_id"), &p);
+    cf_reply_json(req, 200, json_pack("{s:b,s:I,s:I,s:I}", "running", running, "elapsed_ms", (json_int_t)p.elapsed_ms, "rows_read", (json_int_t)p.rows_read,
+                                      "rows_total", (json_int_t)p.rows_total));
+    return 0;
+}
 
 static int get_event(struct cf_req *req, struct cf_error *reterr)
 {
@@ -175,15 +216,23 @@ static int sql(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
     struct cf_event_scope scope = {0};
+    struct cf_query_limits lim = {0};
+    struct cf_event_run *run = NULL;
     struct cf_buf out;
     int64_t t0 = cf_mono_us();
     int r = cf_events_scope(req, &scope, reterr);
 
+    if (r == 0)
+        r = cf_events_run(req, &run, reterr);
     if (r < 0)
         return r;
+    lim.tag = cf_event_run_tag(run);
     cf_req_audit(req, NULL, NULL, req->json);
     cf_buf_init(&out, 256 << 20);
-    r = cf_event_sql(app->events, cf_str_c(json_string_value(json_object_get(req->json, "sql"))), &scope, NULL, &out, reterr);
+    r = cf_event_sql(app->events, cf_str_c(json_string_value(json_object_get(req->json, "sql"))), &scope, &lim, &out, reterr);
+    if (cf_event_run_cancelled(run))
+        r = cf_error_set(reterr, CF_ECANCELLED, "the query was stopped");
+    cf_event_run_end(run);
     if (r < 0) {
         cf_buf_release(&out);
         if (r == CF_ESYNTAX || r == CF_EINVAL)
@@ -208,7 +257,7 @@ static int fields(struct cf_req *req, struct cf_error *reterr)
     return 0;
 }
 
-#define RANGE "\"query\":{\"type\":\"string\",\"maxLength\":10000},\"from\":{\"type\":\"string\",\"maxLength\":60},\"to\":{\"type\":\"string\",\"maxLength\":60}"
+#define RANGE "\"query\":{\"type\":\"string\",\"maxLength\":10000},\"from\":{\"type\":\"string\",\"maxLength\":60},\"to\":{\"type\":\"string\",\"maxLength\":60},\"query_id\":{\"type\":\"string\",\"maxLength\":64}"
 static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/events:search", .permission = "event.search", .handler = search, .flags = CF_RF_NO_AUDIT,
      .request = "{\"type\":\"object\",\"properties\":{" RANGE ",\"limit\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000},\"cursor\":{\"type\":[\"string\",\"null\"]},"
@@ -223,12 +272,18 @@ static const struct cf_route routes[] = {
                 "\"n\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}}}",
      .doc = "Most frequent values of a field"},
     {.method = CF_POST, .path = "/api/v1/events:export", .permission = "export.data", .handler = cf_events_export,
-     .request = "{\"type\":\"object\",\"properties\":{" RANGE ",\"format\":{\"type\":\"string\",\"enum\":[\"csv\",\"json\"]},\"sort\":{\"type\":\"string\"},"
+     .request = "{\"type\":\"object\",\"properties\":{" RANGE ",\"format\":{\"type\":\"string\",\"enum\":[\"csv\",\"json\",\"xlsx\"]},\"sort\":{\"type\":\"string\"},"
                 "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000},\"fields\":{\"type\":\"array\",\"maxItems\":200,\"items\":{\"type\":\"string\"}}}}",
-     .doc = "Download search results as CSV or NDJSON"},
+     .doc = "Download search results as CSV, NDJSON or XLSX"},
+    {.method = CF_POST, .path = "/api/v1/events:cancel", .permission = "event.search", .handler = cancel, .flags = CF_RF_NO_AUDIT, .scope = "self",
+     .request = "{\"type\":\"object\",\"required\":[\"query_id\"],\"properties\":{\"query_id\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}}}",
+     .doc = "Stops the caller's searches, histograms, facets and exports of that query_id"},
+    {.method = CF_GET, .path = "/api/v1/events:progress", .permission = "event.search", .handler = progress, .scope = "self",
+     .request = "{\"type\":\"object\",\"required\":[\"query_id\"],\"properties\":{\"query_id\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}}}",
+     .doc = "How far the caller's search of that query_id is: time, rows read, rows the engine expects to read"},
     {.method = CF_GET, .path = "/api/v1/events/{id}", .permission = "event.search", .handler = get_event, .doc = "One event"},
     {.method = CF_POST, .path = "/api/v1/sql", .permission = "event.sql", .handler = sql,
-     .request = "{\"type\":\"object\",\"required\":[\"sql\"],\"properties\":{\"sql\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100000}}}",
+     .request = "{\"type\":\"object\",\"required\":[\"sql\"],\"properties\":{\"sql\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100000},\"query_id\":{\"type\":\"string\",\"maxLength\":64}}}",
      .doc = "One read-only SELECT over the event tables, in the caller's scope"},
     {.method = CF_GET, .path = "/api/v1/fields", .permission = "event.search", .handler = fields, .scope = "all", .doc = "Fields with a column of their own"},
 };

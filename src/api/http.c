@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -37,6 +38,14 @@ static void call_free(struct cf_req_priv *c)
         MHD_destroy_response(c->response);
     cf_arena_release(&c->arena);
     free(c);
+}
+
+bool cf_req_gone(const struct cf_req *req)
+{
+    const union MHD_ConnectionInfo *i = req->priv && req->priv->conn ? MHD_get_connection_info(req->priv->conn, MHD_CONNECTION_INFO_CONNECTION_FD) : NULL;
+    struct pollfd p = {.fd = i ? i->connect_fd : -1, .events = POLLRDHUP};
+
+    return i && poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 static void peer_text(struct MHD_Connection *conn, struct cf_req_priv *c)

@@ -15,7 +15,7 @@ static const struct {
     int code, status;
 } status_map[] = {
     {CF_ESYNTAX, 400}, {CF_EINVAL, 400}, {CF_ELIMIT, 400}, {CF_EAUTH, 401}, {CF_EPERM, 403}, {CF_ENOENT, 404}, {CF_ECONFLICT, 409},
-    {CF_EEXIST, 409}, {CF_EBUSY, 429}, {CF_EFULL, 507}, {CF_EUNSUPPORTED, 400}, {CF_ETIMEOUT, 504},
+    {CF_EEXIST, 409}, {CF_EBUSY, 429}, {CF_EFULL, 507}, {CF_EUNSUPPORTED, 400}, {CF_ETIMEOUT, 504}, {CF_ECANCELLED, 409},
 };
 
 int cf_http_status_of(int code)

@@ -67,6 +67,9 @@ cf_str cf_req_header(const struct cf_req *req, const char *name);
 /* Query parameter as number within bounds; absent: def. CF_EINVAL with a field error otherwise. */
 int cf_req_query_i64(const struct cf_req *req, const char *name, int64_t def, int64_t min, int64_t max, int64_t *ret, struct cf_error *reterr);
 
+/* True once the caller has closed the connection: nobody waits for the answer. Any thread may ask while the handler runs. */
+bool cf_req_gone(const struct cf_req *req);
+
 void cf_reply_json(struct cf_req *req, int status, json_t *takes);
 void cf_reply_bytes(struct cf_req *req, int status, const char *content_type, struct cf_buf *takes);
 void cf_reply_file(struct cf_req *req, const char *path, const char *content_type, const char *download_name); /* NULL name: inline */

@@ -2,6 +2,7 @@
  * Routes of the server itself: health, metrics, OpenAPI, the event stream. */
 #include "api/http_int.h"
 #include "api/event_export.h"
+#include "api/sheet.h"
 #include "api/rules.h"
 #include "api/sse.h"
 
@@ -96,6 +97,7 @@ void cf_api_routes(void)
 {
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     cf_event_routes();
+    cf_sheet_routes();
     cf_rules_routes();
     cf_rule_stats_routes();
     cf_search_routes();

@@ -64,7 +64,7 @@ static int boot(struct cf_event_store *s, struct chdb *d, struct cf_error *reter
     arg(&a, "--text_index_postings_cache_size=%lld", mem / 20);
     arg(&a, "--background_pool_size=%d", s->threads >= 8 ? (int)(s->threads / 4) : 1);
     /* merges take what the pipeline leaves; when they fall far behind, inserts are slowed (parts_to_delay_insert) and they catch up */
-    arg(&a, "--os_threads_nice_value_merge_mutate=15");
+    arg(&a, "--os_threads_nice_value_merge_mutate=10");
     arg(&a, "--background_schedule_pool_size=2");
     arg(&a, "--background_common_pool_size=1");
     arg(&a, "--background_fetches_pool_size=1");
@@ -214,7 +214,7 @@ static int set_limits(struct chdb *d, struct conn *c, const struct cf_query_limi
     char sql[320];
     int n;
 
-    if (memcmp(&c->lim, l, sizeof *l) == 0)
+    if (c->lim.max_ms == l->max_ms && c->lim.max_memory == l->max_memory && c->lim.max_rows == l->max_rows)
         return 0;
     n = snprintf(sql, sizeof sql,
                  "SET max_execution_time = %.3f, timeout_overflow_mode = 'throw', max_memory_usage = %lld, max_result_rows = %lld, "
@@ -283,6 +283,8 @@ static struct chdb_conn **connect_locked(struct cf_event_store *s, const struct 
     arg(a, "--result_overflow_mode=break");
     arg(a, "--optimize_use_implicit_projections=0");
     arg(a, "--output_format_write_statistics=0"); /* rows read would count the rows outside the scope */
+    if (q->lim.tag)
+        arg(a, "--log_comment=%s", q->lim.tag);
     if (q->row_filter.n) {
         arg(a, "--optimize_move_to_prewhere=0"); /* nothing of the query runs before the row filter */
         cf_buf_printf(&filter, "--additional_table_filters={'%s.events':", s->database);
@@ -311,6 +313,8 @@ static int chdb_query(struct cf_event_store *s, const struct cf_equery *q, struc
 {
     struct chdb *d = s->priv;
     struct conn *c = NULL;
+    struct cf_equery tagged = *q;
+    struct cf_buf sql;
     int r;
 
     if (q->locked || q->row_filter.n) {
@@ -327,9 +331,16 @@ static int chdb_query(struct cf_event_store *s, const struct cf_equery *q, struc
     r = conn_get(s, &c, reterr);
     if (r < 0)
         return r;
-    r = set_limits(d, c, &q->lim, reterr);
+    cf_buf_init(&sql, 0);
+    if (q->lim.tag) {
+        cf_buf_str(&sql, q->sql);
+        cf_buf_printf(&sql, " SETTINGS log_comment = '%s'", q->lim.tag);
+        tagged.sql = cf_buf_view(&sql);
+    }
+    r = sql.failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : set_limits(d, c, &q->lim, reterr);
     if (r == 0)
-        r = with_params(d, c->c, q, out, reterr);
+        r = with_params(d, c->c, &tagged, out, reterr);
+    cf_buf_release(&sql);
     conn_put(s, c);
     return r;
 }

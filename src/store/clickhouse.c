@@ -389,6 +389,8 @@ static void query_args(const struct cf_event_store *s, const struct cf_equery *q
         (void)snprintf(name, sizeof name, "param_%s", q->param[i].name);
         arg(a, name, q->param[i].value);
     }
+    if (q->lim.tag)
+        arg(a, "log_comment", cf_str_c(q->lim.tag));
     if (q->locked)
         arg_i64(a, "readonly", 1);
 }

@@ -3,6 +3,9 @@
 #ifndef CF_STORE_EVENT_PRIVATE_H
 #define CF_STORE_EVENT_PRIVATE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "store/event_block.h"
 #include "store/event_store.h"
 
@@ -27,6 +30,17 @@ struct cf_event_backend {
 };
 extern const struct cf_event_backend cf_event_chdb, cf_event_clickhouse;
 
+/* event_run.c */
+struct cf_event_runs {
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed, tick;
+    struct cf_event_run *first;
+    pthread_t thread;
+    bool on, stop;
+};
+void cf_event_runs_init(struct cf_event_store *s);
+void cf_event_runs_release(struct cf_event_store *s);
+
 struct cf_event_store {
     const struct cf_event_backend *backend;
     void *priv;
@@ -36,6 +50,7 @@ struct cf_event_store {
     int64_t retention_days;
     int64_t memory_max, threads;
     char *select_list;
+    struct cf_event_runs runs;
 };
 
 /* Maps the text of a ClickHouse exception ("Code: 60. DB::Exception: ...") to CF_E... and a readable message. */

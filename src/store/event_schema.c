@@ -196,11 +196,20 @@ static void words_sql(const struct cf_event_ddl *d, struct cf_buf *out)
     cf_buf_printf(out, "%s MODIFY SETTING parts_to_delay_insert = 1000, parts_to_throw_insert = 4000", t);
 }
 
+/* Times that are read for every search: differences unpack several times faster than double differences. */
+static void times_sql(const struct cf_event_ddl *d, struct cf_buf *out)
+{
+    cf_buf_printf(out,
+                  "ALTER TABLE %.*s.%s MODIFY COLUMN time CODEC(Delta(8), ZSTD(1)), MODIFY COLUMN event_ingested CODEC(Delta(8), ZSTD(1))",
+                  CF_ARG(d->database), d->cluster.n ? "events_local" : "events");
+}
+
 bool cf_event_ddl(const struct cf_event_ddl *d, int version, struct cf_buf *out)
 {
     switch (version) {
     case 1: table_sql(d, out); return true;
     case 2: words_sql(d, out); return true;
+    case 3: times_sql(d, out); return true;
     default: return false;
     }
 }

@@ -9,12 +9,14 @@
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX 1000
+#define MAX_MS 10000
 
 struct request {
     struct cf_event_store *s;
     const struct cf_search *q;
     struct cf_arena a;
     struct cf_search_sql w; /* condition without the cursor */
+    int64_t deadline_us;    /* cf_mono_us: of all statements together */
 };
 
 static int param(struct request *rq, cf_str v, const char *type, struct cf_buf *sql)
@@ -49,6 +51,7 @@ static int request_open(struct request *rq, struct cf_event_store *s, const stru
     cf_arena_init(&rq->a, 0, 64u << 20);
     cf_buf_init(c, 4u << 20);
     rq->w.arena = &rq->a;
+    rq->deadline_us = cf_mono_us() + (q->max_ms ? q->max_ms : MAX_MS) * 1000;
     rq->w.now_us = cf_now_us();
     cf_buf_byte(c, '(');
     r = cf_search_parse(&rq->a, q->query.p ? q->query : CF_STR(""), &tree, reterr);
@@ -74,22 +77,39 @@ static void request_close(struct request *rq)
     cf_arena_release(&rq->a);
 }
 
+/* What those who searched are told instead of the engine's words. */
+static int stopped(const struct request *rq, int r, struct cf_error *reterr)
+{
+    int64_t s = (rq->q->max_ms ? rq->q->max_ms : MAX_MS) / 1000;
+
+    if (cf_event_run_cancelled(rq->q->run))
+        return cf_error_set(reterr, CF_ECANCELLED, "the search was stopped");
+    if (r == CF_ETIMEOUT)
+        return cf_error_set(reterr, CF_ETIMEOUT,
+                            "the search took longer than %" PRId64 " s and was stopped: choose a shorter time range, or more words or fields", s);
+    return r;
+}
+
 /* Runs "SELECT ... FROM events WHERE <condition><more> <tail>". */
 static int run_where(struct request *rq, const char *select, const char *more, const char *tail, const char *format, struct cf_buf *out,
                      struct cf_error *reterr)
 {
+    struct cf_query_limits lim = {.max_ms = (rq->deadline_us - cf_mono_us()) / 1000, .tag = cf_event_run_tag(rq->q->run)};
     struct cf_buf sql;
-    int r;
+    int r = 0;
 
+    if (lim.max_ms <= 0 || cf_event_run_cancelled(rq->q->run))
+        return stopped(rq, CF_ETIMEOUT, reterr);
+    lim.max_ms = (lim.max_ms + 249) / 250 * 250; /* so that a connection's limits need not be set for each statement */
     cf_buf_init(&sql, 16u << 20);
     cf_buf_printf(&sql, "SELECT %s FROM %s.events WHERE ", select, rq->s->database);
     cf_buf_str(&sql, cf_buf_view(&rq->w.cond));
     cf_buf_z(&sql, more);
     cf_buf_z(&sql, tail);
     r = sql.failed || rq->w.cond.failed ? cf_error_set(reterr, CF_ELIMIT, "query: too long")
-                                        : cf_event_store_query(rq->s, cf_buf_view(&sql), rq->w.param, rq->w.n_param, format, NULL, out, reterr);
+                                        : cf_event_store_query(rq->s, cf_buf_view(&sql), rq->w.param, rq->w.n_param, format, &lim, out, reterr);
     cf_buf_release(&sql);
-    return r;
+    return r < 0 ? stopped(rq, r, reterr) : 0;
 }
 
 static int run(struct request *rq, const char *select, const char *tail, const char *format, struct cf_buf *out, struct cf_error *reterr)

@@ -132,6 +132,7 @@ int cf_event_store_open(const struct cf_event_store_options *o, struct cf_event_
 
     if (!s)
         return cf_error_set(reterr, CF_ENOMEM, "event store: out of memory");
+    cf_event_runs_init(s);
     r = check_options(s, o, reterr);
     if (r == 0) {
         cf_buf_init(&list, 0);
@@ -154,6 +155,7 @@ void cf_event_store_close(struct cf_event_store *s)
 {
     if (!s)
         return;
+    cf_event_runs_release(s);
     if (s->backend)
         s->backend->close(s);
     free(s->select_list);
@@ -231,6 +233,7 @@ struct cf_query_limits cf_event_limits(const struct cf_query_limits *l)
         x.max_memory = l->max_memory;
     if (l && l->max_rows)
         x.max_rows = l->max_rows;
+    x.tag = l ? l->tag : NULL;
     return x;
 }
 

@@ -53,6 +53,7 @@ int cf_event_store_forget(struct cf_event_store *s, cf_str org_prefix, int64_t *
 /* A read query; the result in ClickHouse's JSONCompact shape is parsed for the caller. Read-only settings, limits. */
 struct cf_query_limits {
     int64_t max_ms, max_memory, max_rows; /* 0: defaults (10 s, 400 MiB, 100,000 rows) */
+    const char *tag;                      /* cf_event_run_tag: the query can be stopped. NULL: it cannot */
 };
 /* Named parameters {name:Type} of ClickHouse; values are text. */
 struct cf_query_param {
@@ -69,6 +70,26 @@ struct cf_event_scope {
     size_t n_orgs;
     const cf_str *orgs; /* organization.id values allowed */
 };
+/* Searches that can be stopped: begin before, hand the run to the search, end after. Other threads cancel it by the name its owner
+ * gave it (several runs may share one), or it cancels itself when `gone` says that nobody waits any more (asked by the store's own
+ * thread ten times a second until the run ends). A stopped search fails with CF_ECANCELLED, within a fraction of a second. */
+#define CF_EVENT_RUN_ID_MAX 64
+struct cf_event_run;
+struct cf_event_run_options {
+    cf_str owner, id;         /* copied */
+    bool (*gone)(void *arg);  /* may be NULL */
+    void *arg;
+};
+int cf_event_run_begin(struct cf_event_store *s, const struct cf_event_run_options *o, struct cf_event_run **ret, struct cf_error *reterr);
+void cf_event_run_end(struct cf_event_run *r); /* NULL is fine */
+bool cf_event_run_cancelled(const struct cf_event_run *r);      /* NULL: false */
+const char *cf_event_run_tag(const struct cf_event_run *r);     /* NULL: NULL */
+size_t cf_event_run_cancel(struct cf_event_store *s, cf_str owner, cf_str id); /* how many were running */
+struct cf_event_progress {
+    int64_t elapsed_ms, rows_read, rows_total; /* rows of the statement that runs now; total is the engine's estimate */
+};
+bool cf_event_run_progress(struct cf_event_store *s, cf_str owner, cf_str id, struct cf_event_progress *ret); /* false: none runs */
+
 /* The search language (interfaces.md) as a request; times in us. */
 struct cf_search {
     cf_str query;
@@ -79,6 +100,8 @@ struct cf_search {
     size_t n_fields;
     const cf_str *fields;    /* "" / 0: all */
     struct cf_event_scope scope;
+    int64_t max_ms;          /* for the search as a whole; 0: 10 s. Then CF_ETIMEOUT */
+    const struct cf_event_run *run; /* NULL: cannot be stopped */
 };
 /* Appends {"items":[{...nested ECS, "_id":...}],"total":N,"next":"..."|null} to *out. CF_ESYNTAX: reterr->pos is the byte in query. */
 int cf_event_search(struct cf_event_store *s, const struct cf_search *q, struct cf_buf *out, struct cf_error *reterr);

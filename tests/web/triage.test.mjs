@@ -134,11 +134,20 @@ describe('triage', { skip: unable() }, () => {
   test('export writes what is shown', async () => {
     await p.goto('/alerts?status=')
     await p.page.waitForSelector(rows)
-    const [file] = await Promise.all([p.page.waitForEvent('download'), p.page.getByRole('button', { name: '导出 CSV' }).click()])
-    const text = await (await import('node:fs')).promises.readFile(await file.path(), 'utf8')
+    const save = async (format) => {
+      await p.page.getByRole('button', { name: '导出', exact: true }).click()
+      const [file] = await Promise.all([p.page.waitForEvent('download'), p.page.getByRole('menuitem', { name: format }).click()])
+      await p.page.waitForFunction(() => !document.querySelector('.el-dropdown-menu:not([style*="display: none"])')?.checkVisibility())
+      return file.path()
+    }
+    const text = await (await import('node:fs')).promises.readFile(await save('CSV'), 'utf8')
     const lines = text.replace(/^\ufeff/, '').split('\r\n')
     assert.match(lines[0], /^等级,风险分,告警/)
     assert.ok(lines.length > 20)
+    const { sheetRows } = await import('../e2e/zip.mjs')
+    const sheet = sheetRows(await (await import('node:fs')).promises.readFile(await save('XLSX')))
+    assert.deepEqual(sheet[0].slice(0, 3), ['等级', '风险分', '告警'])
+    assert.equal(sheet.length, lines.length)
     await p.clean()
   })
 

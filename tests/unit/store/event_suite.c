@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "event_suite.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
 #include "events_fixture.h"
 #include "store/event_schema.h"
 
@@ -204,6 +208,133 @@ static void pages(void **st)
 }
 
 /* An event comes back as it went in, with what the store adds. */
+/* All ids of a search, page by page; the total must be the same on each. */
+static size_t all_pages(struct cf_search *q, const char *total, char *ids, size_t size)
+{
+    char cursor[96] = "", want[48];
+    size_t n = 0, rows = 0;
+
+    (void)snprintf(want, sizeof want, "\"total\":%s}", total);
+    for (;;) {
+        char *t, *next, *p;
+
+        q->cursor = cf_str_c(cursor);
+        t = search(q, 0);
+        if (!strstr(t, want))
+            fail_msg("no %s in %.200s", want, t + (strlen(t) > 200 ? strlen(t) - 200 : 0));
+        for (p = t; (p = strstr(p, "\"_id\":\"")); p += 44, rows++) {
+            assert_true(n + 37 < size);
+            memcpy(ids + n, p + 7, 36);
+            n += 36;
+        }
+        next = strstr(t, "\"next\":\"");
+        if (next)
+            (void)snprintf(cursor, sizeof cursor, "%.*s", (int)strcspn(next + 8, "\""), next + 8);
+        free(t);
+        if (!next)
+            break;
+    }
+    ids[n] = 0;
+    return rows;
+}
+
+/* A page is put together from slices of the time range: the result is that of one query, in both directions, whatever the limit. */
+static void pages_from_slices(void **st)
+{
+    static const size_t limit[] = {1000, 333, 91};
+    static char whole[1000 * 36 + 40], part[sizeof whole];
+    const int64_t t0 = FIX_T0 - 60 * CF_US_PER_S;
+
+    (void)st;
+    for (int up = 0; up < 2; up++) {
+        struct cf_search q = {.query = CF_STR("http.response.status_code:404"), .limit = 1000, .scope = {.all = true}, .oldest_first = up};
+        char total[24];
+        size_t n;
+
+        n = all_pages(&q, "1000", whole, sizeof whole);
+        assert_int_equal(n, 1000);
+        (void)snprintf(total, sizeof total, "%zu", n);
+        for (size_t i = 0; i < sizeof limit / sizeof *limit; i++) {
+            q.limit = limit[i];
+            q.from_us = t0;
+            for (int64_t days = 1; days <= 4096; days *= 16) {
+                q.to_us = t0 + days * CF_US_PER_DAY;
+                assert_int_equal(all_pages(&q, total, part, sizeof part), n);
+                assert_string_equal(part, whole);
+            }
+        }
+    }
+}
+
+/* ---- stopping ---- */
+
+struct slow {
+    struct cf_event_run *run;
+    int r;
+    _Atomic bool done;
+};
+static void *slow_query(void *arg)
+{
+    struct slow *w = arg;
+    struct cf_query_limits lim = {.max_ms = 120000, .tag = cf_event_run_tag(w->run)};
+    struct cf_error err = {0};
+    struct cf_buf out;
+
+    cf_buf_init(&out, 0);
+    w->r = cf_event_store_query(store, CF_STR("SELECT max(cityHash64(number, toString(number))) FROM numbers(1000000000000)"), NULL, 0, "TSV", &lim, &out, &err);
+    cf_buf_release(&out);
+    atomic_store(&w->done, true);
+    return NULL;
+}
+
+static bool is_set(void *arg) { return atomic_load((_Atomic bool *)arg); }
+
+/* how: by its name, or because nobody waits any more. */
+static void stop_one(bool by_name)
+{
+    static _Atomic bool gone;
+    const struct cf_event_run_options o = {.owner = CF_STR("me"), .id = CF_STR("q1"), .gone = is_set, .arg = &gone};
+    struct cf_event_progress p = {0};
+    struct cf_error err = {0};
+    struct slow w = {0};
+    pthread_t t;
+
+    atomic_store(&gone, false);
+    assert_ok(cf_event_run_begin(store, &o, &w.run, &err), err);
+    assert_int_equal(pthread_create(&t, NULL, slow_query, &w), 0);
+    while (!atomic_load(&w.done) && cf_event_run_progress(store, CF_STR("me"), CF_STR("q1"), &p) && p.rows_read == 0)
+        (void)usleep(10000);
+    assert_true(p.rows_read > 0);
+    assert_int_equal(cf_event_run_cancel(store, CF_STR("you"), CF_STR("q1")), 0); /* not his */
+    if (by_name)
+        assert_int_equal(cf_event_run_cancel(store, CF_STR("me"), CF_STR("q1")), 1);
+    else
+        atomic_store(&gone, true);
+    assert_int_equal(pthread_join(t, NULL), 0);
+    assert_int_equal(w.r, CF_ECANCELLED);
+    assert_true(cf_event_run_cancelled(w.run));
+    cf_event_run_end(w.run);
+    assert_false(cf_event_run_progress(store, CF_STR("me"), CF_STR("q1"), &p));
+}
+
+static void queries_can_be_stopped(void **st)
+{
+    const struct cf_event_run_options o = {.owner = CF_STR("me"), .id = CF_STR("q2")};
+    struct cf_search q = {.query = CF_STR("*"), .scope = {.all = true}};
+    struct cf_event_run *run = NULL;
+    struct cf_error err = {0};
+
+    (void)st;
+    stop_one(true);
+    stop_one(false);
+    assert_ok(cf_event_run_begin(store, &o, &run, &err), err);
+    q.run = run;
+    free(search(&q, 0));
+    (void)cf_event_run_cancel(store, CF_STR("me"), CF_STR("q2"));
+    free(search(&q, CF_ECANCELLED));
+    cf_event_run_end(run);
+}
+
 static void events_come_back_whole(void **st)
 {
     struct cf_search q = {.query = CF_STR("source.port:1031"), .scope = {.all = true}};
@@ -458,7 +589,7 @@ int event_suite_run(const char *name)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(insert_and_count), cmocka_unit_test(same_token_inserts_once), cmocka_unit_test(queries_find_what_they_say),
-        cmocka_unit_test(pages), cmocka_unit_test(events_come_back_whole), cmocka_unit_test(scope_limits_every_answer),
+        cmocka_unit_test(pages), cmocka_unit_test(pages_from_slices), cmocka_unit_test(queries_can_be_stopped), cmocka_unit_test(events_come_back_whole), cmocka_unit_test(scope_limits_every_answer),
         cmocka_unit_test(histogram), cmocka_unit_test(facets), cmocka_unit_test(sql_shows_the_scope_only), cmocka_unit_test(sql_stays_inside),
         cmocka_unit_test(limits_hold), cmocka_unit_test(statistics),
     };

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Searching beside the plain case: exports read back, searches stopped by name and by leaving, the command line beside a server.
+import assert from 'node:assert/strict';
+import https from 'node:https';
+import { after, before, test } from 'node:test';
+import { run, startServer } from './lib.mjs';
+import { sheetRows, unzip } from './zip.mjs';
+
+let s, token;
+const range = { from: 'now-1h', to: 'now+1h' };
+const odd = ['=1+2', '+SUM(A1)', '-2+3', '@cmd', 'plain', '=HYPERLINK("http://x")', 'a,"b"\nc', '<tag> & 中文'];
+
+before(async () => {
+  s = await startServer();
+  token = s.token('admin');
+  const lines = odd.map((m, i) => JSON.stringify({ '@timestamp': new Date(Date.now() - i * 1000).toISOString(), host: { name: 'odd' }, source: { port: 1000 + i }, message: m }));
+  const many = Array.from({ length: 3000 }, (_, i) => JSON.stringify({ '@timestamp': new Date(Date.now() - i).toISOString(), host: { name: 'many' }, source: { port: i }, message: `row ${i}` }));
+  const r = await token.call('POST', '/api/v1/events:bulk?source=export', [...lines, ...many].join('\n') + '\n', { 'content-type': 'application/x-ndjson' });
+  assert.equal(r.body.accepted, odd.length + many.length);
+  await until(async () => (await token.post('/api/v1/events:search', { query: 'host.name:many OR host.name:odd', ...range, limit: 1 })).body.total === odd.length + many.length);
+});
+after(() => s?.stop());
+
+async function until(ok, ms = 30000) {
+  for (const end = Date.now() + ms; Date.now() < end;) {
+    if (await ok()) return;
+    await new Promise((res) => setTimeout(res, 50)); // polled condition, bounded by the clock
+  }
+  assert.fail('did not come true in time: ' + ok);
+}
+
+/** A POST whose answer is bytes; abort() closes the connection. */
+function raw(path, body) {
+  let req;
+  const done = new Promise((resolve, reject) => {
+    req = https.request(s.url + path, { method: 'POST', rejectUnauthorized: false, agent: false, headers: { authorization: `Bearer ${token.token}`, 'content-type': 'application/json' } }, (res) => {
+      const parts = [];
+      res.on('data', (d) => parts.push(d));
+      res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, bytes: Buffer.concat(parts) }));
+    });
+    req.on('error', reject);
+    req.end(JSON.stringify(body));
+  });
+  return { done, abort: () => req.destroy() };
+}
+
+test('XLSX export: text stays text, numbers are numbers, cells come back as they were', async () => {
+  const r = await raw('/api/v1/events:export', { query: 'host.name:odd', ...range, format: 'xlsx', sort: '-@timestamp', fields: ['message', 'source.port', 'user.name'] }).done;
+  assert.equal(r.status, 200);
+  assert.equal(r.headers['content-type'], 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet');
+  const rows = sheetRows(r.bytes);
+  assert.deepEqual(rows[0], ['message', 'source.port', 'user.name']);
+  assert.deepEqual(rows.slice(1).map((c) => c[0]), odd);
+  assert.deepEqual(rows.slice(1).map((c) => c[1]), odd.map((_, i) => 1000 + i));
+  assert.ok(!Object.values(unzip(r.bytes)).some((x) => x.includes('<f>')), 'no formula anywhere');
+});
+
+test('an export of many pages is whole; one that ends at its limit says so', async () => {
+  const all = sheetRows((await raw('/api/v1/events:export', { query: 'host.name:many', ...range, format: 'xlsx', fields: ['source.port'] }).done).bytes);
+  assert.equal(all.length, 3001);
+  assert.equal(new Set(all.slice(1).map((c) => c[0])).size, 3000);
+  const part = await raw('/api/v1/events:export', { query: 'host.name:many', ...range, format: 'xlsx', limit: 1200, fields: ['source.port'] }).done;
+  const rows = sheetRows(part.bytes);
+  assert.equal(part.headers['x-export-rows'], '1200 of 3000');
+  assert.equal(rows.length, 1202);
+  assert.match(rows[1201][0], /^1200 rows of 3000/);
+  const csv = await raw('/api/v1/events:export', { query: 'host.name:many', ...range, format: 'csv', fields: ['source.port'] }).done;
+  assert.equal(csv.bytes.toString().trim().split('\r\n').length, 3001);
+});
+
+test('a table sent to the server comes back as XLSX', async () => {
+  const r = await raw('/api/v1/sheets', { name: '告警', columns: ['名称', 'n'], rows: [['=cmd()', 5], [null, 2.5], ['x', true], ['很长'.repeat(20000), 0]] }).done;
+  assert.equal(r.status, 200);
+  const rows = sheetRows(r.bytes);
+  assert.deepEqual(rows[0], ['名称', 'n']);
+  assert.deepEqual(rows[1], ['=cmd()', 5]);
+  assert.equal(rows[2][1], 2.5);
+  assert.match(rows[4][0], /^很长.*\[cut: a cell holds 32,767 characters\]$/);
+  assert.ok(rows[4][0].length <= 32767);
+  assert.equal((await token.post('/api/v1/sheets', { columns: [], rows: [] })).status, 400);
+});
+
+// three tables crossed: runs until somebody stops it
+const slow = 'SELECT max(cityHash64(a.id, b.id, c.id)) FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c';
+const running = async (id) => (await token.get('/api/v1/events:progress?query_id=' + id)).body;
+
+test('a long query is stopped by its name, and only by its owner', { timeout: 60000 }, async () => {
+  const q = raw('/api/v1/sql', { sql: slow, query_id: 'stop-me' });
+  await until(async () => (await running('stop-me')).running);
+  assert.equal((await token.post('/api/v1/events:cancel', { query_id: 'another' })).body.cancelled, 0);
+  assert.equal((await token.post('/api/v1/events:cancel', { query_id: 'stop-me' })).body.cancelled, 1);
+  const r = await q.done;
+  assert.equal(r.status, 409);
+  assert.match(r.bytes.toString(), /stopped/);
+  assert.equal((await running('stop-me')).running, false);
+});
+
+test('a query whose caller has gone is stopped', { timeout: 60000 }, async () => {
+  const t0 = Date.now();
+  const q = raw('/api/v1/sql', { sql: slow, query_id: 'left-alone' });
+  const gone = assert.rejects(q.done);
+  await until(async () => (await running('left-alone')).running);
+  q.abort();
+  await gone;
+  await until(async () => !(await running('left-alone')).running, 9000); // the time limit of 10 s would end it too
+  assert.ok(Date.now() - t0 < 10000, 'stopped before the time limit');
+});
+
+test('chengfang query beside the running server', async () => {
+  const out = run(['query', '--data', s.data, '--format', 'json', 'host.name:odd message:plain']);
+  assert.equal(out.status, 0, out.stderr);
+  assert.match(out.stdout, /"plain"/);
+  const sql = run(['query', '--data', s.data, '--format', 'csv', "SELECT count() AS n FROM events WHERE host_name = 'many'"]);
+  assert.equal(sql.status, 0, sql.stderr);
+  assert.match(sql.stdout, /3000/);
+  const bad = run(['query', '--data', s.data, 'host.name:(']);
+  assert.notEqual(bad.status, 0);
+  assert.match(bad.stderr, /position/);
+});
