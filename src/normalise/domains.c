@@ -56,31 +56,65 @@ static void put(struct cf_run *r, enum cf_field f, uint16_t name, cf_str v)
     }
 }
 
-static void cut(struct cf_run *r, cf_str name, unsigned which)
+/* Where the registered domain and the top level domain begin. False: the name has none. */
+static bool look_up(cf_str name, size_t *reg_at, size_t *top_at)
 {
     const psl_ctx_t *psl = psl_builtin();
-    enum cf_field reg_field = which == 0 ? CF_F_DNS_QUESTION_REGISTERED_DOMAIN : CF_F_EXTRA;
-    char low[256];
     const char *top, *reg;
-    cf_str base;
+    char low[256];
 
-    if (name.n && name.p[name.n - 1] == '.')
-        name.n--;
     if (!psl || !is_domain(name))
-        return;
+        return false;
     for (size_t i = 0; i < name.n; i++)
         low[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 32) : name.p[i];
     low[name.n] = '\0';
     top = psl_unregistrable_domain(psl, low);
     reg = psl_registrable_domain(psl, low);
     if (!top || !reg)
+        return false;
+    *reg_at = (size_t)(reg - low);
+    *top_at = (size_t)(top - low);
+    return true;
+}
+
+/* The same names come again and again: each thread remembers some, with what was found. */
+static bool remembered(struct cf_norm_thread *t, cf_str name, size_t *reg_at, size_t *top_at)
+{
+    struct cf_domain *d;
+    uint64_t h;
+
+    if (name.n > sizeof d->name)
+        return look_up(name, reg_at, top_at);
+    h = cf_hash64(name);
+    d = &t->domain[h % CF_DOMAINS];
+    if (d->hash != h || d->n != name.n || memcmp(d->name, name.p, name.n) != 0) {
+        size_t reg = 0, top = 0;
+        d->cut = look_up(name, &reg, &top);
+        d->hash = h;
+        d->n = (uint8_t)name.n;
+        d->reg = (uint8_t)reg;
+        d->top = (uint8_t)top;
+        memcpy(d->name, name.p, name.n);
+    }
+    *reg_at = d->reg;
+    *top_at = d->top;
+    return d->cut;
+}
+
+static void cut(struct cf_run *r, cf_str name, unsigned which)
+{
+    enum cf_field reg_field = which == 0 ? CF_F_DNS_QUESTION_REGISTERED_DOMAIN : CF_F_EXTRA;
+    size_t reg, top;
+
+    if (name.n && name.p[name.n - 1] == '.')
+        name.n--;
+    if (!name.n || !remembered(r->t, name, &reg, &top))
         return;
     (void)pthread_once(&names_once, names_fill);
-    base = cf_str_sub(name, (size_t)(reg - low), name.n); /* as it was written */
-    put(r, reg_field, names[which][D_REGISTERED], base);
-    put(r, CF_F_EXTRA, names[which][D_TOP], cf_str_sub(name, (size_t)(top - low), name.n));
-    if (reg > low + 1)
-        put(r, CF_F_EXTRA, names[which][D_SUB], cf_str_n(name.p, (size_t)(reg - low) - 1));
+    put(r, reg_field, names[which][D_REGISTERED], cf_str_sub(name, reg, name.n)); /* as it was written */
+    put(r, CF_F_EXTRA, names[which][D_TOP], cf_str_sub(name, top, name.n));
+    if (reg > 1)
+        put(r, CF_F_EXTRA, names[which][D_SUB], cf_str_n(name.p, reg - 1));
 }
 
 void cf_run_domains(struct cf_run *r)

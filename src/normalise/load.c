@@ -155,6 +155,52 @@ static int index_programs(struct cf_normaliser *n)
     return 0;
 }
 
+/* Bytes a text of this row may start with: of `starts`, and of a regex that begins at the start of the text. For the latter
+ * each byte is tried as the begin of a longer text. */
+static void first_bytes(struct cf_match *m)
+{
+    pcre2_match_data *md = m->regex ? pcre2_match_data_create(1, NULL) : NULL;
+    uint32_t options = 0;
+    bool empty = false;
+
+    memset(m->first, 0xff, sizeof m->first);
+    for (size_t k = 0; k < m->n_starts; k++)
+        empty = empty || !m->starts[k].n;
+    if (m->n_starts && !empty) {
+        memset(m->first, 0, sizeof m->first);
+        for (size_t k = 0; k < m->n_starts; k++) {
+            unsigned c = (unsigned char)m->starts[k].p[0];
+            m->first[c / 64] |= UINT64_C(1) << (c % 64);
+        }
+    }
+    if (md && pcre2_pattern_info(m->regex, PCRE2_INFO_ALLOPTIONS, &options) == 0 && (options & PCRE2_ANCHORED))
+        for (unsigned c = 0; c < 256; c++) {
+            unsigned char text = (unsigned char)c;
+            if (pcre2_match(m->regex, &text, 1, 0, PCRE2_PARTIAL_HARD | PCRE2_NO_UTF_CHECK, md, NULL) == PCRE2_ERROR_NOMATCH)
+                m->first[c / 64] &= ~(UINT64_C(1) << (c % 64));
+        }
+    pcre2_match_data_free(md);
+}
+
+/* The sources of n->text again, by first byte. */
+static int index_first(struct cf_normaliser *n)
+{
+    for (unsigned c = 0; c < 256; c++) {
+        n->text_of[c] = CF_NEW_N(&n->arena, uint32_t, n->n_text + 1);
+        if (!n->text_of[c])
+            return CF_ENOMEM;
+        for (size_t i = 0; i < n->n_text; i++) {
+            const struct cf_source *s = &n->src[n->text[i]];
+            bool may = false;
+            for (size_t m = 0; m < s->n_match && !may; m++)
+                may = s->match[m].first[c / 64] >> (c % 64) & 1;
+            if (may)
+                n->text_of[c][n->n_text_of[c]++] = n->text[i];
+        }
+    }
+    return 0;
+}
+
 static int index_rows(struct cf_normaliser *n)
 {
     n->text = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
@@ -166,6 +212,7 @@ static int index_rows(struct cf_normaliser *n)
         bool text = false, obj = false, whole = false;
         for (size_t m = 0; m < n->src[i].n_match; m++) {
             const struct cf_match *row = &n->src[i].match[m];
+            first_bytes(&n->src[i].match[m]);
             bool exact = row->n_program > 0;
             if (row->whole) {
                 whole = true;
@@ -185,7 +232,7 @@ static int index_rows(struct cf_normaliser *n)
         if (obj)
             n->obj[n->n_obj++] = (uint32_t)i;
     }
-    return 0;
+    return index_first(n);
 }
 
 /* Sources without a file: what well-formed text of an unknown origin becomes. */
@@ -328,8 +375,9 @@ struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
     t->key_slot = calloc(CF_KEY_SLOTS, sizeof *t->key_slot);
     t->first_key = calloc(n->n + 1, sizeof *t->first_key);
     t->kid = calloc(n->n_kid + 1, sizeof *t->kid);
+    t->domain = calloc(CF_DOMAINS, sizeof *t->domain);
     cf_arena_init(&t->keys, 64u << 10, 64u << 20);
-    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->kid) {
+    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->kid || !t->domain) {
         cf_norm_thread_free(t);
         return NULL;
     }
@@ -352,6 +400,7 @@ void cf_norm_thread_free(struct cf_norm_thread *t)
     free(t->key_slot);
     free(t->first_key);
     free(t->kid);
+    free(t->domain);
     free(t->pair);
     free(t);
 }

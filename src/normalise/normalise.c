@@ -22,6 +22,8 @@ static bool row_matches(struct cf_run *r, const struct cf_source *s, const struc
 
     if (!(m->formats & r->format))
         return false;
+    if (r->msg.n && !(m->first[(unsigned char)r->msg.p[0] / 64] >> ((unsigned char)r->msg.p[0] % 64) & 1))
+        return false;
     if (m->n_program) {
         hit = false;
         for (size_t i = 0; i < m->n_program && !hit; i++) {
@@ -91,8 +93,10 @@ static const struct cf_source *select_text(struct cf_run *r, bool *extracted)
             }
         }
     }
-    for (size_t i = 0; i < n->n_text; i++) {
-        const struct cf_source *s = &n->src[n->text[i]];
+    unsigned char first = r->msg.n ? (unsigned char)r->msg.p[0] : 0;
+    const uint32_t *list = r->msg.n ? n->text_of[first] : n->text;
+    for (size_t i = 0, end = r->msg.n ? n->n_text_of[first] : n->n_text; i < end; i++) {
+        const struct cf_source *s = &n->src[list[i]];
         for (size_t m = 0; m < s->n_match; m++) {
             if (!row_matches(r, s, &s->match[m]))
                 continue;

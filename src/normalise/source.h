@@ -97,6 +97,7 @@ struct cf_regex {
 };
 struct cf_match {
     unsigned formats;
+    uint64_t first[4]; /* bits: bytes a text may start with */
     size_t n_program, n_contains, n_starts, n_cond, n_has;
     cf_str *program, *contains, *starts, *has;
     struct cf_cond *cond;
@@ -186,6 +187,8 @@ struct cf_normaliser {
     struct cf_prog **prog;
     size_t n_text, n_obj, n_whole;
     uint32_t *text, *obj;     /* sources with match rows without program, for text and for parsed formats */
+    uint32_t *text_of[256];   /* those of text that may own a text with this first byte */
+    size_t n_text_of[256];
     uint32_t *whole;          /* sources with rows that look at whole lines */
     bool whole_first[256];    /* first bytes such lines have */
     struct cf_kidname {
@@ -239,6 +242,13 @@ struct cf_kidpos { /* where a looked-at key stands in this record */
     uint16_t pos;  /* index of its first pair */
     bool multi;
 };
+#define CF_DOMAINS 1024u
+struct cf_domain {
+    uint64_t hash;
+    char name[56];
+    uint8_t n, reg, top;
+    bool cut;
+};
 struct cf_norm_thread {
     const struct cf_normaliser *n;
     struct cf_json *json;
@@ -253,6 +263,7 @@ struct cf_norm_thread {
     struct cf_kidpos *kid;     /* n->n_kid + 1 */
     uint32_t generation;
     struct cf_arena keys;      /* texts of the keys */
+    struct cf_domain *domain;  /* domains.c: names cut before */
     struct {                   /* last time text of a source's time rule */
         const struct cf_ref *from;
         char text[40];
