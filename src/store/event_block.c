@@ -52,6 +52,9 @@ struct cf_event_block {
     struct col extras;           /* nulls: offsets; dict: keys; data: values */
     uint32_t extra_id[CF_F__COUNT]; /* key of a field without a column, + 1; 0: not in this block yet */
     struct seen extra_name[NAMES];
+    struct cf_buf kinds;         /* of the extras of the row being added */
+    bool kinds_matter;           /* one of them is not text */
+    uint32_t kinds_key;          /* + 1; 0: not in this block yet */
     const struct cf_column *def; /* cf_columns() */
     uint16_t used[CF_F__COUNT];  /* fields with a value, in order of appearance */
     size_t n_used;
@@ -418,6 +421,10 @@ static void put_extra(struct cf_event_block *b, const struct cf_event *ev, const
     }
     dict_put(x->dict, extra_key(b, v));
     x->items++;
+    for (const struct cf_value *w = v; w; w = w->next ? cf_event_next(ev, w) : NULL) {
+        cf_buf_byte(&b->kinds, w->kind == CF_V_INT ? 'n' : w->kind == CF_V_FLOAT ? 'f' : w->kind == CF_V_BOOL ? 'b' : 's');
+        b->kinds_matter = b->kinds_matter || (v->id >= CF_F__COUNT && (w->kind == CF_V_INT || w->kind == CF_V_FLOAT || w->kind == CF_V_BOOL));
+    }
     if (!v->next) {
         put_string(&x->data, (cf_str){v->p, v->n});
         if (v->n && !v->p)
@@ -434,6 +441,23 @@ static void put_extra(struct cf_event_block *b, const struct cf_event *ev, const
         if (w->n && !w->p)
             b->failed = true;
     }
+}
+
+/* JSON's numbers, true and false stay what they are: see CF_EXTRA_KINDS. */
+static void put_kinds(struct cf_event_block *b)
+{
+    struct col *x = &b->extras;
+
+    if (b->kinds_matter) {
+        if (!b->kinds_key)
+            b->kinds_key = dict_key(x->dict, CF_STR(CF_EXTRA_KINDS)) + 1;
+        dict_put(x->dict, b->kinds_key - 1);
+        x->items++;
+        put_string(&x->data, cf_buf_view(&b->kinds));
+    }
+    b->failed = b->failed || b->kinds.failed;
+    cf_buf_clear(&b->kinds);
+    b->kinds_matter = false;
 }
 
 /* ---- life ---- */
@@ -468,6 +492,7 @@ struct cf_event_block *cf_event_block_new(void)
     if (!b)
         return NULL;
     each_buf(b, init_buf);
+    cf_buf_init(&b->kinds, 0);
     b->def = cf_columns();
     b->source.dict = dict_new();
     if (!b->source.dict) {
@@ -482,6 +507,7 @@ void cf_event_block_free(struct cf_event_block *b)
     if (!b)
         return;
     each_buf(b, cf_buf_release);
+    cf_buf_release(&b->kinds);
     dict_free(b->source.dict);
     dict_free(b->extras.dict);
     for (size_t i = 0; i < CF_F__COUNT; i++)
@@ -513,6 +539,7 @@ void cf_event_block_clear(struct cf_event_block *b)
     cf_buf_clear(&b->flags);
     memset(b->extra_id, 0, sizeof b->extra_id);
     memset(b->extra_name, 0, sizeof b->extra_name);
+    b->kinds_key = 0;
     b->n_used = 0;
     b->rows = 0;
     b->failed = false;
@@ -692,6 +719,7 @@ int cf_event_block_add(struct cf_event_block *b, const struct cf_event *ev)
         }
     }
     add_implied(b, ev);
+    put_kinds(b);
     b->rows++;
     return b->failed || b->id.failed ? CF_ENOMEM : 0;
 }

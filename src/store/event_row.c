@@ -116,16 +116,45 @@ static void field(struct cf_event *ev, struct rd *r, size_t f, enum cf_coltype t
         (void)cf_event_set(ev, (enum cf_field)f, s);
 }
 
+static enum cf_vkind kind_at(cf_str kinds)
+{
+    char c = kinds.n ? kinds.p[0] : 's';
+
+    return c == 'n' ? CF_V_INT : c == 'f' ? CF_V_FLOAT : c == 'b' ? CF_V_BOOL : CF_V_STR;
+}
+
+/* Over the kinds of a value that is not wanted. */
+static void next_kinds(cf_str *kinds, cf_str v)
+{
+    size_t n = 1;
+
+    for (size_t i = 0; i < v.n; i++)
+        n += v.p[i] == CF_EXTRA_SEP;
+    *kinds = cf_str_sub(*kinds, n, kinds->n);
+}
+
 static void extras(struct cf_event *ev, struct rd *r, const cf_str *fields, size_t n_fields)
 {
     uint64_t n = varint(r);
+    struct rd again = *r;
+    cf_str kinds = CF_STR_NONE;
 
+    for (uint64_t i = 0; i < n && !again.bad; i++) { /* they stand at the end */
+        cf_str k = string(&again), v = string(&again);
+
+        if (cf_str_eqz(k, CF_EXTRA_KINDS))
+            kinds = v;
+    }
     for (uint64_t i = 0; i < n && !r->bad; i++) {
         cf_str k = string(r), v = string(r);
         enum cf_field f = cf_field_find(k);
 
-        if (!wanted(fields, n_fields, k))
+        if (cf_str_eqz(k, CF_EXTRA_KINDS))
             continue;
+        if (!wanted(fields, n_fields, k)) {
+            next_kinds(&kinds, v);
+            continue;
+        }
         do {
             const char *end = v.n ? memchr(v.p, CF_EXTRA_SEP, v.n) : NULL;
             cf_str one = end ? (cf_str){v.p, (size_t)(end - v.p)} : v;
@@ -133,7 +162,8 @@ static void extras(struct cf_event *ev, struct rd *r, const cf_str *fields, size
             if (f != CF_F_EXTRA)
                 (void)cf_event_add(ev, f, one); /* a field without a column, or a further value of one that has it */
             else
-                (void)cf_event_extra(ev, cf_name_intern(k), one, 0, CF_V_STR);
+                (void)cf_event_extra(ev, cf_name_intern(k), one, 0, kind_at(kinds));
+            kinds = cf_str_sub(kinds, 1, kinds.n);
             v = end ? (cf_str){end + 1, v.n - one.n - 1} : CF_STR_NONE;
         } while (v.p);
     }

@@ -48,6 +48,9 @@ const struct cf_column *cf_columns(void);
 const char *cf_coltype_sql(enum cf_coltype t);
 bool cf_coltype_array(enum cf_coltype t);
 #define CF_EXTRA_SEP '\x1f'
+/* Key of one more entry of a row's extras: the kinds of the values of the others in their order, one letter a value (joined
+ * ones each): n number, f number with a fraction, b true or false, s text. Left out when all are text. */
+#define CF_EXTRA_KINDS "\x1f"
 
 struct cf_event_ddl {
     cf_str database;

@@ -217,3 +217,14 @@ test('files without a server, then found by the server', async () => {
   await found('host.name:file-1', 1500); // nothing came twice over the restart
   after(() => fs.rmSync(data, { recursive: true, force: true }));
 });
+
+test('unmapped values keep the kind JSON gave them', async () => {
+  const acme = { n: 5, big: 12345678901, f: 2.5, yes: true, no: false, s: '5', t: 'true', list: [1, 2] };
+  const doc = JSON.stringify({ '@timestamp': new Date().toISOString(), host: { name: 'kinds-1' }, acme }) + '\n';
+  assert.equal((await bulk('kinds', doc)).status, 200);
+  await found('host.name:kinds-1', 1);
+  const ev = (await api.post('/api/v1/events:search', { query: 'host.name:kinds-1', from: 'now-1d', to: 'now+1d', limit: 1 })).body.items[0];
+  for (const k of ['n', 'big', 'f', 'yes', 'no', 's', 't']) assert.strictEqual(ev.acme[k], acme[k], `acme.${k} of ${JSON.stringify(ev.acme)}`);
+  assert.equal(JSON.parse(ev.event.original).acme.n, 5);
+  await found('host.name:kinds-1 acme.n:5 acme.yes:true acme.n>4', 1);
+});
