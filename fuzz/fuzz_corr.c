@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(copy, data, size);
     for (int i = 0; i < 4; i++)
         copy[size + (size_t)i] = (char)(crc >> (8 * i));
-    if (cf_ruleset_corr_restore(rs, (cf_str){copy, size + 4}, &n, &err) == 0 && (d = cf_detector_new(rs))) {
+    if (cf_ruleset_corr_restore(rs, (cf_str){copy, size + 4}, &n, NULL, &err) == 0 && (d = cf_detector_new(rs))) {
         cf_arena_init(&a, 0, 0);
         (void)cf_detect_flush(d, &a, &h, &n);
         cf_arena_release(&a);

@@ -20,6 +20,7 @@ struct cf_dslot {
 struct cf_state { /* one correlation and group */
     uint64_t key;
     int64_t fired_us;   /* end of the window that fired last, CF_TIME_NONE */
+    uint64_t fired_seq; /* the event that made it fire */
     struct cf_entry *e; /* sorted by time, then arrival */
     double sum;
     struct cf_dslot *dist; /* counts per distinct value of the window, when it is large */

@@ -174,6 +174,7 @@ static int newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *
     if (may_fire(k, s, e->t)) {
         r = note_fire(a, s, s->win, s->n, v, f);
         s->fired_us = e->t;
+        s->fired_seq = e->seq;
     }
     s->active = true;
     return r;
@@ -210,6 +211,7 @@ static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
         if (cf_agg_true(k, v)) {
             r = note_fire(a, s, from, j + 1, v, f);
             s->fired_us = s->fired_us == CF_TIME_NONE || s->e[j].t > s->fired_us ? s->e[j].t : s->fired_us;
+            s->fired_seq = s->e[at].seq > s->fired_seq ? s->e[at].seq : s->fired_seq;
         }
     }
     s->active = cf_agg_true(k, cf_agg_now(k, s));

@@ -110,10 +110,21 @@ struct cf_corr_counters {
     uint64_t ungrouped; /* hits without a group-by or value field */
 };
 void cf_ruleset_corr_counters(const struct cf_ruleset *rs, struct cf_corr_counters *ret);
-/* Snapshot of all windows: written durably, checked when read; states of rules that are gone are left out. */
-int cf_ruleset_corr_save(struct cf_ruleset *rs, const char *path, struct cf_error *reterr);
-int cf_ruleset_corr_load(struct cf_ruleset *rs, const char *path, size_t *ret_states, struct cf_error *reterr);
-int cf_ruleset_corr_restore(struct cf_ruleset *rs, cf_str data, size_t *ret_states, struct cf_error *reterr);
+/* Up to where a snapshot goes: events of this input with a lower seq are in it, the others are not, however far they have been
+ * counted already. So a replay of the input from there on makes every window whole and counts nothing twice. */
+struct cf_corr_mark {
+    uint64_t origin; /* which input (a spool's id); 0: none */
+    uint64_t seq;
+};
+/* Snapshot of all windows up to mark (NULL: everything): written durably, checked when read; states of rules that are gone are
+ * left out. ret_mark may be NULL. */
+int cf_ruleset_corr_save(struct cf_ruleset *rs, const char *path, const struct cf_corr_mark *mark, struct cf_error *reterr);
+int cf_ruleset_corr_load(struct cf_ruleset *rs, const char *path, size_t *ret_states, struct cf_corr_mark *ret_mark, struct cf_error *reterr);
+int cf_ruleset_corr_restore(struct cf_ruleset *rs, cf_str data, size_t *ret_states, struct cf_corr_mark *ret_mark, struct cf_error *reterr);
+/* Events with a lower seq are in the restored windows: they are not counted again. Before the first event. */
+void cf_ruleset_corr_skip(struct cf_ruleset *rs, uint64_t seq);
+/* All windows of another rule set, for a change of rules; nobody may use either set meanwhile. */
+int cf_ruleset_corr_move(struct cf_ruleset *to, struct cf_ruleset *from, struct cf_error *reterr);
 
 /* ---- description and explanation ---- */
 /* Appends [{"sigma":"CommandLine","ecs":["CommandLine","process.command_line"]},...]: the fields rule `index` asks about, each

@@ -202,6 +202,7 @@ struct cf_ruleset {
     struct cf_scanner *scanners; /* compiled literals of all parts; under group_lock */
     _Atomic size_t n_groups;
     struct cf_correlator *correlator;
+    uint64_t skip_below; /* events with a lower seq are in the correlation windows already */
     const char *cache_dir; /* compiled automata; NULL: none */
     size_t n_base; /* rules that are no correlations */
 };

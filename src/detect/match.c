@@ -213,7 +213,7 @@ static int run_rule(struct cf_detector *d, uint32_t index, bool timed)
     }
     if (yes)
         rc = hit(d, r);
-    if (yes && rc == 0 && r->n_used_by)
+    if (yes && rc == 0 && r->n_used_by && d->ev->seq >= d->rs->skip_below)
         rc = cf_correlate(d->rs->correlator, d, index);
     return rc;
 }

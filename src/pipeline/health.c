@@ -185,6 +185,22 @@ static void listener_metrics(struct cf_pipeline *p, struct cf_buf *out)
     metric(out, "syslog_udp_dropped_total", "counter", "datagrams the kernel dropped while they were not read", (double)s.udp_dropped);
 }
 
+static void correlation_metrics(struct cf_pipeline *p, struct cf_buf *out)
+{
+    struct cf_shared_box *box = cf_shared_get(&p->rules);
+    struct cf_corr_counters c;
+
+    if (!box)
+        return;
+    cf_ruleset_corr_counters(box->p, &c);
+    metric(out, "correlation_windows", "gauge", "open correlation windows", (double)c.keys);
+    metric(out, "correlation_bytes", "gauge", "memory of correlation windows", (double)c.bytes);
+    metric(out, "correlation_evicted_total", "counter", "windows or entries given up for memory", (double)c.evicted);
+    metric(out, "correlation_late_total", "counter", "events too late for their window", (double)c.late);
+    metric(out, "correlation_ungrouped_total", "counter", "events without a group-by or value field", (double)c.ungrouped);
+    cf_shared_put(&p->rules, box);
+}
+
 void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
 {
     struct cf_pipeline *p = app->pipeline;
@@ -208,6 +224,7 @@ void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
     metric(out, "spool_accepting", "gauge", "1 while records are taken", sp.accepting ? 1 : 0);
     metric(out, "spool_syncs_total", "counter", "group commits", (double)sp.syncs);
     metric(out, "spool_damaged_frames_total", "counter", "damaged places found", (double)sp.corrupt_frames);
+    correlation_metrics(p, out);
     listener_metrics(p, out);
     source_metrics(p, out);
 }

@@ -13,17 +13,18 @@
 #define STATS_US (2 * CF_US_PER_S)
 #define STORE_US (15 * CF_US_PER_S)
 #define LATE_US (60 * CF_US_PER_S) /* a record may be counted after its receiving time was taken: look back this far */
-#define WINDOWS_US (30 * CF_US_PER_S)
 #define SOURCES_US (5 * CF_US_PER_S)
 
-/* Everything done so far is made durable in the store, then the spool may forget it. */
-void pipeline_commit(struct cf_pipeline *p)
+/* Everything done so far is made durable in the store, correlation windows up to there on disk, then the spool may forget it. */
+void pipeline_commit(struct cf_pipeline *p, bool last)
 {
     struct cf_spool_pos pos = cf_spool_done_pos(p->spool);
     struct cf_error err = {0};
     int r = 0;
 
     if (pos.seg == p->committed.seg && pos.off == p->committed.off)
+        return;
+    if (!pipeline_windows_at(p, pos, last))
         return;
     cf_crash_point("pipeline.before_sync");
     if (p->o.events)
@@ -162,7 +163,7 @@ void pipeline_flush_staged(struct cf_pipeline *p)
 void *pipeline_keeper_main(void *arg)
 {
     struct cf_pipeline *p = arg;
-    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, windows_us = cf_mono_us(), saved_us = cf_now_us();
+    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, saved_us = cf_now_us();
     bool ok = true;
 
     while (!atomic_load(&p->stop)) {
@@ -171,7 +172,7 @@ void *pipeline_keeper_main(void *arg)
         if (atomic_exchange(&p->assets_dirty, false))
             pipeline_load_tables(p);
         if (now - commit_us >= COMMIT_US) {
-            pipeline_commit(p);
+            pipeline_commit(p, false);
             commit_us = now;
         }
         if (now - tick_us >= CF_US_PER_S) {
@@ -194,10 +195,6 @@ void *pipeline_keeper_main(void *arg)
             save_sources(p, saved_us);
             saved_us = at;
             sources_us = now;
-        }
-        if (now - windows_us >= WINDOWS_US) {
-            pipeline_save_windows(p);
-            windows_us = cf_mono_us();
         }
         (void)usleep(STEP_US);
     }

@@ -30,32 +30,6 @@ int pipeline_load_normaliser(struct cf_pipeline *p, struct cf_error *reterr)
     return r;
 }
 
-/* Correlation windows survive a restart and a change of rules through this file; without it they start empty. */
-static void windows_path(const struct cf_pipeline *p, char path[4200]) { (void)snprintf(path, 4200, "%s/correlation.state", p->data_dir); }
-
-void pipeline_save_windows(struct cf_pipeline *p)
-{
-    struct cf_shared_box *box = cf_shared_get(&p->rules);
-    struct cf_error err = {0};
-    char path[4200];
-
-    windows_path(p, path);
-    if (box && cf_ruleset_corr_save(box->p, path, &err) < 0)
-        cf_log_warn("pipeline", "correlation windows not saved", "reason=\"%s\"", err.msg);
-    cf_shared_put(&p->rules, box);
-}
-
-static void pipeline_load_windows(struct cf_pipeline *p, struct cf_ruleset *rs)
-{
-    struct cf_error err = {0};
-    char path[4200];
-    size_t n = 0;
-
-    windows_path(p, path);
-    if (access(path, R_OK) == 0 && cf_ruleset_corr_load(rs, path, &n, &err) < 0)
-        cf_log_warn("pipeline", "correlation windows start empty", "reason=\"%s\"", err.msg);
-}
-
 int cf_pipeline_library(struct cf_pipeline *p, struct cf_arena *a, struct cf_rules_options *ret, struct cf_error *reterr)
 {
     const char **path = CF_NEW_N(a, const char *, p->n_rule_paths + 2);
@@ -92,9 +66,7 @@ static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
         size_t n = cf_ruleset_refused(rs, &refused);
 
         cf_log_info("pipeline", "rules loaded", "rules=%zu refused=%zu", cf_ruleset_count(rs), n);
-        pipeline_load_windows(p, rs);
-        if (cf_shared_set(&p->rules, rs, free_rules) < 0)
-            r = cf_error_set(reterr, CF_ENOMEM, "rules");
+        r = pipeline_swap_rules(p, rs, free_rules, reterr);
     }
     return r;
 }
@@ -105,8 +77,6 @@ int cf_pipeline_reload_rules(struct cf_pipeline *p, struct cf_error *reterr)
     int r = 0;
 
     (void)pthread_mutex_lock(&p->reload_mu);
-    if (p->keeper_on)
-        pipeline_save_windows(p);
     if (!p->o.no_rules)
         r = load_rules(p, reterr);
     (void)pthread_mutex_unlock(&p->reload_mu);
@@ -203,6 +173,16 @@ const struct cf_ruleset *cf_pipeline_rules(struct cf_pipeline *p, struct cf_shar
 
 void cf_pipeline_rules_put(struct cf_pipeline *p, struct cf_shared_box *box) { cf_shared_put(&p->rules, box); }
 
+/* Counters of a detector with other rules than rs, by rule id. */
+static void add_old(const struct cf_detector *d, const struct cf_ruleset *rs, struct cf_rule_counters *ret)
+{
+    struct cf_rule_ledger *l = cf_rule_ledger_new();
+
+    if (l && cf_rule_ledger_add(l, d) == 0)
+        cf_rule_ledger_get(l, rs, ret);
+    cf_rule_ledger_free(l);
+}
+
 struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, const struct cf_shared_box *box)
 {
     struct cf_rule_counters *c = calloc(cf_ruleset_count(box->p) + 1, sizeof *c);
@@ -213,6 +193,8 @@ struct cf_rule_counters *cf_pipeline_rule_counters(struct cf_pipeline *p, const 
         (void)pthread_mutex_lock(&w->detector_mu);
         if (w->detector && w->rules_gen == box->generation)
             cf_detector_counters(w->detector, c);
+        else if (w->detector) /* idle since the rules changed */
+            add_old(w->detector, box->p, c);
         (void)pthread_mutex_unlock(&w->detector_mu);
     }
     if (c)
@@ -297,6 +279,17 @@ static int start_listeners(struct cf_pipeline *p, struct cf_error *reterr)
     return cf_listener_start(&o, &p->listener, reterr);
 }
 
+static void init_locks(struct cf_pipeline *p)
+{
+    pthread_rwlockattr_t a;
+
+    (void)pthread_rwlockattr_init(&a);
+    (void)pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP); /* a change of rules gets its turn */
+    (void)pthread_rwlock_init(&p->batches_lock, &a);
+    (void)pthread_rwlockattr_destroy(&a);
+    (void)pthread_mutex_init(&p->flight_mu, NULL);
+}
+
 int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **ret, struct cf_error *reterr)
 {
     struct cf_pipeline *p = calloc(1, sizeof *p);
@@ -307,6 +300,7 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         return cf_error_set(reterr, CF_ENOMEM, "pipeline");
     (void)pthread_mutex_init(&p->mu, NULL);
     (void)pthread_mutex_init(&p->types_mu, NULL);
+    init_locks(p);
     cf_shared_init(&p->norm);
     cf_shared_init(&p->rules);
     cf_shared_init(&p->enrich);
@@ -328,6 +322,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     }
     if (r == 0)
         r = start_tail(p, reterr); /* before the workers: it reads what they will delete */
+    if (r == 0)
+        pipeline_windows_load(p);
     if (r == 0)
         r = start_workers(p, reterr);
     if (r == 0)
@@ -368,8 +364,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     cf_tail_stop(p->tail);
     p->tail = NULL;
     if (p->spool && p->keeper_on) {
-        pipeline_commit(p);
-        pipeline_save_windows(p);
+        pipeline_commit(p, true);
     }
     for (size_t i = 0; i < p->n_workers && p->worker; i++)
         worker_release(&p->worker[i]);
@@ -380,6 +375,9 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     cf_shared_release(&p->enrich);
     cf_shared_release(&p->sources);
     cf_rule_ledger_free(p->ledger);
+    free(p->flight);
+    (void)pthread_mutex_destroy(&p->flight_mu);
+    (void)pthread_rwlock_destroy(&p->batches_lock);
     cf_shared_release(&p->switches);
     pipeline_flush_staged(p);
     cf_staged_free(p->staged);

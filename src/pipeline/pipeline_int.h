@@ -25,8 +25,13 @@ struct worker_key {
     size_t key_n;
     uint64_t stored, failed, unparsed;
 };
+struct flight { /* a batch that was handed out and is not before the committed position */
+    struct cf_spool_pos start;
+    uint64_t first; /* number of its first event */
+};
 struct worker {
     struct cf_pipeline *p;
+    uint64_t last_seq; /* number of the newest event of the batch */
     pthread_t thread;
     bool on;
     struct cf_shared_box *norm_box, *rules_box, *enrich_box; /* held while a batch runs */
@@ -64,6 +69,14 @@ struct cf_pipeline {
     struct cf_listener *listener;
     struct cf_tail *tail;
     struct cf_shared norm, rules, enrich, sources, switches;
+    pthread_rwlock_t batches_lock; /* workers read-lock it for a batch; who changes rules waits for all of them */
+    pthread_mutex_t flight_mu;     /* the next four */
+    struct flight *flight;
+    size_t n_flights, cap_flights;
+    uint64_t next_seq;             /* no event of a done batch has this number or a higher one */
+    int64_t windows_after_us;      /* keeper only, with the next two */
+    unsigned windows_tries;
+    bool windows_written;
     struct cf_rule_ledger *ledger; /* figures per rule of detectors that are gone */
     struct worker *worker;
     size_t n_workers;
@@ -105,8 +118,13 @@ void *pipeline_keeper_main(void *arg);
 void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; errors are logged, the old tables stay */
 int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct cf_error *reterr); /* free with cf_source_table_free */
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
-void pipeline_commit(struct cf_pipeline *p);    /* store sync, then checkpoint; failures are noted and tried again */
-void pipeline_save_windows(struct cf_pipeline *p);
+void pipeline_commit(struct cf_pipeline *p, bool last);    /* store sync, then checkpoint; failures are noted and tried again */
+/* windows.c */
+int pipeline_flight_begin(struct worker *w); /* the batch in hand is known from here on; CF_ENOMEM */
+void pipeline_flight_end(struct worker *w);  /* before it is reported done */
+bool pipeline_windows_at(struct cf_pipeline *p, struct cf_spool_pos pos, bool last);
+void pipeline_windows_load(struct cf_pipeline *p);
+int pipeline_swap_rules(struct cf_pipeline *p, struct cf_ruleset *rs, void (*free_fn)(void *), struct cf_error *reterr);
 void pipeline_flush_staged(struct cf_pipeline *p);
 void worker_release(struct worker *w);
 /* Which batches are inserted in parts: one empty file DATA/split/TOKEN each, synced before it counts. */

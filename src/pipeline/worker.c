@@ -65,6 +65,7 @@ static bool next_record(struct worker *w, struct cf_record *rec)
         .peer = w->frame.origin.peer, .org = w->frame.origin.org, .received_us = w->frame.origin.received_us,
         .seq = w->frame.seq + w->frame_at,
     };
+    w->last_seq = rec->seq;
     w->frame_bytes += len;
     w->frame_at++;
     return true;
@@ -426,7 +427,8 @@ void *pipeline_worker_main(void *arg)
         }
         if (r <= 0)
             continue;
-        while (take_content(w) < 0 && !atomic_load(&p->stop)) { /* no memory: the batch waits */
+        (void)pthread_rwlock_rdlock(&p->batches_lock);
+        while ((pipeline_flight_begin(w) < 0 || take_content(w) < 0) && !atomic_load(&p->stop)) { /* no memory: the batch waits */
             give_back(&p->norm, &w->norm_box);
             give_back(&p->rules, &w->rules_box);
             give_back(&p->enrich, &w->enrich_box);
@@ -436,9 +438,13 @@ void *pipeline_worker_main(void *arg)
         give_back(&p->rules, &rules);
         give_back(&p->enrich, &enrich);
         ok = w->norm && run_batch(w);
+        if (ok) {
+            pipeline_flight_end(w);
+            cf_spool_done(p->spool, &w->batch);
+        }
+        (void)pthread_rwlock_unlock(&p->batches_lock);
         if (!ok)
             break;
-        cf_spool_done(p->spool, &w->batch);
     }
     return NULL;
 }

@@ -257,10 +257,10 @@ static void test_snapshot(void **state)
     (void)at(&f, 0, "a", "u", "1");
     (void)at(&f, 1, "a", "u", "2");
     (void)at(&f, 2, "b", "u", "2");
-    assert_ok(cf_ruleset_corr_save(f.rs, path, &err), err);
+    assert_ok(cf_ruleset_corr_save(f.rs, path, NULL, &err), err);
     stop(&f);
     start(&g, corr);
-    assert_ok(cf_ruleset_corr_load(g.rs, path, &n, &err), err);
+    assert_ok(cf_ruleset_corr_load(g.rs, path, &n, NULL, &err), err);
     assert_int_equal(n, 2);
     assert_int_equal(at(&g, 5, "a", "u", "3"), 1);
     assert_int_equal(flush(&g), 1);
@@ -270,14 +270,63 @@ static void test_snapshot(void **state)
     start(&g, corr);
     for (size_t i = 0; i < b.n; i++) { /* every damaged byte is noticed */
         b.p[i] ^= 0x40;
-        assert_true(cf_ruleset_corr_restore(g.rs, cf_buf_view(&b), &n, &err) < 0);
+        assert_true(cf_ruleset_corr_restore(g.rs, cf_buf_view(&b), &n, NULL, &err) < 0);
         b.p[i] ^= 0x40;
     }
     for (size_t i = 0; i < b.n; i++)
-        assert_true(cf_ruleset_corr_restore(g.rs, (cf_str){b.p, i}, &n, &err) < 0);
+        assert_true(cf_ruleset_corr_restore(g.rs, (cf_str){b.p, i}, &n, NULL, &err) < 0);
     stop(&g);
     cf_buf_release(&b);
     (void)unlink(path);
+}
+
+/* A snapshot up to an event, and the replay of the input from somewhere before it: nothing is missing, nothing counted twice. */
+static void test_mark(void **state)
+{
+    struct feeder f, g;
+    char path[] = "/tmp/cf-corr-XXXXXX";
+    struct cf_error err = {0};
+    struct cf_corr_mark mark = {.origin = 77, .seq = 3}, got = {0};
+    static const char corr[] = CORR("event_count", "a", "  condition: {gte: 5}\n");
+    int fd = mkstemp(path);
+
+    (void)state;
+    (void)close(fd);
+    for (int fired = 0; fired < 2; fired++) {
+        start(&f, corr);
+        for (int i = 0; i < (fired ? 5 : 4); i++) /* 0 to 3, or to 4, which fires but is not in the snapshot */
+            assert_int_equal(at(&f, i, "a", "u", ""), i == 4);
+        assert_ok(cf_ruleset_corr_save(f.rs, path, &mark, &err), err);
+        stop(&f);
+        start(&g, corr);
+        assert_ok(cf_ruleset_corr_load(g.rs, path, NULL, &got, &err), err);
+        assert_int_equal(got.origin, 77);
+        assert_int_equal(got.seq, 3);
+        cf_ruleset_corr_skip(g.rs, got.seq);
+        g.seq = 1; /* the spool begins with event 1 again */
+        for (int i = 1; i < 6; i++)
+            assert_int_equal(at(&g, i, "a", "u", ""), i == 4);
+        stop(&g);
+    }
+    (void)unlink(path);
+}
+
+static void test_move(void **state)
+{
+    static const char corr[] = CORR("event_count", "a", "  condition: {gte: 5}\n");
+    struct cf_error err = {0};
+    struct feeder f, g;
+
+    (void)state;
+    start(&f, corr);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(at(&f, i, "a", "u", ""), 0);
+    start(&g, corr);
+    assert_ok(cf_ruleset_corr_move(g.rs, f.rs, &err), err);
+    g.seq = f.seq;
+    stop(&f);
+    assert_int_equal(at(&g, 4, "a", "u", ""), 1);
+    stop(&g);
 }
 
 static void test_bounded(void **state)
@@ -420,7 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_values),
         cmocka_unit_test(test_temporal),    cmocka_unit_test(test_upper_bound), cmocka_unit_test(test_chain_and_alias),
-        cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_mark), cmocka_unit_test(test_move), cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_random),
     };
     (void)setvbuf(stdout, NULL, _IONBF, 0);
