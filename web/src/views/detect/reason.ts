@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine tells its reason in English words of a few known forms; here they become texts of the reader's language.
+type T = (key: string, named?: Record<string, unknown>) => string
+const forms: [RegExp, string, string[]][] = [
+  [/^the event has no field (\S+) \(test "(.*)"\)$/, 'noField', ['field', 'test']],
+  [/^no value fits the test "(.*)"$/, 'noValue', ['test']],
+  [/^"(.*)" is true, which the condition excludes$/, 'excluded', ['test']],
+  [/^the event belongs to other log sources than the rule$/, 'elsewhere', []],
+  [/^the condition is true; the hit is counted/, 'counted', []],
+  [/^the condition is true$/, 'true', []],
+  [/^the condition is false$/, 'false', []],
+  [/^a list of the rule is empty/, 'emptyList', []],
+  [/^the event counts for this correlation/, 'counts', []],
+  [/^none of the rules it refers to/, 'noneOf', []]
+]
+export function reasonText(reason: string, t: T, te: (key: string) => boolean): string {
+  for (const [re, key, names] of forms) {
+    const m = re.exec(reason)
+    if (m && te('explain.reason.' + key)) return t('explain.reason.' + key, Object.fromEntries(names.map((n, i) => [n, m[i + 1]])))
+  }
+  return reason
+}
