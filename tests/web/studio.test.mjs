@@ -115,7 +115,7 @@ describe('rule studio', { skip: unable() }, () => {
     await p.goto('/rules?open=' + id)
     await p.page.waitForSelector('.side .yaml')
     assert.match(await p.page.textContent('.side'), /试运行命中/)
-    await p.page.getByRole('button', { name: '启用', exact: true }).click()
+    await p.page.getByRole('button', { name: '启用规则' }).click()
     await p.page.waitForFunction(() => document.querySelector('.side .chip.ok')?.textContent.includes('启用'))
     const e = (await api.post('/api/v1/events:search', { query: 'user.name:gatekeeper', from: 'now-400d', to: 'now+400d', limit: 1 })).body.items[0]._id
     await p.goto('/search?open=' + e)
@@ -176,6 +176,50 @@ describe('rule studio', { skip: unable() }, () => {
       await p.goto('/coverage?tab=' + tab)
       await p.page.waitForSelector('.cov-tabs .tbl, .cov-tabs .statebox')
     }
+    await p.clean()
+  })
+})
+
+describe('source wizard', { skip: unable() }, () => {
+  let server, browser, api, p
+  before(async () => {
+    server = await startServer({})
+    api = await server.signIn('admin')
+    browser = await openBrowser()
+    p = await Person.at(browser, server)
+    await p.signIn('admin', server.passwords.admin)
+  })
+  after(async () => {
+    await browser?.close()
+    await server?.stop()
+  })
+  const lines = Array.from({ length: 20 }, (_, i) => `gate=${i % 3} at=2026-11-21T06:00:${String(i).padStart(2, '0')}Z badge="码头-${i}" door_ip=10.1.0.${i} visitor=u${i} verdict=${i % 2 ? 'deny' : 'allow'}`)
+
+  test('lines in, a proposal out, a field changed, tried, saved with the lines as its test', async () => {
+    await p.goto('/sources/wizard')
+    await p.test('wizard-lines').fill(lines.join('\n'))
+    await p.test('wizard-go').click()
+    await p.page.waitForSelector('.wz-cols')
+    assert.match(await p.page.textContent('[data-test=wizard-good]'), /20 行中读出 20 行/)
+    assert.ok((await p.$('.wz-l.cur mark').count()) >= 3, 'values are marked in the text')
+    await p.test('map-visitor').fill('user.name')
+    await p.test('map-visitor').press('Tab')
+    await p.page.getByText('YAML', { exact: true }).click()
+    await p.page.waitForFunction(() => /visitor: user\.name/.test(document.querySelector('.wz .cm-content')?.textContent ?? ''))
+    await p.page.waitForFunction(() => [...document.querySelectorAll('.wz-v td')].some((x) => x.textContent === 'user.name'))
+    await p.test('wizard-name').fill('pier-gate')
+    await p.test('wizard-title').fill('Gates of the pier')
+    await p.page.waitForFunction(() => /name: pier-gate/.test(document.querySelector('.wz .cm-content')?.textContent ?? ''))
+    await p.test('wizard-save').click()
+    await p.page.waitForSelector('[data-test=wizard-done]')
+    const r = (await api.get('/api/v1/source-types/pier-gate')).body
+    assert.match(r.yaml, /visitor: user\.name/)
+    const again = (await api.post('/api/v1/source-types:propose', { lines })).body
+    assert.equal(again.recognised.source, 'pier-gate')
+    await p.goto('/sources/wizard')
+    await p.test('wizard-lines').fill(lines.join('\n'))
+    await p.test('wizard-lines').press('Control+Enter')
+    await p.page.waitForSelector('[data-test=wizard-known]')
     await p.clean()
   })
 })

@@ -230,7 +230,7 @@ describe('triage', { skip: unable() }, () => {
       await q.context.addInitScript(([t, l]) => { localStorage.setItem('cf.theme', t); localStorage.setItem('cf.locale', l) }, [theme, locale])
       await q.signIn('admin', server.passwords.admin)
       const slow = []
-      for (const where of ['/overview', '/todo', '/alerts', '/incidents', '/search', '/notices', '/notices/new', '/notices/ledger', '/assets', '/rules', '/exceptions', '/sources', '/directory', '/directory?tab=roles', '/health', '/messages', '/me']) {
+      for (const where of ['/overview', '/todo', '/alerts', '/incidents', '/search', '/notices', '/notices/new', '/notices/ledger', '/assets', '/rules', '/rules/studio', '/coverage', '/sources/wizard', '/exceptions', '/sources', '/directory', '/directory?tab=roles', '/health', '/messages', '/me']) {
         const t0 = Date.now()
         await q.goto(where)
         await q.page.waitForSelector('.shell-main h1, .shell-main .search', { state: 'attached' })

@@ -9,12 +9,15 @@ export function marks(text: string, fields: { field: string; start: number | nul
   let at = 0
   const names = [...new Set(fields.map((f) => f.field))]
   const cut = (a: number, b: number) => dec.decode(bytes.subarray(a, b))
-  const list = fields.filter((f) => f.start != null && f.end != null && f.end > f.start && f.field !== 'event.original').sort((a, b) => a.start! - b.start! || b.end! - a.end!)
+  // the shortest places win: a field that holds the whole line marks nothing
+  const list: { field: string; start: number; end: number }[] = []
+  for (const f of fields.filter((x) => x.start != null && x.end != null && x.end > x.start).sort((x, y) => x.end! - x.start! - (y.end! - y.start!)))
+    if (f.end! <= bytes.length && !list.some((x) => f.start! < x.end && x.start < f.end!) && !(f.start === 0 && f.end === bytes.length)) list.push({ field: f.field, start: f.start!, end: f.end! })
+  list.sort((x, y) => x.start - y.start)
   for (const f of list) {
-    if (f.start! < at || f.end! > bytes.length) continue // inside one that is marked already
-    if (f.start! > at) out.push({ text: cut(at, f.start!), field: '', n: 0 })
-    out.push({ text: cut(f.start!, f.end!), field: f.field, n: names.indexOf(f.field) })
-    at = f.end!
+    if (f.start > at) out.push({ text: cut(at, f.start), field: '', n: 0 })
+    out.push({ text: cut(f.start, f.end), field: f.field, n: names.indexOf(f.field) })
+    at = f.end
   }
   if (at < bytes.length) out.push({ text: cut(at, bytes.length), field: '', n: 0 })
   return out
