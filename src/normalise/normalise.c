@@ -316,6 +316,9 @@ static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str 
 
 static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint)
 {
+    text = cf_str_trim(text);
+    if (text.n > 2 && text.p[text.n - 1] == ',' && text.p[text.n - 2] == '}') /* one element of an array a line */
+        text.n--;
     const struct cf_jnode *nodes;
     cf_str inner;
     size_t n;

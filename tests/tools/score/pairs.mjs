@@ -16,10 +16,11 @@ function zoneName(z) {
 
 // The few lines of YAML that the test set-ups consist of.
 function config(file) {
-  const c = { zone: 'UTC', multiline: null, values: new Set() }
+  const c = { zone: null, multiline: null, values: new Set() }
   if (!fs.existsSync(file)) return c
   const text = fs.readFileSync(file, 'utf8')
-  c.zone = zoneName(/(?:event\.timezone|timezone|tz_offset): *["']?([^"'\s]+)/.exec(text)?.[1])
+  const zone = /(?:event\.timezone|timezone|tz_offset): *["']?([^"'\s]+)/.exec(text)?.[1]
+  if (zone) c.zone = zoneName(zone)
   const first = /first_line_pattern: *(?:'([^']*)'|"((?:[^"\\]|\\.)*)")/.exec(text)
   if (first) c.multiline = new RegExp(first[1] ?? JSON.parse(`"${first[2]}"`))
   const fields = /^fields:\n((?:[ \t-].*\n?)*)/m.exec(text)?.[1] || ''
@@ -77,7 +78,7 @@ export function elastic(dir) {
     const file = f.slice(0, -'-expected.json'.length), rel = path.relative(dir, f).split('/')
     if (!fs.existsSync(file)) return []
     const own = config(file + '-config.yml'), common = config(path.join(path.dirname(file), 'test-common-config.yml'))
-    const conf = { zone: fs.existsSync(file + '-config.yml') ? own.zone : common.zone, multiline: own.multiline || common.multiline, values: new Set([...own.values, ...common.values]) }
+    const conf = { zone: own.zone || common.zone || 'UTC', multiline: own.multiline || common.multiline, values: new Set([...own.values, ...common.values]) }
     const { expected } = JSON.parse(fs.readFileSync(f, 'utf8'))
     const items = elasticFile(file, expected, conf)
     items?.forEach((x, i) => { x.want = expected[i] && flat(expected[i]) })
