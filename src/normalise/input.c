@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "normalise/input.h"
+#include "normalise/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 #define BATCH_BYTES (2u << 20)
 
 enum unpack { PLAIN, GZIP, ZSTD };
-enum cut { CUT_UNKNOWN, CUT_LINES, CUT_JSON, CUT_EVTX };
+enum cut { CUT_UNKNOWN, CUT_LINES, CUT_JSON, CUT_EVTX, CUT_JOURNAL };
 
 struct cf_input {
     int fd;
@@ -251,6 +252,11 @@ static bool choose_cut(struct cf_input *in)
     if (p == end)
         return in->eof;
     in->cut = CUT_LINES;
+    if (cf_journal_is(cf_str_n(p, (size_t)(end - p)))) {
+        in->cut = CUT_JOURNAL;
+        in->pos = (size_t)(p - in->buf);
+        return true;
+    }
     if (cf_evtx_is_file(cf_str_n(p, (size_t)(end - p)))) {
         in->cut = CUT_EVTX;
         in->pos = (size_t)(p - in->buf);
@@ -363,6 +369,13 @@ static size_t next_line(struct cf_input *in)
     return (size_t)(nl - in->buf) - in->pos;
 }
 
+static size_t next_entry(struct cf_input *in)
+{
+    while (in->pos < in->n && in->buf[in->pos] == '\n')
+        in->pos++;
+    return cf_journal_block(in->buf + in->pos, in->n - in->pos);
+}
+
 static inline void give(struct cf_input *in, struct cf_record *rec, size_t from, size_t len)
 {
     memset(rec, 0, sizeof *rec);
@@ -380,7 +393,7 @@ static size_t cut_records(struct cf_input *in, struct cf_record *recs, size_t ma
     size_t n = 0, start = in->pos;
 
     while (n < max && in->pos < in->n && in->pos - start < BATCH_BYTES) {
-        size_t len = in->cut == CUT_JSON ? next_json(in) : next_line(in);
+        size_t len = in->cut == CUT_JSON ? next_json(in) : in->cut == CUT_JOURNAL ? next_entry(in) : next_line(in);
         size_t from = in->pos, skip;
 
         if (len == SIZE_MAX) {

@@ -3,6 +3,7 @@
 #include "normalise/normalise.h"
 
 #include "normalise/input.h"
+#include "normalise/journal.h"
 #include "normalise/source.h"
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -280,6 +281,7 @@ static bool splunk_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *
 static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
 {
     cf_str log = CF_STR_NONE, stream = CF_STR_NONE;
+    bool journal = false;
 
     for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
         cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n), v = cf_str_n(nodes[i].p, nodes[i].n);
@@ -290,7 +292,7 @@ static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str 
         else if (cf_str_eqz(k, "stream"))
             stream = v;
         else if (cf_str_eqz(k, "MESSAGE"))
-            log = stream = v;
+            journal = (log = stream = v).p != NULL;
     }
     if (!log.p || !stream.p)
         return false;
@@ -301,14 +303,8 @@ static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str 
             continue;
         if (cf_str_eqz(k, "time") && cf_time_parse(v, &us))
             r->ev->time_us = us;
-        else if (cf_str_eqz(k, "__REALTIME_TIMESTAMP") && cf_str_i64(v, &us))
-            r->ev->time_us = us;
-        else if (cf_str_eqz(k, "_HOSTNAME"))
-            r->sl.host = v;
-        else if (cf_str_eqz(k, "SYSLOG_IDENTIFIER"))
-            r->sl.app = v;
-        else if (cf_str_eqz(k, "_PID"))
-            r->sl.pid = v;
+        else if (journal)
+            cf_journal_field(r, k, v, &log);
     }
     *ret = cf_str_trim(log);
     return true;
@@ -517,6 +513,30 @@ static void run_record(struct cf_run *r)
     }
     if (s.p[0] == '{' || (s.p[0] == '[' && s.n > 1 && (s.p[1] == '{' || cf_str_eqz(r->rec->format, "json")))) {
         run_json(r, s, hint);
+        return;
+    }
+    if (s.p[0] == '_' && cf_journal_is(s)) {
+        cf_str inner;
+        if (!cf_journal_entry(r, r->rec->raw, &inner)) {
+            (void)cf_error_set(&r->err, CF_ESYNTAX, "a journal entry without MESSAGE");
+            return;
+        }
+        inner = cf_encoding_text(r->t->enc, inner, r->a); /* values may hold bytes of any kind */
+        if (!inner.p) {
+            r->oom = true;
+            return;
+        }
+        r->msg = r->text = inner;
+        r->has_sl = true;
+        r->sl.pri = -1;
+        envelope(r);
+        run_text(r, hint);
+        if (!r->parsed && !r->oom) {
+            r->src = r->n->builtin;
+            put(r, CF_F_EVENT_DATASET, CF_STR("journald"));
+            cf_run_apply(r);
+            r->parsed = true;
+        }
         return;
     }
     r->src = hint;
