@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GET /api/v1/overview: the first page in one answer. Every figure is counted inside the caller's scope, over the same tables and with
  * the same conditions as the lists behind it, so that a figure and its list never disagree. Parts the caller may not read are zero. */
+#include <pthread.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -264,11 +266,58 @@ static int add_sources(struct build *b)
     return r;
 }
 
+/* The histogram of the event store, shared for a few seconds by all who may see the same: a room full of open overviews asks once.
+ * A slot's lock is held while its answer is made, so that the others wait for it instead of asking too. */
+#define SHARED_SLOTS 16
+#define SHARED_US (3 * CF_US_PER_S)
+static struct shared {
+    pthread_mutex_t lock;
+    uint64_t key;
+    int64_t made_us;
+    json_t *answer;
+} shared[SHARED_SLOTS];
+static pthread_once_t shared_once = PTHREAD_ONCE_INIT;
+static void shared_init(void)
+{
+    for (size_t i = 0; i < SHARED_SLOTS; i++)
+        (void)pthread_mutex_init(&shared[i].lock, NULL);
+}
+
+static int histogram(struct build *b, struct cf_search *q, json_t **ret)
+{
+    uint64_t key = cf_hash64_seed(CF_STR("overview"), (uint64_t)((b->now_us - b->from_us) / CF_US_PER_DAY) + (q->scope.all ? 1000 : 0));
+    struct shared *s;
+    struct cf_buf out;
+    int64_t now = cf_mono_us();
+    int r = 0;
+
+    for (size_t i = 0; !q->scope.all && i < q->scope.n_orgs; i++)
+        key = cf_hash64_seed(q->scope.orgs[i], key);
+    (void)pthread_once(&shared_once, shared_init);
+    s = &shared[key % SHARED_SLOTS];
+    (void)pthread_mutex_lock(&s->lock);
+    if (!s->answer || s->key != key || now - s->made_us > SHARED_US) {
+        json_t *fresh = NULL;
+
+        cf_buf_init(&out, 16 << 20);
+        r = cf_event_histogram(b->app->events, q, 48, &out, b->err);
+        if (r == 0)
+            fresh = json_loadb(out.p, out.n, 0, NULL);
+        cf_buf_release(&out);
+        json_decref(s->answer);
+        s->answer = fresh;
+        s->key = key;
+        s->made_us = now;
+    }
+    *ret = r == 0 && s->answer ? json_deep_copy(s->answer) : NULL; /* reference counts of jansson are not shared between threads */
+    (void)pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
 static int add_events(struct build *b, json_t *funnel)
 {
     struct cf_search q = {.query = CF_STR(""), .from_us = b->from_us, .to_us = b->now_us, .cursor = CF_STR("")};
     struct cf_pipeline_stats ps = {0};
-    struct cf_buf out;
     cf_str *orgs;
     json_t *h = NULL, *buckets, *one;
     json_int_t total = 0;
@@ -276,15 +325,12 @@ static int add_events(struct build *b, json_t *funnel)
     size_t i;
     int r = 0;
 
-    cf_buf_init(&out, 16 << 20);
     if (b->app->events && (may(b, "event.search") || may(b, "alert.read"))) {
         r = cf_scope_orgs(b->app->db, b->req->who, b->req->arena, &q.scope.all, &orgs, &q.scope.n_orgs, b->err);
         q.scope.orgs = orgs;
         if (r == 0)
-            r = cf_event_histogram(b->app->events, &q, 48, &out, b->err);
-        h = r == 0 ? json_loadb(out.p, out.n, 0, NULL) : NULL;
+            r = histogram(b, &q, &h);
     }
-    cf_buf_release(&out);
     buckets = json_object_get(h, "buckets");
     json_array_foreach(buckets, i, one) total += json_integer_value(json_object_get(one, "count"));
     eps = (double)total / ((double)(b->now_us - b->from_us) / 1e6);

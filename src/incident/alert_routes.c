@@ -107,7 +107,7 @@ static json_t *events_json(struct cf_req *req, const json_t *first, const json_t
     const json_t *lists[] = {first, last};
     json_t *out = json_array(), *reply, *items, *v;
     struct cf_error err = {0};
-    struct cf_search q = {.from_us = from_us - CF_US_PER_DAY, .to_us = to_us + CF_US_PER_DAY, .limit = 2 * INC_REFS, .oldest_first = true};
+    struct cf_search q = {.from_us = from_us - CF_US_PER_S, .to_us = to_us + CF_US_PER_S, .limit = 2 * INC_REFS, .oldest_first = true};
     struct cf_buf query, answer;
     cf_str *orgs = NULL;
     size_t n_orgs = 0, i;

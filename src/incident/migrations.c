@@ -47,5 +47,6 @@ const struct cf_migration cf_incident_migrations[] = {
     {403, "alert titles in two languages", "ALTER TABLE alert ADD COLUMN title_en TEXT;\nALTER TABLE alert ADD COLUMN advice TEXT"},
     {404, "descriptions and incident titles in two languages", "ALTER TABLE alert ADD COLUMN description_en TEXT;\nALTER TABLE incident ADD COLUMN title_en TEXT"},
     {405, "exceptions can be paused", "ALTER TABLE alert_exception ADD COLUMN enabled BIGINT NOT NULL DEFAULT 1"},
+    {406, "open alerts of an asset", "CREATE INDEX alert_asset ON alert (asset_id, status)"},
 };
 const size_t cf_incident_n_migrations = sizeof(cf_incident_migrations) / sizeof(cf_incident_migrations[0]);
