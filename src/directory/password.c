@@ -191,10 +191,10 @@ int cf_secret_key_load(const char *path, struct cf_secret_key *ret, struct cf_er
 
 bool cf_secret_seal(const struct cf_secret_key *k, const uint8_t *p, size_t n, char *out)
 {
-    uint8_t box[12 + 64 + 16];
+    uint8_t box[12 + CF_SECRET_MAX + 16];
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     int len = 0, fin = 0;
-    bool ok = c && n <= 64 && cf_random(box, 12) && EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, k->b, box) == 1 &&
+    bool ok = c && n <= CF_SECRET_MAX && cf_random(box, 12) && EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, k->b, box) == 1 &&
               EVP_EncryptUpdate(c, box + 12, &len, p, (int)n) == 1 && EVP_EncryptFinal_ex(c, box + 12 + len, &fin) == 1 &&
               EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, box + 12 + n) == 1;
 
@@ -206,12 +206,12 @@ bool cf_secret_seal(const struct cf_secret_key *k, const uint8_t *p, size_t n, c
 
 bool cf_secret_open(const struct cf_secret_key *k, cf_str hex, uint8_t *out, size_t n)
 {
-    uint8_t box[12 + 64 + 16];
+    uint8_t box[12 + CF_SECRET_MAX + 16];
     EVP_CIPHER_CTX *c;
     int len = 0, fin = 0;
     bool ok;
 
-    if (n > 64 || hex.n != 2 * (n + 28) || !cf_unhex(hex, box, n + 28))
+    if (n > CF_SECRET_MAX || hex.n != 2 * (n + 28) || !cf_unhex(hex, box, n + 28))
         return false;
     c = EVP_CIPHER_CTX_new();
     ok = c && EVP_DecryptInit_ex(c, EVP_aes_256_gcm(), NULL, k->b, box) == 1 && EVP_DecryptUpdate(c, out, &len, box + 12, (int)n) == 1 &&

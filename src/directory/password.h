@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Passwords: Argon2id hashes and the policy; one-time codes (RFC 6238); encryption of TOTP secrets at rest. */
+ * Passwords: Argon2id hashes and the policy; one-time codes (RFC 6238); encryption of secrets at rest (one-time codes, credentials). */
 #ifndef CF_DIRECTORY_PASSWORD_H
 #define CF_DIRECTORY_PASSWORD_H
 
@@ -20,6 +20,7 @@ bool cf_totp_check(const uint8_t *secret, size_t n, cf_str code, int64_t now_us,
 void cf_base32(const uint8_t *p, size_t n, char *out); /* (n*8+4)/5 characters and a NUL */
 
 /* AES-256-GCM under the installation's key: hex(nonce | ciphertext | tag). */
+#define CF_SECRET_MAX 512
 struct cf_secret_key {
     uint8_t b[32];
 };

@@ -443,6 +443,8 @@ void *pipeline_worker_main(void *arg)
             cf_spool_done(p->spool, &w->batch);
         }
         (void)pthread_rwlock_unlock(&p->batches_lock);
+        if (w->ti)
+            cf_ti_thread_done(w->ti);
         if (!ok)
             break;
     }

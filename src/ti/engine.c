@@ -164,10 +164,10 @@ static void *engine_main(void *arg)
 
         (void)clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += STEP_S;
-        if (!ti->dirty && !ti->run_hunts && !ti->run_sources)
+        if (!ti->dirty)
             (void)pthread_cond_timedwait(&ti->wake, &ti->mu, &until);
         dirty = ti->dirty;
-        ti->dirty = ti->run_hunts = ti->run_sources = false;
+        ti->dirty = false;
         (void)pthread_mutex_unlock(&ti->mu);
         now = cf_mono_us();
         err = (struct cf_error){0};
@@ -182,12 +182,43 @@ static void *engine_main(void *arg)
             expire(ti);
             expire_us = now;
         }
+        (void)pthread_mutex_lock(&ti->mu);
+    }
+    (void)pthread_mutex_unlock(&ti->mu);
+    return NULL;
+}
+
+/* What may take minutes: a reload never waits for it. */
+static void *jobs_main(void *arg)
+{
+    struct cf_ti *ti = arg;
+
+    (void)pthread_mutex_lock(&ti->mu);
+    while (!ti->stop) {
+        struct timespec until;
+
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += STEP_S;
+        if (!ti->run_jobs)
+            (void)pthread_cond_timedwait(&ti->wake_jobs, &ti->mu, &until);
+        ti->run_jobs = false;
+        (void)pthread_mutex_unlock(&ti->mu);
         (void)ti_fetch_due(ti);
         (void)ti_hunt_next(ti);
         (void)pthread_mutex_lock(&ti->mu);
     }
     (void)pthread_mutex_unlock(&ti->mu);
     return NULL;
+}
+
+void ti_jobs_wake(struct cf_ti *ti)
+{
+    if (!ti)
+        return;
+    (void)pthread_mutex_lock(&ti->mu);
+    ti->run_jobs = true;
+    (void)pthread_cond_signal(&ti->wake_jobs);
+    (void)pthread_mutex_unlock(&ti->mu);
 }
 
 int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_error *reterr)
@@ -205,12 +236,17 @@ int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_err
     cf_shared_init(&ti->excluded);
     (void)pthread_mutex_init(&ti->mu, NULL);
     (void)pthread_cond_init(&ti->wake, NULL);
+    (void)pthread_cond_init(&ti->wake_jobs, NULL);
     r = ti->content_dir && ti->key_file ? ti_rules_load(ti, reterr) : cf_error_set(reterr, CF_ENOMEM, "intelligence");
     if (r == 0)
         r = cf_ti_reload(ti, reterr);
     if (r == 0 && o->thread) {
         r = pthread_create(&ti->thread, NULL, engine_main, ti) == 0 ? 0 : cf_error_set(reterr, CF_EIO, "the intelligence thread does not start");
         ti->thread_on = r == 0;
+    }
+    if (r == 0 && o->thread) {
+        r = pthread_create(&ti->jobs, NULL, jobs_main, ti) == 0 ? 0 : cf_error_set(reterr, CF_EIO, "the intelligence thread does not start");
+        ti->jobs_on = r == 0;
     }
     if (r < 0)
         cf_ti_stop(ti);
@@ -226,9 +262,12 @@ void cf_ti_stop(struct cf_ti *ti)
     (void)pthread_mutex_lock(&ti->mu);
     ti->stop = true;
     (void)pthread_cond_signal(&ti->wake);
+    (void)pthread_cond_signal(&ti->wake_jobs);
     (void)pthread_mutex_unlock(&ti->mu);
     if (ti->thread_on)
         (void)pthread_join(ti->thread, NULL);
+    if (ti->jobs_on)
+        (void)pthread_join(ti->jobs, NULL);
     if (ti->o.db)
         (void)ti_counts_write(ti, "match", NULL);
     free(ti->counts);
@@ -237,6 +276,7 @@ void cf_ti_stop(struct cf_ti *ti)
     cf_arena_release(&ti->rules_arena);
     (void)pthread_mutex_destroy(&ti->mu);
     (void)pthread_cond_destroy(&ti->wake);
+    (void)pthread_cond_destroy(&ti->wake_jobs);
     free(ti->content_dir);
     free(ti->key_file);
     free(ti);

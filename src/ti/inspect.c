@@ -202,10 +202,11 @@ void cf_ti_thread_take(struct cf_ti_thread *t)
 {
     struct cf_shared_box *old = t->box;
 
-    hand_over(t);
     t->box = cf_shared_get(&t->ti->set);
     cf_shared_put(&t->ti->set, old);
 }
+
+void cf_ti_thread_done(struct cf_ti_thread *t) { hand_over(t); }
 
 static const char *field_name(const struct cf_ti_found *f) { return f->field < CF_F__COUNT ? cf_fields[f->field].name : "tls.server.hash"; }
 

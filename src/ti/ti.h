@@ -36,8 +36,10 @@ int cf_ti_reload(struct cf_ti *ti, struct cf_error *reterr);
 struct cf_ti_thread;
 struct cf_ti_thread *cf_ti_thread_new(struct cf_ti *ti); /* NULL: no memory */
 void cf_ti_thread_free(struct cf_ti_thread *t);
-/* Between two batches: takes the newest set, hands the counted hits over. */
+/* Between two batches: takes the newest set. */
 void cf_ti_thread_take(struct cf_ti_thread *t);
+/* After a batch: hands the counted hits over. */
+void cf_ti_thread_done(struct cf_ti_thread *t);
 /* Tags the event with threat.* fields; hits live in ev->arena and until the next cf_ti_thread_take. count false: a second pass over the same
  * event (tags only). 0 or CF_ENOMEM. */
 int cf_ti_inspect(struct cf_ti_thread *t, struct cf_event *ev, int64_t now_us, bool count, const struct cf_hit **ret_hits, size_t *ret_n);

@@ -153,8 +153,8 @@ struct cf_ti {
     char *content_dir, *key_file;
     struct cf_shared set, excluded;
     pthread_mutex_t mu;             /* what follows */
-    pthread_cond_t wake;
-    bool stop, dirty, run_sources, run_hunts;
+    pthread_cond_t wake, wake_jobs;
+    bool stop, dirty, run_jobs;
     char cancel_hunt[40], running_hunt[40];
     struct ti_count *counts;        /* hits not yet written */
     size_t n_counts, cap_counts;
@@ -162,8 +162,8 @@ struct cf_ti {
     double load_seconds;
     _Atomic uint64_t hits;
     uint64_t builds;
-    pthread_t thread;
-    bool thread_on;
+    pthread_t thread, jobs;          /* jobs: fetching and retro-hunts */
+    bool thread_on, jobs_on;
     struct cf_rule_info *rule;      /* TI_RULES * 5 levels */
     struct cf_arena rules_arena;
 };
@@ -182,7 +182,8 @@ int ti_tag_event(struct cf_event *ev, const struct cf_ti_set *set, const struct 
 void ti_counts_add(struct cf_ti *ti, const struct ti_count *c, size_t n);
 int ti_counts_write(struct cf_ti *ti, const char *kind, struct cf_error *reterr);
 
-/* ---- fetch.c, hunt.c: run by the engine's thread ---- */
+/* ---- fetch.c, hunt.c: run by the thread of jobs ---- */
+void ti_jobs_wake(struct cf_ti *ti);                       /* NULL is fine */
 int ti_fetch_due(struct cf_ti *ti);                        /* sources whose time has come */
 int ti_fetch_one(struct cf_ti *ti, cf_str source_id, json_t **ret_report, struct cf_error *reterr);
 int ti_hunt_next(struct cf_ti *ti);                        /* oldest queued hunt; 1: one was run */

@@ -52,7 +52,7 @@ test('the route table is complete', () => {
     assert.ok(o.scope, `${o.method} ${o.path} has no scope`);
   }
   assert.deepEqual(ops.filter(isPublic).map((o) => `${o.method} ${o.path}`).sort(),
-    ['DELETE /api/v1/session', 'GET /api/openapi.json', 'GET /api/v1/session', 'GET /healthz', 'GET /metrics', 'GET /readyz', 'POST /api/v1/session'].sort());
+    ['DELETE /api/v1/session', 'GET /api/openapi.json', 'GET /api/v1/session', 'GET /feeds/{token}/{format}', 'GET /healthz', 'GET /metrics', 'GET /readyz', 'POST /api/v1/session'].sort());
 });
 
 test('nothing answers without sign-in', async () => {

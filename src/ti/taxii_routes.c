@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * TAXII 2.1 server. One API root, /taxii2/api/. Collections are selections of the library; whoever holds ti.read and is named by a
+ * collection (or nobody is) reads it. Tokens are the product's API tokens (Authorization: Bearer). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/app.h"
+#include "api/route.h"
+#include "ti/ti_int.h"
+
+#define MEDIA "application/taxii+json;version=2.1"
+#define PAGE_DEFAULT 500
+#define PAGE_MAX 5000
+#define POST_MAX 2000u
+
+struct collection {
+    char id[40], title[200], description[600];
+    struct ti_select select;
+    bool can_write;
+};
+
+static struct cf_app *app_of(struct cf_req *req) { return req->app; }
+
+static int reply(struct cf_req *req, int status, json_t *takes)
+{
+    char *text = json_dumps(takes, JSON_COMPACT);
+    struct cf_buf b;
+
+    cf_buf_init(&b, 0);
+    cf_buf_z(&b, text ? text : "{}");
+    free(text);
+    json_decref(takes);
+    cf_reply_bytes(req, status, MEDIA, &b);
+    cf_buf_release(&b);
+    return 0;
+}
+
+static int accept_ok(struct cf_req *req, struct cf_error *reterr)
+{
+    cf_str a = cf_req_header(req, "Accept");
+
+    if (!a.n || cf_str_find(a, CF_STR("application/taxii+json")) >= 0 || cf_str_find(a, CF_STR("*/*")) >= 0 || cf_str_find(a, CF_STR("application/json")) >= 0)
+        return 0;
+    return cf_error_set(reterr, CF_EINVAL, "Accept must allow " MEDIA);
+}
+
+static int discovery(struct cf_req *req, struct cf_error *reterr)
+{
+    int r = accept_ok(req, reterr);
+
+    return r < 0 ? r : reply(req, 200, json_pack("{s:s,s:s,s:s,s:[s]}", "title", "Chengfang", "description", "Threat intelligence of the city", "default", "/taxii2/api/", "api_roots", "/taxii2/api/"));
+}
+
+static int api_root(struct cf_req *req, struct cf_error *reterr)
+{
+    int r = accept_ok(req, reterr);
+
+    return r < 0 ? r : reply(req, 200, json_pack("{s:s,s:[s],s:i}", "title", "Chengfang", "versions", MEDIA, "max_content_length", 50 << 20));
+}
+
+/* ---- collections ----------------------------------------------------------------------------------------------------------------- */
+
+static bool named(cf_str orgs, cf_str org)
+{
+    json_t *a = orgs.n ? json_loadb(orgs.p, orgs.n, 0, NULL) : NULL;
+    bool ok = json_array_size(a) == 0;
+    const json_t *j;
+    size_t i;
+
+    json_array_foreach(a, i, j) ok = ok || (json_is_string(j) && cf_str_eqz(org, json_string_value(j)));
+    json_decref(a);
+    return ok;
+}
+
+/* Visits the collections this caller may see. */
+static int each(struct cf_req *req, cf_str id, int (*fn)(void *, const struct collection *), void *ctx, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    struct cf_stmt *st = NULL;
+    int found = 0, r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
+
+    if (r == 0)
+        r = cf_tx_query(tx, "SELECT id, title, description, types, min_confidence, tlp_max, can_write, orgs FROM ti_collection ORDER BY created_us, id", &st, reterr);
+    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        struct collection c = {.can_write = cf_stmt_i64(st, 6) != 0 && cf_principal_may(req->who, CF_STR("ti.write")),
+                               .select = {.types = cf_arena_copy(req->arena, cf_stmt_str(st, 3).p ? cf_stmt_str(st, 3) : CF_STR("")), .min_confidence = cf_stmt_i64(st, 4),
+                                          .tlp_max = cf_stmt_i64(st, 5)}};
+
+        r = 0;
+        (void)snprintf(c.id, sizeof c.id, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
+        (void)snprintf(c.title, sizeof c.title, "%.*s", CF_ARG(cf_stmt_str(st, 1)));
+        (void)snprintf(c.description, sizeof c.description, "%.*s", CF_ARG(cf_stmt_str(st, 2)));
+        if (req->who->scope == CF_SCOPE_ALL) /* the city's own people see up to TLP:AMBER */
+            c.select.tlp_max = c.select.tlp_max < 2 ? 2 : c.select.tlp_max;
+        else if (!named(cf_stmt_str(st, 7), req->who->org_id))
+            continue;
+        if (id.n && !cf_str_eqz(id, c.id))
+            continue;
+        found++;
+        r = fn(ctx, &c);
+    }
+    cf_stmt_free(st);
+    cf_tx_rollback(&tx);
+    if (r == 0 && id.n && !found)
+        r = cf_error_set(reterr, CF_ENOENT, "there is no such collection");
+    return r;
+}
+
+static json_t *collection_json(const struct collection *c)
+{
+    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:[s]}", "id", c->id, "title", c->title, "description", c->description, "can_read", 1, "can_write", c->can_write, "media_types",
+                     "application/stix+json;version=2.1");
+}
+
+static int add_collection(void *ctx, const struct collection *c) { return json_array_append_new(ctx, collection_json(c)) < 0 ? CF_ENOMEM : 0; }
+static int copy_collection(void *ctx, const struct collection *c)
+{
+    *(struct collection *)ctx = *c;
+    return 0;
+}
+
+static int collections(struct cf_req *req, struct cf_error *reterr)
+{
+    json_t *a = json_array();
+    int r = accept_ok(req, reterr);
+
+    if (r == 0)
+        r = each(req, CF_STR_NONE, add_collection, a, reterr);
+    if (r < 0) {
+        json_decref(a);
+        return r;
+    }
+    return reply(req, 200, json_pack("{s:o}", "collections", a));
+}
+
+static int the_collection(struct cf_req *req, struct collection *c, struct cf_error *reterr)
+{
+    int r = accept_ok(req, reterr);
+
+    return r < 0 ? r : each(req, cf_req_path(req, "id"), copy_collection, c, reterr);
+}
+
+static int one_collection(struct cf_req *req, struct cf_error *reterr)
+{
+    struct collection c;
+    int r = the_collection(req, &c, reterr);
+
+    return r < 0 ? r : reply(req, 200, collection_json(&c));
+}
+
+/* ---- objects: two streams in order of their adding, merged --------------------------------------------------------------------------- */
+
+struct place { /* last object given of a stream */
+    int64_t added;
+    char id[200];
+};
+struct page {
+    struct place at[2]; /* 0 rows of the library, 1 objects kept */
+    int64_t limit, n, first_us, last_us;
+    json_t *out;
+    bool manifest, versions;
+    bool more;
+};
+
+static json_t *stix_date(int64_t us)
+{
+    char b[32];
+
+    return json_sprintf("%.*s", (int)cf_time_format(us, b), b);
+}
+
+static bool read_next(cf_str next, struct page *p)
+{
+    cf_str f[4] = {{0}};
+
+    for (int i = 0; i < 4; i++)
+        if (!cf_str_cut(&next, '~', &f[i]) && i < 3)
+            return false;
+    if (!cf_str_i64(f[0], &p->at[0].added) || !cf_str_i64(f[2], &p->at[1].added) || f[1].n >= 200 || f[3].n >= 200)
+        return false;
+    (void)snprintf(p->at[0].id, 200, "%.*s", CF_ARG(f[1]));
+    (void)snprintf(p->at[1].id, 200, "%.*s", CF_ARG(f[3]));
+    return true;
+}
+
+static int open_rows(struct cf_req *req, struct cf_tx *tx, const struct collection *c, const struct page *p, cf_str id, struct cf_stmt **ret, struct cf_error *reterr)
+{
+    struct cf_dbval v[32];
+    struct cf_buf sql;
+    size_t n = 0;
+    int r;
+
+    (void)req;
+    cf_buf_init(&sql, 1 << 16);
+    cf_buf_z(&sql, "SELECT " TI_STIX_COLS " FROM ti_indicator i JOIN ti_source s ON s.id = i.source_id WHERE ");
+    r = ti_select_sql(&c->select, &sql, v, &n, reterr);
+    cf_buf_z(&sql, " AND i.cond = '' AND (i.ext_id IS NULL OR i.ext_id NOT LIKE 'indicator--%') AND i.added_us >= ? AND (i.added_us > ? OR i.id > ?)");
+    v[n++] = CF_I(p->at[0].added);
+    v[n++] = CF_I(p->at[0].added);
+    v[n++] = CF_Z(p->at[0].id);
+    if (id.n) {
+        cf_buf_z(&sql, " AND i.id = ?");
+        v[n++] = CF_S(cf_str_starts(id, CF_STR("indicator--")) ? cf_str_sub(id, 11, id.n) : CF_STR("-"));
+    }
+    cf_buf_printf(&sql, " ORDER BY i.added_us, i.id LIMIT %lld", (long long)p->limit + 1);
+    if (r == 0)
+        r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, ret, reterr);
+    cf_buf_release(&sql);
+    return r;
+}
+
+static int open_objects(struct cf_tx *tx, const struct collection *c, const struct page *p, cf_str id, cf_str type, struct cf_stmt **ret, struct cf_error *reterr)
+{
+    struct cf_buf sql;
+    struct cf_dbval v[8];
+    size_t n = 0;
+    int r;
+
+    cf_buf_init(&sql, 1 << 16);
+    cf_buf_z(&sql, "SELECT o.added_us, o.id, o.json, o.modified FROM ti_object o WHERE o.tlp <= ? AND o.added_us >= ? AND (o.added_us > ? OR o.id > ?)"
+                   " AND (o.type <> 'indicator' OR EXISTS (SELECT 1 FROM ti_indicator x WHERE x.ext_id = o.id AND x.status = 'active' AND x.conflict IS NULL))");
+    v[n++] = CF_I(c->select.tlp_max);
+    v[n++] = CF_I(p->at[1].added);
+    v[n++] = CF_I(p->at[1].added);
+    v[n++] = CF_Z(p->at[1].id);
+    if (id.n) {
+        cf_buf_z(&sql, " AND o.id = ?");
+        v[n++] = CF_S(id);
+    }
+    if (type.n) {
+        cf_buf_z(&sql, " AND o.type = ?");
+        v[n++] = CF_S(type);
+    }
+    cf_buf_printf(&sql, " ORDER BY o.added_us, o.id LIMIT %lld", (long long)p->limit + 1);
+    r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, ret, reterr);
+    cf_buf_release(&sql);
+    return r;
+}
+
+static void give(struct page *p, json_t *takes, int64_t added, const char *version)
+{
+    json_t *o = takes;
+
+    if (p->manifest)
+        o = json_pack("{s:O,s:o,s:s,s:s}", "id", json_object_get(takes, "id"), "date_added", stix_date(added), "version", version, "media_type", "application/stix+json;version=2.1");
+    else if (p->versions)
+        o = json_string(version);
+    if (o != takes)
+        json_decref(takes);
+    (void)json_array_append_new(p->out, o);
+    if (p->n++ == 0)
+        p->first_us = added;
+    p->last_us = added;
+}
+
+static int merge(struct page *p, struct cf_stmt *row, struct cf_stmt *obj, struct cf_error *reterr)
+{
+    int a = row ? cf_stmt_next(row, reterr) : 0, b = obj ? cf_stmt_next(obj, reterr) : 0;
+
+    while ((a == 1 || b == 1) && a >= 0 && b >= 0 && p->n < p->limit) {
+        bool rows_turn = a == 1 && (b != 1 || cf_stmt_i64(row, 16) <= cf_stmt_i64(obj, 0));
+        json_t *o;
+
+        if (rows_turn) {
+            o = ti_stix_of_row(row);
+            p->at[0].added = cf_stmt_i64(row, 16);
+            (void)snprintf(p->at[0].id, 200, "%.*s", CF_ARG(cf_stmt_str(row, 0)));
+            give(p, o, p->at[0].added, json_string_value(json_object_get(o, "modified")));
+            a = cf_stmt_next(row, reterr);
+        } else {
+            char version[64];
+
+            o = json_loadb(cf_stmt_str(obj, 2).p, cf_stmt_str(obj, 2).n, 0, NULL);
+            p->at[1].added = cf_stmt_i64(obj, 0);
+            (void)snprintf(p->at[1].id, 200, "%.*s", CF_ARG(cf_stmt_str(obj, 1)));
+            (void)snprintf(version, sizeof version, "%.*s", CF_ARG(cf_stmt_str(obj, 3)));
+            if (o)
+                give(p, o, p->at[1].added, version);
+            b = cf_stmt_next(obj, reterr);
+        }
+    }
+    p->more = a == 1 || b == 1;
+    return a < 0 ? a : b < 0 ? b : 0;
+}
+
+static int page_of(struct cf_req *req, struct page *p, cf_str id, struct cf_error *reterr)
+{
+    cf_str after = cf_req_query(req, "added_after"), next = cf_req_query(req, "next"), type = cf_req_query(req, "match[type]");
+    struct cf_stmt *row = NULL, *obj = NULL;
+    struct cf_tx *tx = NULL;
+    struct collection c;
+    int64_t t = -1;
+    int r = the_collection(req, &c, reterr);
+
+    if (!id.n)
+        id = cf_req_query(req, "match[id]");
+    if (r == 0)
+        r = cf_req_query_i64(req, "limit", PAGE_DEFAULT, 1, 1000000, &p->limit, reterr);
+    if (r == 0 && after.n && !cf_time_parse(after, &t))
+        r = cf_req_field_error(req, "added_after", "not a time");
+    if (p->limit > PAGE_MAX)
+        p->limit = PAGE_MAX;
+    p->at[0].added = p->at[1].added = t < 0 ? 0 : t + 1; /* strictly after */
+    if (r == 0 && next.n && !read_next(next, p))
+        r = cf_req_field_error(req, "next", "not given by this server");
+    p->out = json_array();
+    if (r == 0)
+        r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
+    if (r == 0 && (!type.n || cf_str_eqz(type, "indicator")))
+        r = open_rows(req, tx, &c, p, id, &row, reterr);
+    if (r == 0)
+        r = open_objects(tx, &c, p, id, type, &obj, reterr);
+    if (r == 0)
+        r = merge(p, row, obj, reterr);
+    cf_stmt_free(row);
+    cf_stmt_free(obj);
+    cf_tx_rollback(&tx);
+    if (r < 0)
+        json_decref(p->out);
+    return r;
+}
+
+static int answer_page(struct cf_req *req, struct page *p, const char *key)
+{
+    json_t *doc = json_object();
+    char b[32];
+
+    if (p->n) {
+        cf_reply_header(req, "X-TAXII-Date-Added-First", cf_arena_strdup(req->arena, cf_str_n(b, cf_time_format(p->first_us, b))));
+        cf_reply_header(req, "X-TAXII-Date-Added-Last", cf_arena_strdup(req->arena, cf_str_n(b, cf_time_format(p->last_us, b))));
+        (void)json_object_set(doc, key, p->out);
+    }
+    json_decref(p->out);
+    if (p->more) {
+        (void)json_object_set_new(doc, "more", json_true());
+        (void)json_object_set_new(doc, "next", json_sprintf("%lld~%s~%lld~%s", (long long)p->at[0].added, p->at[0].id, (long long)p->at[1].added, p->at[1].id));
+    }
+    return reply(req, 200, doc);
+}
+
+static int objects(struct cf_req *req, struct cf_error *reterr)
+{
+    struct page p = {0};
+    int r = page_of(req, &p, CF_STR_NONE, reterr);
+
+    return r < 0 ? r : answer_page(req, &p, "objects");
+}
+
+static int manifest(struct cf_req *req, struct cf_error *reterr)
+{
+    struct page p = {.manifest = true};
+    int r = page_of(req, &p, CF_STR_NONE, reterr);
+
+    return r < 0 ? r : answer_page(req, &p, "objects");
+}
+
+static int one_object(struct cf_req *req, struct cf_error *reterr)
+{
+    struct page p = {0};
+    int r = page_of(req, &p, cf_req_path(req, "object"), reterr);
+
+    if (r == 0 && p.n == 0) {
+        json_decref(p.out);
+        r = cf_error_set(reterr, CF_ENOENT, "there is no such object in the collection");
+    }
+    return r < 0 ? r : answer_page(req, &p, "objects");
+}
+
+static int versions(struct cf_req *req, struct cf_error *reterr)
+{
+    struct page p = {.versions = true};
+    int r = page_of(req, &p, cf_req_path(req, "object"), reterr);
+
+    if (r == 0 && p.n == 0) {
+        json_decref(p.out);
+        r = cf_error_set(reterr, CF_ENOENT, "there is no such object in the collection");
+    }
+    return r < 0 ? r : answer_page(req, &p, "versions");
+}
+
+/* ---- submissions ------------------------------------------------------------------------------------------------------------------------- */
+
+static int store_status(struct cf_db *db, const char *id, const char *text, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    int r = cf_tx_begin(db, CF_TX_WRITE, &tx, reterr);
+
+    if (r == 0)
+        r = cf_tx_exec(tx, "INSERT INTO ti_status (id, time_us, json) VALUES (?,?,?)", reterr, CF_Z(id), CF_I(cf_now_us()), CF_Z(text));
+    if (r == 0)
+        r = cf_tx_exec(tx, "DELETE FROM ti_status WHERE time_us < ?", reterr, CF_I(cf_now_us() - CF_US_PER_DAY));
+    if (r == 0)
+        r = cf_tx_commit(&tx, reterr);
+    cf_tx_rollback(&tx);
+    return r;
+}
+
+static int write_objects(struct cf_req *req, const json_t *list, json_t *ok, json_t *bad, struct cf_error *reterr)
+{
+    struct cf_app *app = app_of(req);
+    struct cf_shared_box *box = app->ti ? cf_shared_get(&app->ti->excluded) : NULL;
+    struct ti_source src;
+    struct ti_writer w = {.db = app->db, .source = &src, .excluded = box ? box->p : NULL};
+    const json_t *o;
+    size_t i;
+    int r = ti_source_read(app->db, CF_STR("taxii"), &src, reterr);
+
+    w.user = cf_arena_strdup(req->arena, req->who->user_id);
+    if (r == 0)
+        r = ti_writer_begin(&w, reterr);
+    json_array_foreach(list, i, o)
+    {
+        const char *id = json_string_value(json_object_get(o, "id")), *version = json_string_value(json_object_get(o, "modified"));
+        int64_t before = w.bad;
+        json_t *entry;
+
+        if (r < 0)
+            break;
+        r = ti_stix_object(&w, o, reterr);
+        entry = json_pack("{s:s,s:s}", "id", id ? id : "?", "version", version ? version : "1970-01-01T00:00:00.000Z");
+        if (w.bad > before)
+            (void)json_object_set(entry, "message", json_object_get(json_array_get(w.bad_list, json_array_size(w.bad_list) - 1), "reason"));
+        (void)json_array_append_new(w.bad > before ? bad : ok, entry);
+    }
+    if (r == 0)
+        r = ti_writer_end(&w, reterr);
+    ti_writer_release(&w);
+    if (app->ti)
+        cf_shared_put(&app->ti->excluded, box);
+    cf_ti_changed(app->ti);
+    return r;
+}
+
+static int post_objects(struct cf_req *req, struct cf_error *reterr)
+{
+    struct collection c;
+    json_error_t je;
+    json_t *doc = NULL, *list, *ok, *bad, *status;
+    char id[37], *text;
+    int r = the_collection(req, &c, reterr);
+
+    if (r == 0 && !c.can_write)
+        r = cf_error_set(reterr, CF_EPERM, "the collection takes no objects");
+    if (r < 0)
+        return r;
+    doc = json_loadb(req->body.p ? req->body.p : "", req->body.n, 0, &je);
+    list = json_object_get(doc, "objects");
+    if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > POST_MAX) {
+        json_decref(doc);
+        return cf_error_set(reterr, CF_EINVAL, "an envelope {\"objects\":[...]} with 1 to %u STIX objects is expected", POST_MAX);
+    }
+    ok = json_array();
+    bad = json_array();
+    cf_uuid7(id);
+    r = write_objects(req, list, ok, bad, reterr);
+    status = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:i,s:o,s:o,s:[]}", "id", id, "status", "complete", "request_timestamp", stix_date(cf_now_us()), "total_count",
+                       (json_int_t)json_array_size(list), "success_count", (json_int_t)json_array_size(ok), "failure_count", (json_int_t)json_array_size(bad), "pending_count", 0,
+                       "successes", ok, "failures", bad, "pendings");
+    text = json_dumps(status, JSON_COMPACT);
+    if (r == 0)
+        r = store_status(app_of(req)->db, id, text, reterr);
+    free(text);
+    json_decref(doc);
+    if (r < 0) {
+        json_decref(status);
+        return r;
+    }
+    cf_req_audit(req, c.id, NULL, NULL);
+    return reply(req, 202, status);
+}
+
+static int get_status(struct cf_req *req, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    struct cf_stmt *st = NULL;
+    json_t *j = NULL;
+    int r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
+
+    if (r == 0)
+        r = cf_tx_query(tx, "SELECT json FROM ti_status WHERE id = ?", &st, reterr, CF_S(cf_req_path(req, "id")));
+    if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        j = json_loadb(cf_stmt_str(st, 0).p, cf_stmt_str(st, 0).n, 0, NULL);
+        r = 0;
+    }
+    cf_stmt_free(st);
+    cf_tx_rollback(&tx);
+    if (r == 0 && !j)
+        r = cf_error_set(reterr, CF_ENOENT, "there is no such status");
+    return r < 0 ? r : reply(req, 200, j);
+}
+
+#define COLLECTION "/taxii2/api/collections/{id}/"
+static const struct cf_route routes[] = {
+    {.method = CF_GET, .path = "/taxii2/", .permission = "ti.read", .handler = discovery, .scope = "all", .doc = "TAXII 2.1 discovery"},
+    {.method = CF_GET, .path = "/taxii2/api/", .permission = "ti.read", .handler = api_root, .scope = "all", .doc = "TAXII 2.1 API root"},
+    {.method = CF_GET, .path = "/taxii2/api/status/{id}/", .permission = "ti.read", .handler = get_status, .scope = "all", .doc = "What became of submitted objects"},
+    {.method = CF_GET, .path = "/taxii2/api/collections/", .permission = "ti.read", .handler = collections, .scope = "all", .doc = "TAXII collections the caller may read"},
+    {.method = CF_GET, .path = COLLECTION, .permission = "ti.read", .handler = one_collection, .scope = "all", .doc = "One TAXII collection"},
+    {.method = CF_GET, .path = COLLECTION "manifest/", .permission = "ti.read", .handler = manifest, .scope = "all", .doc = "Manifest (query: added_after, limit, next, match[type], match[id])"},
+    {.method = CF_GET, .path = COLLECTION "objects/", .permission = "ti.read", .handler = objects, .scope = "all", .doc = "STIX objects, oldest first (query: added_after, limit, next, match[type], match[id])"},
+    {.method = CF_POST, .path = COLLECTION "objects/", .permission = "ti.write", .handler = post_objects, .flags = CF_RF_RAW_BODY | CF_RF_UPLOAD, .scope = "all",
+     .doc = "Submits STIX objects; indicators wait for review"},
+    {.method = CF_GET, .path = COLLECTION "objects/{object}/", .permission = "ti.read", .handler = one_object, .scope = "all", .doc = "One STIX object"},
+    {.method = CF_GET, .path = COLLECTION "objects/{object}/versions/", .permission = "ti.read", .handler = versions, .scope = "all", .doc = "Versions of a STIX object"},
+};
+
+void ti_taxii_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }
