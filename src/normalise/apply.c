@@ -34,12 +34,12 @@ static bool set_block(struct cf_event *ev, const struct cf_sets *s)
     if (at + s->n_block > 254 || at + s->n_block > ev->cap)
         return false;
     for (size_t i = 0; i < s->n_block; i++)
-        if (ev->slot[s->block[i].id])
+        if (s->block[i].id != CF_F_EXTRA && ev->slot[s->block[i].id])
             return false;
     memcpy(&ev->val[at], s->block, s->n_block * sizeof *s->block);
     for (size_t i = 0; i < s->n_block; i++) {
         struct cf_value *v = &ev->val[at + i];
-        if (!ev->slot[v->id])
+        if (v->id != CF_F_EXTRA && !ev->slot[v->id])
             ev->slot[v->id] = (uint8_t)(at + i + 1);
         if (v->next)
             v->next = (uint16_t)(v->next + at);
@@ -136,7 +136,13 @@ bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text)
     return pcre2_match(code, (const unsigned char *)text.p, text.n, 0, PCRE2_NO_UTF_CHECK, r->t->md, r->t->mctx) >= 0;
 }
 
-static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, cf_str v)
+/* The pattern has checked what the field wants. */
+static inline bool checked(enum cf_ftype type, unsigned is, size_t n)
+{
+    return is == CF_HOLE_IP4 ? type != CF_T_LONG && type != CF_T_FLOAT : type != CF_T_IP && n <= 20;
+}
+
+static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, cf_str v, unsigned is)
 {
     const struct cf_ref *ref = &s->hole[name];
 
@@ -146,6 +152,10 @@ static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, 
     }
     if (v.n == 0)
         return;
+    if (ref->field != CF_F_EXTRA && is != CF_HOLE_ANY && checked(cf_fields[ref->field].type, is, v.n)) {
+        (void)add(r, cf_event_put(r->ev, (enum cf_field)ref->field, v, 0, CF_V_STR));
+        return;
+    }
     if (!cf_run_fit(r, ref, v)) { /* does not fit: the text stays findable */
         struct cf_pair *p = cf_pair_add(&r->pairs, ref->text, v, CF_V_STR);
         if (p)
@@ -163,7 +173,7 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
         cf_run_constants(r, s);
         cf_run_sets(r, &s->action[id]);
         for (size_t i = 0; i < n; i++)
-            capture(r, s, holes[i].name, holes[i].val);
+            capture(r, s, holes[i].name, holes[i].val, holes[i].is);
         return true;
     }
     for (size_t i = 0; i < s->n_regex; i++) {
@@ -177,7 +187,7 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
         for (size_t g = 0; g < re->n; g++) {
             size_t from = ov[2 * re->group[g]], to = ov[2 * re->group[g] + 1];
             if (from != PCRE2_UNSET && to >= from && to <= r->msg.n)
-                capture(r, s, re->name[g], cf_str_n(r->msg.p + from, to - from));
+                capture(r, s, re->name[g], cf_str_n(r->msg.p + from, to - from), CF_HOLE_ANY);
         }
         return true;
     }

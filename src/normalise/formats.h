@@ -51,6 +51,11 @@ struct cf_syslog {
 };
 /* False: neither priority nor time in front, so not syslog. Views of text. */
 bool cf_syslog_parse(cf_str text, struct cf_syslog *ret);
+struct cf_stamp_memo { /* the stamp of the line before: most lines of a second share it. Init with {0} */
+    char text[32];
+    size_t n;
+};
+bool cf_syslog_parse_memo(cf_str text, struct cf_syslog *ret, struct cf_stamp_memo *memo); /* memo NULL: none */
 /* "[id a="b"]..." -> pairs "id.a"; names and unescaped values live in arena. */
 int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret);
 

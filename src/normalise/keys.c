@@ -99,10 +99,10 @@ int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
 {
     if (!s->n || s->n > 60)
         return 0;
-    for (size_t i = 0; i < s->n; i++) { /* only fields, with a value, each value once */
-        if (s->v[i].to.field == CF_F_EXTRA || !s->v[i].val.n)
+    for (size_t i = 0; i < s->n; i++) { /* only what has a value, each value of a field once */
+        if (!s->v[i].val.n || (s->v[i].to.field == CF_F_EXTRA && !s->v[i].to.name))
             return 0;
-        for (size_t k = 0; k < i; k++)
+        for (size_t k = 0; k < i && s->v[i].to.field != CF_F_EXTRA; k++)
             if (s->v[k].to.field == s->v[i].to.field && (!s->v[i].add || cf_str_eq(s->v[k].val, s->v[i].val)))
                 return 0;
     }
@@ -112,7 +112,9 @@ int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
     for (size_t i = 0; i < s->n; i++) {
         const struct cf_setv *v = &s->v[i];
         s->block[i] = (struct cf_value){.p = v->val.p, .n = (uint32_t)v->val.n, .id = v->to.field, .text = v->text};
-        for (size_t k = i; k-- > 0;)
+        if (v->to.field == CF_F_EXTRA)
+            s->block[i].name = v->to.name;
+        for (size_t k = i; k-- > 0 && v->to.field != CF_F_EXTRA;)
             if (s->v[k].to.field == v->to.field) { /* the last one before it */
                 s->block[k].next = (uint16_t)(i + 1);
                 break;

@@ -2,6 +2,8 @@
  * One record through the station: encoding -> format -> source -> fields -> checks. */
 #include "normalise/normalise.h"
 
+#include <pthread.h>
+
 #include "normalise/input.h"
 #include "normalise/journal.h"
 #include "normalise/source.h"
@@ -138,9 +140,33 @@ static const cf_str facilities[] = {{"kernel", 6}, {"user-level", 10}, {"mail", 
     {"local7", 6}};
 static const cf_str severities[] = {{"Emergency", 9}, {"Alert", 5}, {"Critical", 8}, {"Error", 5}, {"Warning", 7},
     {"Notice", 6}, {"Informational", 13}, {"Debug", 5}};
-static const char digits3[] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940";
+/* "0" to "191", three places each */
+static char numbers3[192][3];
+static pthread_once_t numbers_once = PTHREAD_ONCE_INIT;
 
-static cf_str small_number(int v) { return v < 10 ? cf_str_n(digits3 + 2 * v + 1, 1) : cf_str_n(digits3 + 2 * v, 2); }
+static void numbers_fill(void)
+{
+    for (int i = 0; i < 192; i++) {
+        numbers3[i][0] = (char)('0' + i / 100);
+        numbers3[i][1] = (char)('0' + i / 10 % 10);
+        numbers3[i][2] = (char)('0' + i % 10);
+    }
+}
+
+static cf_str small_number(int v)
+{
+    size_t n = v < 10 ? 1 : v < 100 ? 2 : 3;
+
+    return cf_str_n(numbers3[v] + 3 - n, n);
+}
+
+static bool digits_only(cf_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned)(s.p[i] - '0') > 9)
+            return false;
+    return s.n > 0 && s.n < 19;
+}
 
 static void put(struct cf_run *r, enum cf_field f, cf_str v)
 {
@@ -153,8 +179,9 @@ static void envelope(struct cf_run *r)
     struct cf_syslog *s = &r->sl;
     int64_t pid;
 
+    (void)pthread_once(&numbers_once, numbers_fill);
     if (s->pri >= 0) {
-        (void)cf_event_set_i64(r->ev, CF_F_LOG_SYSLOG_PRIORITY, s->pri);
+        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_PRIORITY, small_number(s->pri), 0, CF_V_INT);
         (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
         (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
         put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, facilities[s->pri >> 3]);
@@ -172,7 +199,7 @@ static void envelope(struct cf_run *r)
     }
     if (s->app.n) {
         put(r, CF_F_PROCESS_NAME, s->app);
-        if (s->pid.n && cf_str_i64(s->pid, &pid))
+        if (s->pid.n && (digits_only(s->pid) || cf_str_i64(s->pid, &pid)))
             (void)cf_event_put(r->ev, CF_F_PROCESS_PID, s->pid, 0, CF_V_INT);
     }
     if (s->version) {
@@ -559,7 +586,7 @@ static void run_record(struct cf_run *r)
     if (!hint && r->n->whole_first[(unsigned char)r->text.p[0]] && whole_line(r))
         return;
     r->msg = r->text;
-    if (cf_syslog_parse(r->text, &r->sl)) {
+    if (cf_syslog_parse_memo(r->text, &r->sl, &r->t->memo)) {
         r->has_sl = true;
         r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
         envelope(r);

@@ -271,6 +271,7 @@ struct cf_norm_thread {
         int64_t us, day;
         bool zoned;
     } time;
+    struct cf_stamp_memo memo;
     char stamp_text[40];       /* last syslog stamp and its time */
     size_t stamp_n;
     int64_t stamp_us, stamp_now;

@@ -150,6 +150,18 @@ static size_t wordy_tag(cf_str s, cf_str *app, cf_str *pid)
     return i + 3;
 }
 
+static bool may_be_host(cf_str h)
+{
+    static const bool no[256] = {['='] = true, [','] = true, ['%'] = true, ['|'] = true};
+
+    if (h.n > 255 || h.p[0] == '[' || h.p[0] == '{' || h.p[0] == '(' || h.p[0] == '"')
+        return false;
+    for (size_t i = 0; i < h.n; i++)
+        if (no[(unsigned char)h.p[i]])
+            return false;
+    return true;
+}
+
 static void body(cf_str s, bool stamped, struct cf_syslog *r)
 {
     cf_str rest = s, host;
@@ -173,8 +185,7 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
         return;
     }
     /* a word that cannot be a host (device text without one): pairs, signs, brackets */
-    if (memchr(host.p, '=', host.n) || memchr(host.p, ',', host.n) || memchr(host.p, '%', host.n) || memchr(host.p, '|', host.n) || host.p[0] == '[' || host.p[0] == '{' ||
-        host.p[0] == '(' || host.p[0] == '"' || host.n > 255) {
+    if (!may_be_host(host)) {
         r->msg = s;
         return;
     }
@@ -205,7 +216,17 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
     r->msg = cf_str_sub(rest, n, rest.n);
 }
 
-bool cf_syslog_parse(cf_str s, struct cf_syslog *ret)
+bool cf_syslog_parse(cf_str s, struct cf_syslog *ret) { return cf_syslog_parse_memo(s, ret, NULL); }
+
+/* The same stamp as in the line before, with a blank behind it (so that it cannot go on differently): "Nov 21 06:00:00 ". A
+ * year or zone may follow a blank, so only hosts that begin with a letter count. */
+static inline bool memo_hit(const struct cf_stamp_memo *memo, cf_str s, size_t at)
+{
+    return memo && memo->n && at + memo->n + 2 < s.n && s.p[at + memo->n] == ' ' && (unsigned char)((s.p[at + memo->n + 1] | 32) - 'a') < 26 &&
+           s.p[at + memo->n + 1] != 'U' && memcmp(memo->text, s.p + at, memo->n) == 0;
+}
+
+bool cf_syslog_parse_memo(cf_str s, struct cf_syslog *ret, struct cf_stamp_memo *memo)
 {
     struct cf_stamp st;
     size_t n, i;
@@ -230,7 +251,11 @@ bool cf_syslog_parse(cf_str s, struct cf_syslog *ret)
             s = cf_str_sub(s, 1, s.n);
     }
     i = s.n && (s.p[0] == '*' || s.p[0] == '.') ? 1 : 0; /* Cisco: clock not in step */
-    n = cf_stamp_bsd(cf_str_sub(s, i, s.n), &st);
+    n = memo_hit(memo, s, i) ? memo->n : cf_stamp_bsd(cf_str_sub(s, i, s.n), &st);
+    if (n && memo && n <= sizeof memo->text) {
+        memcpy(memo->text, s.p + i, n);
+        memo->n = n;
+    }
     if (!n)
         n = cf_stamp_iso(cf_str_sub(s, i, s.n), &st);
     if (n && i + n < s.n && s.p[i + n] != ' ' && s.p[i + n] != ':')

@@ -331,6 +331,12 @@ static inline size_t take(const struct hole *h, const char *p, const char *end, 
     return val->n;
 }
 
+/* An IPv4 address in plain form or digits need no second check. Values that hold ':' are IPv6 and may be shortened later. */
+static inline uint32_t certain(const struct hole *h, cf_str val)
+{
+    return h->type == H_INT ? CF_HOLE_INT : h->type == H_IP && val.n <= 15 && !memchr(val.p, ':', val.n) ? CF_HOLE_IP4 : CF_HOLE_ANY;
+}
+
 struct walk {
     struct cf_tpl_hole *holes;
     size_t n;
@@ -356,7 +362,7 @@ static int64_t match_until(const struct hole *h, const char *p, struct walk *w)
         if (w->steps >= STEPS_MAX)
             return -1;
         if (h->name != NAME_NONE)
-            w->holes[w->n++] = (struct cf_tpl_hole){h->name, cf_str_n(p, (size_t)(q - p))};
+            w->holes[w->n++] = (struct cf_tpl_hole){h->name, CF_HOLE_ANY, cf_str_n(p, (size_t)(q - p))};
         int64_t id = match(to, q, w);
         if (id >= 0)
             return id;
@@ -402,7 +408,7 @@ static int64_t match(const struct node *n, const char *p, struct walk *w)
                 if (took == SIZE_MAX)
                     continue;
                 if (h->name != NAME_NONE)
-                    w->holes[w->n++] = (struct cf_tpl_hole){h->name, val};
+                    w->holes[w->n++] = (struct cf_tpl_hole){h->name, certain(h, val), val};
                 if (!h->next) { /* the last choice: go on in this frame */
                     n = h->to;
                     p += took;

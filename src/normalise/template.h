@@ -16,8 +16,10 @@
 
 #define CF_TPL_HOLES_MAX 40
 
+enum cf_hole_is { CF_HOLE_ANY, CF_HOLE_IP4, CF_HOLE_INT }; /* what its value is for certain */
 struct cf_tpl_hole {
     uint32_t name; /* what the source calls it: index given by name_of at compile time */
+    uint32_t is;   /* enum cf_hole_is */
     cf_str val;
 };
 struct cf_tpl;
