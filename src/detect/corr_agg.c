@@ -144,40 +144,42 @@ static struct cf_dslot *dslot(struct cf_dslot *t, uint32_t cap, uint64_t val)
 
 static bool dist_rebuild(struct cf_state *s, uint32_t cap, uint32_t from)
 {
-    struct cf_dslot *t = calloc(cap, sizeof *t);
+    struct cf_extra *x = cf_state_extra(s);
+    struct cf_dslot *t = x ? calloc(cap, sizeof *t) : NULL;
 
     if (!t)
         return false;
-    free(s->dist);
-    s->dist = t;
-    s->cap_dist = cap;
-    s->n_dist = s->used_dist = 0;
+    free(x->dist);
+    x->dist = t;
+    x->cap_dist = cap;
+    x->n_dist = x->used_dist = 0;
     for (uint32_t i = from; i < s->n; i++) {
         struct cf_dslot *d = dslot(t, cap, s->e[i].u.val | 1);
 
         if (!d->val)
-            s->used_dist++;
+            x->used_dist++;
         d->val = s->e[i].u.val | 1;
         if (d->n++ == 0)
-            s->n_dist++;
+            x->n_dist++;
     }
     return true;
 }
 
 static bool dist_join(struct cf_state *s, const struct cf_entry *e)
 {
+    struct cf_extra *x = s->x;
     struct cf_dslot *d;
 
-    if (!s->dist)
+    if (!x || !x->dist)
         return s->n - s->win <= SMALL || dist_rebuild(s, 64, s->win);
-    if ((s->used_dist + 1) * 4 > s->cap_dist * 3) /* the entry is in s->e already: counted by the rebuild */
-        return dist_rebuild(s, s->n_dist * 2 >= s->cap_dist ? s->cap_dist * 2 : s->cap_dist, s->win);
-    d = dslot(s->dist, s->cap_dist, e->u.val | 1);
+    if ((x->used_dist + 1) * 4 > x->cap_dist * 3) /* the entry is in s->e already: counted by the rebuild */
+        return dist_rebuild(s, x->n_dist * 2 >= x->cap_dist ? x->cap_dist * 2 : x->cap_dist, s->win);
+    d = dslot(x->dist, x->cap_dist, e->u.val | 1);
     if (!d->val)
-        s->used_dist++;
+        x->used_dist++;
     d->val = e->u.val | 1;
     if (d->n++ == 0)
-        s->n_dist++;
+        x->n_dist++;
     return true;
 }
 
@@ -185,11 +187,11 @@ static void dist_leave(struct cf_state *s, const struct cf_entry *e)
 {
     struct cf_dslot *d;
 
-    if (!s->dist)
+    if (!s->x || !s->x->dist)
         return;
-    d = dslot(s->dist, s->cap_dist, e->u.val | 1);
+    d = dslot(s->x->dist, s->x->cap_dist, e->u.val | 1);
     if (d->n && --d->n == 0)
-        s->n_dist--;
+        s->x->n_dist--;
 }
 
 static uint32_t sorted_at(const double *v, uint32_t n, double x)
@@ -207,31 +209,35 @@ static uint32_t sorted_at(const double *v, uint32_t n, double x)
     return lo;
 }
 
-static bool sorted_join(struct cf_state *s, double x)
+static bool sorted_join(struct cf_state *s, double v)
 {
+    struct cf_extra *x = cf_state_extra(s);
     uint32_t n = s->n - s->win - 1, at;
 
-    if (n == s->cap_sorted) {
-        uint32_t cap = s->cap_sorted ? s->cap_sorted * 2 : 8;
-        double *p = realloc(s->sorted, cap * sizeof *p);
+    if (!x)
+        return false;
+    if (n == x->cap_sorted) {
+        uint32_t cap = x->cap_sorted ? x->cap_sorted * 2 : 8;
+        double *p = realloc(x->sorted, cap * sizeof *p);
 
         if (!p)
             return false;
-        s->sorted = p;
-        s->cap_sorted = cap;
+        x->sorted = p;
+        x->cap_sorted = cap;
     }
-    at = sorted_at(s->sorted, n, x);
-    memmove(s->sorted + at + 1, s->sorted + at, (n - at) * sizeof *s->sorted);
-    s->sorted[at] = x;
+    at = sorted_at(x->sorted, n, v);
+    memmove(x->sorted + at + 1, x->sorted + at, (n - at) * sizeof *x->sorted);
+    x->sorted[at] = v;
     return true;
 }
 
-static void sorted_leave(struct cf_state *s, double x)
+static void sorted_leave(struct cf_state *s, double v)
 {
-    uint32_t n = s->n - s->win, at = sorted_at(s->sorted, n, x);
+    double *sorted = s->x ? s->x->sorted : NULL;
+    uint32_t n = s->n - s->win, at = sorted ? sorted_at(sorted, n, v) : n;
 
     if (at < n)
-        memmove(s->sorted + at, s->sorted + at + 1, (n - at - 1) * sizeof *s->sorted);
+        memmove(sorted + at, sorted + at + 1, (n - at - 1) * sizeof *sorted);
 }
 
 bool cf_agg_join(const struct cf_corr *k, struct cf_state *s, const struct cf_entry *e)
@@ -242,7 +248,9 @@ bool cf_agg_join(const struct cf_corr *k, struct cf_state *s, const struct cf_en
         return dist_join(s, e);
     case CF_C_SUM:
     case CF_C_AVG:
-        s->sum += e->u.num;
+        if (!cf_state_extra(s))
+            return false;
+        s->x->sum += e->u.num;
         return true;
     case CF_C_PERCENTILE:
         return sorted_join(s, e->u.num);
@@ -263,7 +271,8 @@ void cf_agg_leave(const struct cf_corr *k, struct cf_state *s, const struct cf_e
         return;
     case CF_C_SUM:
     case CF_C_AVG:
-        s->sum -= e->u.num;
+        if (s->x)
+            s->x->sum -= e->u.num;
         return;
     case CF_C_PERCENTILE:
         sorted_leave(s, e->u.num);
@@ -283,8 +292,8 @@ double cf_agg_now(const struct cf_corr *k, const struct cf_state *s)
         return n;
     case CF_C_VALUE_COUNT:
     case CF_C_TEMPORAL:
-        if (s->dist)
-            return s->n_dist;
+        if (s->x && s->x->dist)
+            return s->x->n_dist;
         for (uint32_t i = s->win; i < s->n; i++) {
             uint32_t j = s->win;
 
@@ -296,21 +305,25 @@ double cf_agg_now(const struct cf_corr *k, const struct cf_state *s)
     case CF_C_ORDERED:
         return ordered(s->e, s->win, s->n);
     case CF_C_SUM:
-        return s->sum;
+        return s->x ? s->x->sum : 0;
     case CF_C_AVG:
-        return n ? s->sum / n : 0;
+        return n && s->x ? s->x->sum / n : 0;
     case CF_C_PERCENTILE:
-        return n ? percentile(s->sorted, n, k->percentile) : 0;
+        return n && s->x && s->x->sorted ? percentile(s->x->sorted, n, k->percentile) : 0;
     }
     return 0;
 }
 
 void cf_agg_reset(struct cf_state *s)
 {
-    free(s->dist);
-    free(s->sorted);
-    s->dist = NULL;
-    s->sorted = NULL;
-    s->sum = 0;
-    s->n_dist = s->used_dist = s->cap_dist = s->cap_sorted = 0;
+    struct cf_extra *x = s->x;
+
+    if (!x)
+        return;
+    free(x->dist);
+    free(x->sorted);
+    x->dist = NULL;
+    x->sorted = NULL;
+    x->sum = 0;
+    x->n_dist = x->used_dist = x->cap_dist = x->cap_sorted = 0;
 }

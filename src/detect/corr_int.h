@@ -17,23 +17,32 @@ struct cf_dslot {
     uint64_t val;
     uint32_t n;
 };
-struct cf_state { /* one correlation and group */
-    uint64_t key;
+struct cf_extra { /* what most keys never need */
     int64_t fired_us;   /* end of the window that fired last, CF_TIME_NONE */
     uint64_t fired_seq; /* the event that made it fire */
-    struct cf_entry *e; /* sorted by time, then arrival */
     double sum;
     struct cf_dslot *dist; /* counts per distinct value of the window, when it is large */
     double *sorted;        /* percentile: the window's numbers in order */
-    uint32_t n, cap;
-    uint32_t win;          /* first entry of the window that ends at the newest entry */
     uint32_t n_dist, used_dist, cap_dist;
     uint32_t cap_sorted;
-    uint32_t corr;         /* rule index */
-    uint32_t text_n;       /* group values, each ended by a NUL */
-    bool active;           /* the condition was true at the newest entry */
+};
+struct cf_state { /* one correlation and group; small, there may be a million */
+    uint64_t key;
+    struct cf_entry *e;   /* sorted by time, then arrival; the first one's room is behind text */
+    struct cf_extra *x;   /* NULL until needed */
+    uint32_t n;
+    uint32_t win;         /* first entry of the window that ends at the newest entry */
+    uint32_t corr;        /* rule index */
+    uint32_t touched_s;   /* clock time of the newest arrival */
+    uint16_t text_n;      /* group values, each ended by a NUL */
+    uint8_t cap_log;      /* room for 1 << cap_log entries */
+    bool active;          /* the condition was true at the newest entry */
     char text[];
 };
+static inline uint32_t cf_state_cap(const struct cf_state *s) { return UINT32_C(1) << s->cap_log; }
+static inline int64_t cf_state_fired(const struct cf_state *s) { return s->x ? s->x->fired_us : CF_TIME_NONE; }
+struct cf_extra *cf_state_extra(struct cf_state *s); /* NULL: no memory */
+size_t cf_state_bytes(const struct cf_state *s);
 struct cf_close { /* heap of windows to decide */
     int64_t at;
     uint64_t key;
@@ -72,8 +81,8 @@ struct cf_state *cf_state_make(struct cf_correlator *c, struct cf_shard *sh, uin
 void cf_state_drop(struct cf_shard *sh, struct cf_state *s);
 void cf_state_free(struct cf_state *s);
 /* Puts an entry in at its place; returns its index, or -1 (no memory). */
-ptrdiff_t cf_state_insert(struct cf_shard *sh, struct cf_state *s, const struct cf_entry *e);
-void cf_state_cut(struct cf_shard *sh, const struct cf_corr *k, struct cf_state *s, uint32_t n); /* drops the n oldest */
+ptrdiff_t cf_state_insert(struct cf_state *s, const struct cf_entry *e);
+void cf_state_cut(const struct cf_corr *k, struct cf_state *s, uint32_t n); /* drops the n oldest */
 /* A few keys per call: those whose windows are over go. */
 void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps);
 bool cf_close_push(struct cf_correlator *c, struct cf_shard *sh, int64_t at, uint64_t key);

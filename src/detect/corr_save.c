@@ -29,7 +29,7 @@ static void put(struct cf_buf *b, uint64_t v, int bytes)
  * that is there already takes it in. */
 static bool put_state(struct cf_buf *b, const struct cf_correlator *c, const struct cf_state *s, uint64_t seq)
 {
-    bool fired = s->fired_us != CF_TIME_NONE && s->fired_seq < seq;
+    bool fired = cf_state_fired(s) != CF_TIME_NONE && s->x->fired_seq < seq;
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < s->n; i++)
@@ -37,8 +37,8 @@ static bool put_state(struct cf_buf *b, const struct cf_correlator *c, const str
     if (!n)
         return false;
     put(b, identity(&c->rs->rules[s->corr]), 8);
-    put(b, (uint64_t)(fired ? s->fired_us : CF_TIME_NONE), 8);
-    put(b, fired ? s->fired_seq : 0, 8);
+    put(b, (uint64_t)(fired ? s->x->fired_us : CF_TIME_NONE), 8);
+    put(b, fired ? s->x->fired_seq : 0, 8);
     put(b, fired && s->active, 1);
     put(b, s->text_n, 4);
     put(b, n, 4);
@@ -153,10 +153,12 @@ static int restore(struct cf_correlator *c, const struct cf_corr *k, cf_str text
     uint64_t key = cf_hash64_seed(text, k->index * UINT64_C(0x9e3779b97f4a7c15) + 1);
     struct cf_shard *sh = &c->shard[key % CF_SHARDS];
     struct cf_state *s;
+    size_t was;
     int rc = 0;
 
     (void)pthread_mutex_lock(&sh->lock);
     s = cf_state_find(sh, key) ? NULL : cf_state_make(c, sh, key, k->index, text);
+    was = s ? cf_state_bytes(s) : 0;
     for (uint32_t i = 0; i < n; i++) {
         struct cf_entry e = {.t = (int64_t)get(r, 8), .seq = get(r, 8)};
 
@@ -165,7 +167,7 @@ static int restore(struct cf_correlator *c, const struct cf_corr *k, cf_str text
             r->bad = true;
         if (!s || rc < 0 || r->bad)
             continue;
-        if (cf_state_insert(sh, s, &e) < 0 || (!k->at_close && !cf_agg_join(k, s, &s->e[s->n - 1])))
+        if (cf_state_insert(s, &e) < 0 || (!k->at_close && !cf_agg_join(k, s, &s->e[s->n - 1])))
             rc = CF_ENOMEM;
         while (rc == 0 && !k->at_close && s->e[s->win].t < s->e[s->n - 1].t - k->span_us) {
             cf_agg_leave(k, s, &s->e[s->win]);
@@ -175,9 +177,13 @@ static int restore(struct cf_correlator *c, const struct cf_corr *k, cf_str text
             sh->newest_us = e.t;
     }
     if (s) {
-        s->fired_us = f->us;
-        s->fired_seq = f->seq;
+        if (f->us != CF_TIME_NONE && cf_state_extra(s)) {
+            s->x->fired_us = f->us;
+            s->x->fired_seq = f->seq;
+        }
         s->active = f->active;
+        s->touched_s = (uint32_t)(cf_now_us() / CF_US_PER_S);
+        sh->bytes += cf_state_bytes(s) - was;
         if (rc == 0 && k->at_close && s->n && !cf_close_push(c, sh, s->e[0].t + k->span_us + c->lateness_us, key))
             rc = CF_ENOMEM;
     }

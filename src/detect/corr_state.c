@@ -4,18 +4,36 @@
 
 #include "detect/corr_int.h"
 
-static size_t state_bytes(const struct cf_state *s)
+static size_t head_bytes(size_t text_n) { return (offsetof(struct cf_state, text) + text_n + 7) / 8 * 8; }
+static struct cf_entry *own_entry(struct cf_state *s) { return (struct cf_entry *)(void *)((char *)s + head_bytes(s->text_n)); }
+
+/* With what the allocator puts around. */
+size_t cf_state_bytes(const struct cf_state *s)
 {
-    return sizeof *s + s->text_n + s->cap * sizeof *s->e + s->cap_dist * sizeof *s->dist + s->cap_sorted * sizeof *s->sorted + 16;
+    size_t n = head_bytes(s->text_n) + sizeof *s->e + 12;
+
+    if (s->cap_log)
+        n += cf_state_cap(s) * sizeof *s->e + 12;
+    if (s->x)
+        n += sizeof *s->x + s->x->cap_dist * sizeof *s->x->dist + s->x->cap_sorted * sizeof *s->x->sorted + 36;
+    return n;
+}
+
+struct cf_extra *cf_state_extra(struct cf_state *s)
+{
+    if (!s->x && (s->x = calloc(1, sizeof *s->x)))
+        s->x->fired_us = CF_TIME_NONE;
+    return s->x;
 }
 
 void cf_state_free(struct cf_state *s)
 {
     if (!s)
         return;
-    free(s->e);
-    free(s->dist);
-    free(s->sorted);
+    if (s->cap_log)
+        free(s->e);
+    cf_agg_reset(s);
+    free(s->x);
     free(s);
 }
 
@@ -60,18 +78,18 @@ struct cf_state *cf_state_make(struct cf_correlator *c, struct cf_shard *sh, uin
     }
     if (sh->n * 4 >= sh->cap * 3 && !grow(sh))
         return NULL;
-    s = malloc(sizeof *s + text.n);
+    s = malloc(head_bytes(text.n) + sizeof *s->e);
     if (!s)
         return NULL;
-    memset(s, 0, sizeof *s);
+    memset(s, 0, offsetof(struct cf_state, text));
     s->key = key;
     s->corr = corr;
-    s->fired_us = CF_TIME_NONE;
-    s->text_n = (uint32_t)text.n;
+    s->text_n = (uint16_t)text.n;
     memcpy(s->text, text.p, text.n);
+    s->e = own_entry(s);
     sh->slot[place(sh, key)] = s;
     sh->n++;
-    sh->bytes += state_bytes(s);
+    sh->bytes += cf_state_bytes(s);
     return s;
 }
 
@@ -80,7 +98,7 @@ void cf_state_drop(struct cf_shard *sh, struct cf_state *s)
 {
     size_t i = place(sh, s->key), mask = sh->cap - 1;
 
-    sh->bytes -= state_bytes(s) < sh->bytes ? state_bytes(s) : sh->bytes;
+    sh->bytes -= cf_state_bytes(s) < sh->bytes ? cf_state_bytes(s) : sh->bytes;
     sh->slot[i] = NULL;
     sh->n--;
     for (size_t j = (i + 1) & mask; sh->slot[j]; j = (j + 1) & mask) {
@@ -92,19 +110,20 @@ void cf_state_drop(struct cf_shard *sh, struct cf_state *s)
     cf_state_free(s);
 }
 
-ptrdiff_t cf_state_insert(struct cf_shard *sh, struct cf_state *s, const struct cf_entry *e)
+ptrdiff_t cf_state_insert(struct cf_state *s, const struct cf_entry *e)
 {
     uint32_t at = s->n;
 
-    if (s->n == s->cap) {
-        uint32_t cap = s->cap ? s->cap * 2 : 1;
-        struct cf_entry *p = realloc(s->e, cap * sizeof *p);
+    if (s->n == cf_state_cap(s)) {
+        struct cf_entry *p = malloc(2 * (size_t)cf_state_cap(s) * sizeof *p);
 
         if (!p)
             return -1;
-        sh->bytes += (cap - s->cap) * sizeof *p;
+        memcpy(p, s->e, s->n * sizeof *p);
+        if (s->cap_log)
+            free(s->e);
         s->e = p;
-        s->cap = cap;
+        s->cap_log++;
     }
     while (at && s->e[at - 1].t > e->t)
         at--;
@@ -114,9 +133,8 @@ ptrdiff_t cf_state_insert(struct cf_shard *sh, struct cf_state *s, const struct 
     return at;
 }
 
-void cf_state_cut(struct cf_shard *sh, const struct cf_corr *k, struct cf_state *s, uint32_t n)
+void cf_state_cut(const struct cf_corr *k, struct cf_state *s, uint32_t n)
 {
-    (void)sh;
     for (; s->win < n; s->win++)
         cf_agg_leave(k, s, &s->e[s->win]);
     memmove(s->e, s->e + n, (s->n - n) * sizeof *s->e);

@@ -148,7 +148,7 @@ static int note_fire(struct cf_arena *a, struct cf_state *s, uint32_t from, uint
 
 static bool may_fire(const struct cf_corr *k, const struct cf_state *s, int64_t t)
 {
-    return !s->active || s->fired_us == CF_TIME_NONE || t > s->fired_us + k->span_us;
+    return !s->active || cf_state_fired(s) == CF_TIME_NONE || t > cf_state_fired(s) + k->span_us;
 }
 
 /* The entry is the newest: the running aggregate moves on. */
@@ -165,16 +165,18 @@ static int newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *
         s->win++;
     }
     if (s->n - s->win == 1 && (k->type == CF_C_SUM || k->type == CF_C_AVG))
-        s->sum = e->u.num; /* no rounding left over from what went */
+        s->x->sum = e->u.num; /* no rounding left over from what went */
     v = cf_agg_now(k, s);
     if (!cf_agg_true(k, v)) {
         s->active = false;
         return 0;
     }
     if (may_fire(k, s, e->t)) {
-        r = note_fire(a, s, s->win, s->n, v, f);
-        s->fired_us = e->t;
-        s->fired_seq = e->seq;
+        r = cf_state_extra(s) ? note_fire(a, s, s->win, s->n, v, f) : CF_ENOMEM;
+        if (r < 0)
+            return r;
+        s->x->fired_us = e->t;
+        s->x->fired_seq = e->seq;
     }
     s->active = true;
     return r;
@@ -201,7 +203,7 @@ static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
 
         if (!newest_window && s->e[j + 1].t == s->e[j].t)
             continue; /* a window ends after all entries of its last moment */
-        if (s->fired_us != CF_TIME_NONE && s->e[j].t <= s->fired_us + k->span_us && s->e[j].t >= s->fired_us - k->span_us)
+        if (cf_state_fired(s) != CF_TIME_NONE && s->e[j].t <= s->x->fired_us + k->span_us && s->e[j].t >= s->x->fired_us - k->span_us)
             continue;
         if (newest_window)
             from = s->win;
@@ -209,9 +211,11 @@ static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
             from++;
         v = newest_window ? cf_agg_now(k, s) : cf_agg_fresh(k, s->e, from, j + 1);
         if (cf_agg_true(k, v)) {
-            r = note_fire(a, s, from, j + 1, v, f);
-            s->fired_us = s->fired_us == CF_TIME_NONE || s->e[j].t > s->fired_us ? s->e[j].t : s->fired_us;
-            s->fired_seq = s->e[at].seq > s->fired_seq ? s->e[at].seq : s->fired_seq;
+            r = cf_state_extra(s) ? note_fire(a, s, from, j + 1, v, f) : CF_ENOMEM;
+            if (r < 0)
+                return r;
+            s->x->fired_us = s->x->fired_us == CF_TIME_NONE || s->e[j].t > s->x->fired_us ? s->e[j].t : s->x->fired_us;
+            s->x->fired_seq = s->e[at].seq > s->x->fired_seq ? s->e[at].seq : s->x->fired_seq;
         }
     }
     s->active = cf_agg_true(k, cf_agg_now(k, s));
@@ -229,7 +233,7 @@ static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
         (void)atomic_fetch_add_explicit(&c->late, 1, memory_order_relaxed);
         return 0;
     }
-    at = cf_state_insert(sh, s, e);
+    at = cf_state_insert(s, e);
     if (at < 0)
         return CF_ENOMEM;
     if (k->at_close) {
@@ -256,10 +260,10 @@ static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
     while (old < s->win && s->e[old].t < keep_from)
         old++;
     if (old > s->n / 2 && old > 0)
-        cf_state_cut(sh, k, s, old);
+        cf_state_cut(k, s, old);
     if (s->n > ENTRIES_MAX) {
         (void)atomic_fetch_add_explicit(&c->evicted, s->n / 4, memory_order_relaxed);
-        cf_state_cut(sh, k, s, s->n / 4);
+        cf_state_cut(k, s, s->n / 4);
     }
     return 0;
 }
@@ -328,8 +332,13 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
     s = cf_state_find(sh, key);
     if (!s)
         s = cf_state_make(c, sh, key, k->index, (cf_str){text, n});
-    if (s)
+    if (s) {
+        size_t was = cf_state_bytes(s);
+
+        s->touched_s = (uint32_t)(cf_now_us() / CF_US_PER_S);
         r = add_entry(c, sh, d->ev->arena, k, s, &e, &f);
+        sh->bytes += cf_state_bytes(s) - was;
+    }
     cf_shard_sweep(c, sh, 2);
     (void)pthread_mutex_unlock(&sh->lock);
     return r == 0 && f.yes ? fired(c, d, rule, &f) : r;
@@ -369,7 +378,7 @@ static int close_one(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
     if (cf_agg_true(k, v))
         r = note_fire(a, s, 0, n, v, f);
     s->win = n;
-    cf_state_cut(sh, k, s, n);
+    cf_state_cut(k, s, n);
     if (s->n == 0)
         cf_state_drop(sh, s);
     else if (!cf_close_push(c, sh, s->e[0].t + k->span_us + c->lateness_us, s->key))
