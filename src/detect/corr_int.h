@@ -56,8 +56,17 @@ struct cf_shard {
     struct cf_close *heap;
     size_t n_heap, cap_heap;
 };
+#define CF_CLOCKS 64u
+/* How far each detector is in event time: newest event of the batch it has in hand. Batches of old logs run side by side and lie
+ * far apart in event time; what the slowest one may still bring is not over. */
+struct cf_clock {
+    _Atomic bool used;
+    _Atomic int64_t at; /* INT64_MAX: no batch in hand */
+} __attribute__((aligned(64)));
 struct cf_correlator {
     const struct cf_ruleset *rs;
+    struct cf_clock clock[CF_CLOCKS];
+    _Atomic uint32_t n_clocks; /* the highest ever used + 1 */
     struct cf_shard shard[CF_SHARDS];
     int64_t lateness_us;
     size_t max_bytes; /* per shard */
@@ -84,7 +93,7 @@ void cf_state_free(struct cf_state *s);
 ptrdiff_t cf_state_insert(struct cf_state *s, const struct cf_entry *e);
 void cf_state_cut(const struct cf_corr *k, struct cf_state *s, uint32_t n); /* drops the n oldest */
 /* A few keys per call: those whose windows are over go. */
-void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps);
+void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps, int64_t mark, uint32_t now_s);
 bool cf_close_push(struct cf_correlator *c, struct cf_shard *sh, int64_t at, uint64_t key);
 bool cf_close_pop(struct cf_shard *sh, int64_t now, struct cf_close *ret);
 

@@ -142,8 +142,16 @@ void cf_state_cut(const struct cf_corr *k, struct cf_state *s, uint32_t n)
     s->win -= n;
 }
 
-void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps)
+/* Besides being over in event time a key must have been left alone for a while by the clock: when logs of long ago come in beside
+ * those of now, the newest event says nothing about theirs. The while is short when memory is. */
+#define GRACE_S 60u
+#define GRACE_SHORT_S 2u
+
+void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps, int64_t mark, uint32_t now_s)
 {
+    int64_t newest = sh->newest_us < mark ? sh->newest_us : mark;
+    uint32_t grace = sh->bytes < c->max_bytes / 4 ? GRACE_S : GRACE_SHORT_S;
+
     for (size_t i = 0; sh->n && i < steps; i++) {
         struct cf_state *s;
         const struct cf_corr *k;
@@ -153,7 +161,9 @@ void cf_shard_sweep(struct cf_correlator *c, struct cf_shard *sh, size_t steps)
         if (!s)
             continue;
         k = c->rs->rules[s->corr].corr;
-        if (k->at_close ? s->n == 0 : s->n == 0 || sh->newest_us - s->e[s->n - 1].t > k->span_us + c->lateness_us)
+        if (s->n && (k->at_close || now_s - s->touched_s < grace))
+            continue;
+        if (s->n == 0 || newest - s->e[s->n - 1].t > k->span_us + c->lateness_us)
             cf_state_drop(sh, s);
     }
 }

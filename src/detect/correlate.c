@@ -23,10 +23,13 @@ struct fire { /* a condition that became true; filled under the shard's lock, ac
 
 struct cf_correlator *cf_correlator_new(const struct cf_ruleset *rs)
 {
-    struct cf_correlator *c = calloc(1, sizeof *c);
+    struct cf_correlator *c = aligned_alloc(64, (sizeof *c + 63) / 64 * 64); /* clocks have cache lines of their own */
 
     if (!c)
         return NULL;
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < CF_CLOCKS; i++)
+        atomic_store(&c->clock[i].at, INT64_MAX);
     c->rs = rs;
     c->lateness_us = LATENESS_US;
     c->max_bytes = BYTES_MAX / CF_SHARDS;
@@ -64,6 +67,59 @@ static int64_t event_time(const struct cf_event *ev)
     if (now != CF_TIME_NONE && ev->time_us > now + AHEAD_US)
         return now;
     return ev->time_us;
+}
+
+/* ---- clocks ---- */
+
+struct cf_clock *cf_clock_take(struct cf_correlator *c)
+{
+    for (uint32_t i = 0; i < CF_CLOCKS; i++) {
+        uint32_t n = atomic_load(&c->n_clocks);
+
+        if (atomic_exchange(&c->clock[i].used, true))
+            continue;
+        atomic_store(&c->clock[i].at, INT64_MAX);
+        while (n < i + 1 && !atomic_compare_exchange_weak(&c->n_clocks, &n, i + 1))
+            ;
+        return &c->clock[i];
+    }
+    return NULL;
+}
+
+void cf_clock_give(struct cf_clock *k)
+{
+    if (!k)
+        return;
+    atomic_store(&k->at, INT64_MAX);
+    atomic_store(&k->used, false);
+}
+
+void cf_clock_set(struct cf_clock *k, int64_t at)
+{
+    if (k)
+        atomic_store_explicit(&k->at, at, memory_order_relaxed);
+}
+
+void cf_clock_tick(struct cf_clock *k, const struct cf_event *ev)
+{
+    int64_t t = event_time(ev), at = atomic_load_explicit(&k->at, memory_order_relaxed);
+
+    if (at == INT64_MAX || t > at) /* only the owner writes */
+        atomic_store_explicit(&k->at, t, memory_order_relaxed);
+}
+
+/* Event time that every detector has reached: what lies before it by more than the lateness is over. */
+static int64_t reached(const struct cf_correlator *c)
+{
+    uint32_t n = atomic_load_explicit(&c->n_clocks, memory_order_relaxed);
+    int64_t least = INT64_MAX;
+
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t at = atomic_load_explicit(&c->clock[i].at, memory_order_relaxed);
+
+        least = at < least ? at : least;
+    }
+    return least < INT64_MIN / 4 ? INT64_MIN / 4 : least;
 }
 
 static cf_str field_text(const struct cf_detector *d, uint16_t f)
@@ -222,14 +278,16 @@ static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
     return r;
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
-                     const struct cf_entry *e, struct fire *f)
+                     const struct cf_entry *e, int64_t mark, struct fire *f)
 {
     ptrdiff_t at;
     uint32_t old = 0;
     int64_t keep_from;
 
-    if (s->n && e->t < s->e[s->n - 1].t - c->lateness_us) {
+    if (s->n && e->t < least(s->e[s->n - 1].t, mark) - c->lateness_us) {
         (void)atomic_fetch_add_explicit(&c->late, 1, memory_order_relaxed);
         return 0;
     }
@@ -256,7 +314,7 @@ static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
         if (r < 0)
             return r;
     }
-    keep_from = s->e[s->n - 1].t - k->span_us - c->lateness_us;
+    keep_from = least(s->e[s->n - 1].t, mark) - k->span_us - c->lateness_us;
     while (old < s->win && s->e[old].t < keep_from)
         old++;
     if (old > s->n / 2 && old > 0)
@@ -318,6 +376,8 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
     struct cf_shard *sh;
     struct cf_state *s;
     struct fire f = {0};
+    int64_t mark = reached(c);
+    uint32_t now_s;
     int r = CF_ENOMEM;
 
     if (!group_text(d, k, which, text, &n) || !entry_value(d, k, which, &e)) {
@@ -326,6 +386,7 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
     }
     key = cf_hash64_seed((cf_str){text, n}, k->index * UINT64_C(0x9e3779b97f4a7c15) + 1);
     sh = &c->shard[key % CF_SHARDS];
+    now_s = (uint32_t)(cf_now_us() / CF_US_PER_S);
     (void)pthread_mutex_lock(&sh->lock);
     if (e.t > sh->newest_us)
         sh->newest_us = e.t;
@@ -335,11 +396,11 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
     if (s) {
         size_t was = cf_state_bytes(s);
 
-        s->touched_s = (uint32_t)(cf_now_us() / CF_US_PER_S);
-        r = add_entry(c, sh, d->ev->arena, k, s, &e, &f);
+        s->touched_s = now_s;
+        r = add_entry(c, sh, d->ev->arena, k, s, &e, mark, &f);
         sh->bytes += cf_state_bytes(s) - was;
     }
-    cf_shard_sweep(c, sh, 2);
+    cf_shard_sweep(c, sh, 2, mark, now_s);
     (void)pthread_mutex_unlock(&sh->lock);
     return r == 0 && f.yes ? fired(c, d, rule, &f) : r;
 }
@@ -477,7 +538,8 @@ int cf_correlate_closed(struct cf_correlator *c, struct cf_detector *d)
 
     if (now <= atomic_load_explicit(&c->next_close_us, memory_order_relaxed))
         return 0;
-    return close_until(c, d, now);
+    now = least(now, reached(c));
+    return now <= atomic_load_explicit(&c->next_close_us, memory_order_relaxed) ? 0 : close_until(c, d, now);
 }
 
 int cf_detect_flush(struct cf_detector *d, struct cf_arena *arena, const struct cf_hit **ret_hits, size_t *ret_n)

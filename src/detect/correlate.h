@@ -20,4 +20,11 @@ int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
 /* Decides windows that are over at the time of the event in d. */
 int cf_correlate_closed(struct cf_correlator *c, struct cf_detector *d);
 
+/* A detector's place among the clocks; NULL: all are taken, its events then count by their own time only. */
+struct cf_clock;
+struct cf_clock *cf_clock_take(struct cf_correlator *c);
+void cf_clock_give(struct cf_clock *k); /* NULL is fine */
+void cf_clock_set(struct cf_clock *k, int64_t at);
+void cf_clock_tick(struct cf_clock *k, const struct cf_event *ev);
+
 #endif

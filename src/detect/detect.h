@@ -62,6 +62,10 @@ struct cf_hit {
 struct cf_detector;
 struct cf_detector *cf_detector_new(const struct cf_ruleset *rs); /* one per worker thread */
 void cf_detector_free(struct cf_detector *d);
+/* For detectors that work side by side on parts of one input: a part begins (its events may be older than the last part's), and
+ * ends. Without these calls everything is one part. */
+void cf_detector_part_begin(struct cf_detector *d);
+void cf_detector_part_end(struct cf_detector *d);
 /* Hits live in ev->arena; *ret_hits is an array of *ret_n. 0 or CF_ENOMEM. */
 int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_hit **ret_hits, size_t *ret_n);
 /* ---- cost and hits per rule (stats.c) ---- */

@@ -23,13 +23,18 @@ struct cf_detector *cf_detector_new(const struct cf_ruleset *crs)
         cf_detector_free(d);
         return NULL;
     }
+    d->clock = crs->n_rules > crs->n_base ? cf_clock_take(crs->correlator) : NULL;
     return d;
 }
+
+void cf_detector_part_begin(struct cf_detector *d) { cf_clock_set(d->clock, INT64_MIN); }
+void cf_detector_part_end(struct cf_detector *d) { cf_clock_set(d->clock, INT64_MAX); }
 
 void cf_detector_free(struct cf_detector *d)
 {
     if (!d)
         return;
+    cf_clock_give(d->clock);
     cf_shapes_free(d);
     cf_prefilter_free(d);
     free(d->fold);
@@ -231,6 +236,8 @@ int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_
     if (!g || d->oom)
         return CF_ENOMEM;
     timed = d->epoch % COST_SAMPLE == 0;
+    if (d->clock)
+        cf_clock_tick(d->clock, ev);
     if (!cf_prefilter(d, g))
         return CF_ENOMEM;
     for (uint32_t i = 0; i < g->n_always; i++)

@@ -90,6 +90,7 @@ struct cf_detector {
     uint32_t first_lit;         /* its literal that the scanner calls 0 */
     struct cf_route_slot route[CF_ROUTE_SLOTS];
     struct cf_rex_scratch rex;
+    struct cf_clock *clock;
     struct cf_rule_counters *count; /* [n_rules] */
     /* hits of this event */
     struct cf_hit *hit;

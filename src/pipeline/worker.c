@@ -437,7 +437,11 @@ void *pipeline_worker_main(void *arg)
         give_back(&p->norm, &norm);
         give_back(&p->rules, &rules);
         give_back(&p->enrich, &enrich);
+        if (w->detector)
+            cf_detector_part_begin(w->detector);
         ok = w->norm && run_batch(w);
+        if (w->detector)
+            cf_detector_part_end(w->detector);
         if (ok) {
             pipeline_flight_end(w);
             cf_spool_done(p->spool, &w->batch);

@@ -329,6 +329,54 @@ static void test_move(void **state)
     stop(&g);
 }
 
+#define DAY_MS (INT64_C(86400) * 1000)
+/* Two workers on batches of old logs that lie ten days apart: the one ahead neither closes nor drops the windows of the other. */
+static void test_side_by_side(void **state)
+{
+    static const char lower[] = CORR("event_count", "a", "  condition: {gte: 5}\n");
+    static const char upper[] = CORR("event_count", "a", "  condition: {lt: 3}\n");
+    struct feeder f;
+    struct cf_detector *slow, *fast;
+    char user[16];
+    size_t ours = 0;
+
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        start(&f, round ? upper : lower);
+        slow = f.d;
+        fast = cf_detector_new(f.rs);
+        cf_detector_part_begin(slow);
+        cf_detector_part_begin(fast);
+        ours = 0;
+        for (int i = 0; i < 5; i++) {
+            f.d = slow;
+            ours += at(&f, i, "a", "u", "");
+            f.d = fast;
+            assert_int_equal(at(&f, 10 * DAY_MS + i * 60000, "a", "u", ""), 0); /* the same key, far ahead */
+            for (int k = 0; k < 500; k++) { /* and many others, which sweep the table */
+                (void)snprintf(user, sizeof user, "x%d-%d", i, k);
+                (void)at(&f, 10 * DAY_MS + i * 60000, "a", user, "");
+            }
+        }
+        assert_int_equal(ours, round ? 0 : 1);
+        cf_detector_part_end(slow);
+        ours = 0;
+        if (round) { /* now the old windows are over: 5 events are not fewer than 3, the single ones are */
+            const struct cf_hit *h = NULL;
+            size_t n = 0;
+
+            assert_int_equal(cf_detect_flush(fast, &f.a, &h, &n), 0);
+            assert_true(n > 2000);
+            for (size_t i = 0; i < n; i++)
+                ours += cf_str_eqz(h[i].group, "user=u") && h[i].ev->time_us < INT64_C(1790000000000000) + DAY_MS * 1000;
+            assert_int_equal(ours, 0);
+        }
+        cf_detector_free(fast);
+        f.d = slow;
+        stop(&f);
+    }
+}
+
 static void test_bounded(void **state)
 {
     struct feeder f;
@@ -469,7 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_values),
         cmocka_unit_test(test_temporal),    cmocka_unit_test(test_upper_bound), cmocka_unit_test(test_chain_and_alias),
-        cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_mark), cmocka_unit_test(test_move), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_mark), cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_move), cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_random),
     };
     (void)setvbuf(stdout, NULL, _IONBF, 0);
