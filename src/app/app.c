@@ -335,6 +335,9 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
     if (run->mode == CF_APP_SERVER) {
         o.listen.udp = cf_arena_strdup(&run->arena, c->syslog_udp);
         o.listen.tcp = cf_arena_strdup(&run->arena, c->syslog_tcp);
+        o.listen.netflow = cf_arena_strdup(&run->arena, c->netflow_listen);
+        o.listen.netflow_templates = (size_t)c->netflow_templates;
+        o.listen.netflow_timeout_us = c->netflow_timeout;
         if (tls_listener(run, &o.listen, reterr) < 0 || tail_paths(run, &o.tail, reterr) < 0) {
             free_tail_paths(&o.tail);
             return reterr->code;

@@ -123,6 +123,17 @@ static void prepare_udp(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
 }
 
+static int start_udp(struct listen_udp *u, const char *on, struct cf_error *reterr)
+{
+    int r = bind_socket(on, SOCK_DGRAM, &u->fd, &u->port, reterr);
+
+    if (r < 0)
+        return r;
+    prepare_udp(u->fd);
+    u->on = pthread_create(&u->thread, NULL, listen_udp_main, u) == 0;
+    return u->on ? 0 : cf_error_set(reterr, CF_ENOMEM, "listener thread");
+}
+
 static int start_stream(struct listen_stream *s, const char *on, struct cf_error *reterr)
 {
     int r = bind_socket(on, SOCK_STREAM, &s->fd, &s->port, reterr);
@@ -144,16 +155,17 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
     l->o.line_max = o->line_max ? o->line_max : 1u << 20;
     l->o.connections_max = o->connections_max ? o->connections_max : 4096;
     l->o.tls_options.handshake_us = o->tls_options.handshake_us > 0 ? o->tls_options.handshake_us : 10 * CF_US_PER_S;
-    l->udp_fd = l->tcp.fd = l->tls.fd = -1;
-    l->tcp.l = l->tls.l = l;
+    l->udp.fd = l->netflow.fd = l->tcp.fd = l->tls.fd = -1;
+    l->udp.l = l->netflow.l = l->tcp.l = l->tls.l = l;
+    (void)pthread_mutex_init(&l->flow_mu, NULL);
     l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->stop_fd < 0)
         r = cf_error_errno(reterr, "listeners");
-    if (r == 0 && o->udp && o->udp[0] && (r = bind_socket(o->udp, SOCK_DGRAM, &l->udp_fd, &l->udp_port, reterr)) == 0) {
-        prepare_udp(l->udp_fd);
-        l->udp_on = pthread_create(&l->udp_thread, NULL, listen_udp_main, l) == 0;
-        if (!l->udp_on)
-            r = cf_error_set(reterr, CF_ENOMEM, "listener thread");
+    if (r == 0 && o->udp && o->udp[0])
+        r = start_udp(&l->udp, o->udp, reterr);
+    if (r == 0 && o->netflow && o->netflow[0]) {
+        l->netflow.flow = cf_netflow_new(o->netflow_templates, o->netflow_timeout_us);
+        r = l->netflow.flow ? start_udp(&l->netflow, o->netflow, reterr) : cf_error_set(reterr, CF_ENOMEM, "netflow.listen");
     }
     if (r == 0 && o->tcp && o->tcp[0])
         r = start_stream(&l->tcp, o->tcp, reterr);
@@ -168,6 +180,15 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
     }
     *ret = l;
     return 0;
+}
+
+static void stop_udp(struct listen_udp *u)
+{
+    if (u->on)
+        (void)pthread_join(u->thread, NULL);
+    if (u->fd >= 0)
+        (void)close(u->fd);
+    cf_netflow_free(u->flow);
 }
 
 static void stop_stream(struct listen_stream *s)
@@ -188,19 +209,19 @@ void cf_listener_stop(struct cf_listener *l)
     atomic_store(&l->stop, true);
     if (l->stop_fd >= 0 && write(l->stop_fd, &one, sizeof one) < 0)
         cf_log_warn("collect", "stop signal not sent", "errno=%d", errno);
-    if (l->udp_on)
-        (void)pthread_join(l->udp_thread, NULL);
+    stop_udp(&l->udp);
+    stop_udp(&l->netflow);
     stop_stream(&l->tcp);
     stop_stream(&l->tls);
-    if (l->udp_fd >= 0)
-        (void)close(l->udp_fd);
+    (void)pthread_mutex_destroy(&l->flow_mu);
     if (l->stop_fd >= 0)
         (void)close(l->stop_fd);
     free(l);
 }
 
-unsigned cf_listener_udp_port(const struct cf_listener *l) { return l->udp_port; }
+unsigned cf_listener_udp_port(const struct cf_listener *l) { return l->udp.port; }
 unsigned cf_listener_tcp_port(const struct cf_listener *l) { return l->tcp.port; }
+unsigned cf_listener_netflow_port(const struct cf_listener *l) { return l->netflow.port; }
 unsigned cf_listener_tls_port(const struct cf_listener *l) { return l->tls.port; }
 
 static struct cf_stream_stats stream_stats(const struct listen_stream *s)
@@ -215,8 +236,12 @@ static struct cf_stream_stats stream_stats(const struct listen_stream *s)
 void cf_listener_get_stats(const struct cf_listener *l, struct cf_listener_stats *ret)
 {
     *ret = (struct cf_listener_stats){
-        .udp_received = atomic_load(&l->udp_received), .udp_dropped = atomic_load(&l->udp_dropped), .tcp = stream_stats(&l->tcp),
+        .udp_received = atomic_load(&l->udp.received), .udp_dropped = atomic_load(&l->udp.dropped),
+        .flow_received = atomic_load(&l->netflow.received), .flow_dropped = atomic_load(&l->netflow.dropped), .tcp = stream_stats(&l->tcp),
         .tls = stream_stats(&l->tls), .cut = atomic_load(&l->cut), .unknown_refused = atomic_load(&l->unknown_refused),
         .paused = atomic_load(&l->paused) > 0,
     };
+    (void)pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&l->flow_mu);
+    ret->flow = l->flow;
+    (void)pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&l->flow_mu);
 }

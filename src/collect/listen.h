@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Syslog listeners: UDP (one thread, recvmmsg), TCP and TLS (one thread each, epoll). Records go straight into the spool; when it does
+ * Syslog listeners: UDP (one thread, recvmmsg), TCP and TLS (one thread each, epoll); flow packets over UDP (one thread). Records go straight into the spool; when it does
  * not take any more, nothing is read: TCP senders are slowed by their full windows, UDP loss is counted by the kernel and
  * shown. */
 #ifndef CF_COLLECT_LISTEN_H
@@ -8,6 +8,7 @@
 #include "collect/counters.h"
 #include "collect/source.h"
 #include "collect/spool.h"
+#include "normalise/netflow.h"
 
 enum cf_tls_client { CF_TLS_CLIENT_NONE, CF_TLS_CLIENT_OPTIONAL, CF_TLS_CLIENT_REQUIRED };
 struct cf_listen_tls_options {
@@ -23,6 +24,9 @@ struct cf_listen_options {
     struct cf_counters *counters;
     struct cf_shared *sources;    /* struct cf_source_table */
     const char *udp, *tcp;        /* "0.0.0.0:514", "[::]:514"; NULL or "": off; port 0: any */
+    const char *netflow;          /* as udp: NetFlow v5, v9, IPFIX */
+    size_t netflow_templates;     /* templates remembered; 0: 16384 */
+    int64_t netflow_timeout_us;   /* a template not seen this long is forgotten; 0: 30 min */
     const char *tls;              /* as tcp, RFC 5425 */
     struct cf_listen_tls_options tls_options;
     size_t line_max;              /* longest record; 0: 1 MiB */
@@ -35,6 +39,7 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
 void cf_listener_stop(struct cf_listener *l); /* closes the connections; what was read whole is in the spool. NULL is fine */
 unsigned cf_listener_udp_port(const struct cf_listener *l); /* really bound; 0: off */
 unsigned cf_listener_tcp_port(const struct cf_listener *l);
+unsigned cf_listener_netflow_port(const struct cf_listener *l);
 unsigned cf_listener_tls_port(const struct cf_listener *l);
 
 struct cf_stream_stats {
@@ -43,6 +48,8 @@ struct cf_stream_stats {
 };
 struct cf_listener_stats {
     uint64_t udp_received, udp_dropped;          /* datagrams; dropped by the kernel while we did not read */
+    uint64_t flow_received, flow_dropped;        /* flow packets */
+    struct cf_netflow_stats flow;
     struct cf_stream_stats tcp, tls;
     uint64_t cut;                                /* records longer than line_max */
     uint64_t unknown_refused;                    /* records of unknown or disabled peers, when those are refused */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "collect/listen.h"
+#include "normalise/netflow.h"
 
 struct listen_tls;
 /* One port of records over a stream, plain or TLS, with its thread. */
@@ -19,18 +20,29 @@ struct listen_stream {
     bool on;
     _Atomic uint64_t connections, accepted, refused, closed_idle, bad_framing, handshakes, handshake_failed, handshake_timeout;
 };
+struct cf_netflow;
+/* One UDP port with its thread: syslog, or flow packets where flow is set. */
+struct listen_udp {
+    struct cf_listener *l;
+    struct cf_netflow *flow;
+    int fd;
+    unsigned port;
+    pthread_t thread;
+    bool on;
+    _Atomic uint64_t received, dropped;
+};
 struct cf_listener {
     struct cf_listen_options o;
-    int udp_fd, stop_fd; /* stop_fd: eventfd, readable when stopping */
-    unsigned udp_port;
-    pthread_t udp_thread;
-    bool udp_on;
+    int stop_fd; /* eventfd, readable when stopping */
+    struct listen_udp udp, netflow;
     struct listen_stream tcp, tls;
     _Atomic bool stop;
-    _Atomic uint64_t udp_received, udp_dropped, cut, unknown_refused;
+    _Atomic uint64_t cut, unknown_refused;
+    pthread_mutex_t flow_mu; /* flow */
+    struct cf_netflow_stats flow;
     _Atomic unsigned paused;
 };
-void *listen_udp_main(void *arg);
+void *listen_udp_main(void *arg); /* of a struct listen_udp */
 void *listen_stream_main(void *arg); /* of a struct listen_stream */
 void listen_peer_ip(const void *sockaddr, struct cf_ip *ret);
 /* Hands records of one peer over, waiting as long as the spool needs. False: stopping (the records are not taken). */

@@ -6,7 +6,7 @@
 
 #include "normalise/source.h"
 
-static const char *const formats[] = {"json", "evtx-json", "cef", "leef", "kv", "csv", "syslog", "suricata", "zeek", "nginx", "apache", "text", "ecs"};
+static const char *const formats[] = {"json", "evtx-json", "cef", "leef", "kv", "csv", "syslog", "suricata", "zeek", "nginx", "apache", "text", "ecs", "netflow"};
 
 bool cf_normaliser_has_format(cf_str name)
 {
@@ -340,7 +340,7 @@ bool cf_normaliser_source_type(const struct cf_normaliser *n, size_t i, struct c
         unsigned bit;
         const char *name;
     } names[] = {{CF_NF_TEXT, "text"}, {CF_NF_JSON, "json"}, {CF_NF_WIN, "evtx-json"}, {CF_NF_ECS, "ecs"}, {CF_NF_CEF, "cef"}, {CF_NF_LEEF, "leef"},
-                 {CF_NF_ZEEK, "zeek"}, {CF_NF_IIS, "w3c"}, {CF_NF_CSV, "csv"}, {CF_NF_KV, "kv"}};
+                 {CF_NF_ZEEK, "zeek"}, {CF_NF_IIS, "w3c"}, {CF_NF_CSV, "csv"}, {CF_NF_KV, "kv"}, {CF_NF_NETFLOW, "netflow"}};
     static const char *const payloads[] = {[CF_P_TEXT] = "text", [CF_P_KV] = "kv", [CF_P_CSV] = "csv", [CF_P_JSON] = "json", [CF_P_CEF] = "cef", [CF_P_LEEF] = "leef"};
     const struct cf_source *s = i < n->n ? &n->src[i] : NULL;
     unsigned bits = 0;

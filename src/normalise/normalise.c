@@ -2,10 +2,12 @@
  * One record through the station: encoding -> format -> source -> fields -> checks. */
 #include "normalise/normalise.h"
 
+#include <openssl/evp.h>
 #include <pthread.h>
 
 #include "normalise/input.h"
 #include "normalise/journal.h"
+#include "normalise/netflow.h"
 #include "normalise/source.h"
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -627,6 +629,55 @@ static void run_record(struct cf_run *r)
     r->parsed = true;
 }
 
+static cf_str base64(struct cf_arena *a, cf_str raw)
+{
+    char *p = cf_arena_bytes(a, (raw.n + 2) / 3 * 4 + 1);
+    int n;
+
+    if (!p || raw.n > 65536)
+        return p ? cf_str_n(p, 0) : CF_STR_NONE;
+    if (raw.n && raw.p[0]) /* text already: see run_netflow */
+        return cf_arena_copy(a, raw);
+    n = EVP_EncodeBlock((unsigned char *)p, (const unsigned char *)raw.p, (int)raw.n);
+    return cf_str_n(p, (size_t)n);
+}
+
+static int unbase64(struct cf_arena *a, cf_str *text)
+{
+    char *p = cf_arena_bytes(a, text->n / 4 * 3 + 4);
+    int n;
+
+    if (!p)
+        return CF_ENOMEM;
+    n = text->n <= 100000 ? EVP_DecodeBlock((unsigned char *)p, (const unsigned char *)text->p, (int)text->n) : -1;
+    if (n < 0)
+        return CF_ESYNTAX;
+    *text = cf_str_n(p, (size_t)n); /* padding bytes at the end do no harm: the message says its length */
+    return 0;
+}
+
+/* A flow message: pairs come from its bytes, its text is their base64 form. */
+static void run_netflow(struct cf_run *r)
+{
+    const struct cf_source *hint = hinted(r->n, r->rec->source);
+    struct cf_ip ip;
+    cf_str raw;
+    int rc;
+
+    r->ev->original = r->text;
+    raw = r->rec->raw;
+    rc = raw.n && raw.p[0] ? unbase64(r->a, &raw) : 0; /* kept originals come back as text */
+    if (rc == 0)
+        rc = cf_netflow_pairs(raw, r->a, &r->pairs, &r->err);
+    r->oom = rc == CF_ENOMEM;
+    if (rc < 0)
+        return;
+    r->format = CF_NF_NETFLOW;
+    if (cf_ip_parse(r->rec->peer, &ip))
+        put(r, CF_F_OBSERVER_IP, r->rec->peer);
+    parsed_object(r, hint ? hint : hinted(r->n, CF_STR("netflow")));
+}
+
 static void unparsed(struct cf_run *r, const char *why)
 {
     struct cf_event *ev = r->ev;
@@ -680,11 +731,13 @@ int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct 
     r.ev->received_us = rec->received_us;
     r.ev->seq = rec->seq;
     r.now_us = t->n->opt.now_us ? t->n->opt.now_us : rec->received_us ? rec->received_us : cf_now_us();
-    r.text = cf_encoding_text(t->enc, rec->raw, arena);
+    r.text = cf_str_eqz(rec->format, "netflow") ? base64(arena, rec->raw) : cf_encoding_text(t->enc, rec->raw, arena);
     if (!r.text.p)
         return CF_ENOMEM;
     if (cf_str_eqz(rec->format, CF_INPUT_OVERSIZE))
         unparsed(&r, "longer than 16 MiB: the first 16 MiB are kept");
+    else if (cf_str_eqz(rec->format, "netflow"))
+        run_netflow(&r);
     else
         run_record(&r);
     if (r.oom)

@@ -14,7 +14,7 @@
 
 enum cf_nfmt { /* bits: formats a source accepts */
     CF_NF_TEXT = 1, CF_NF_JSON = 2, CF_NF_WIN = 4, CF_NF_ECS = 8, CF_NF_CEF = 16, CF_NF_LEEF = 32, CF_NF_ZEEK = 64, CF_NF_IIS = 128,
-    CF_NF_CSV = 256, CF_NF_KV = 512,
+    CF_NF_CSV = 256, CF_NF_KV = 512, CF_NF_NETFLOW = 1024,
 };
 
 enum cf_conv {

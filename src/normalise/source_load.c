@@ -280,7 +280,7 @@ static const struct {
     const char *name;
     unsigned bit;
 } formats[] = {{"syslog", CF_NF_TEXT}, {"text", CF_NF_TEXT}, {"json", CF_NF_JSON}, {"evtx-json", CF_NF_WIN}, {"ecs", CF_NF_ECS}, {"cef", CF_NF_CEF},
-               {"leef", CF_NF_LEEF}, {"zeek", CF_NF_ZEEK}, {"iis", CF_NF_IIS}, {"csv", CF_NF_CSV}, {"kv", CF_NF_KV}};
+               {"leef", CF_NF_LEEF}, {"zeek", CF_NF_ZEEK}, {"iis", CF_NF_IIS}, {"csv", CF_NF_CSV}, {"kv", CF_NF_KV}, {"netflow", CF_NF_NETFLOW}};
 
 static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match *m)
 {
