@@ -46,6 +46,7 @@ struct cf_app_run {
     X(cf_workflow_migrations, cf_workflow_n_migrations) \
     X(cf_message_migrations, cf_message_n_migrations) \
     X(cf_asset_migrations, cf_asset_n_migrations) \
+    X(cf_pipeline_migrations, cf_pipeline_n_migrations) \
     X(cf_rulebook_migrations, cf_rulebook_n_migrations) \
     X(cf_ti_migrations, cf_ti_n_migrations) \
     X(cf_demo_migrations, cf_demo_n_migrations)

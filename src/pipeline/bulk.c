@@ -4,7 +4,7 @@
  *
  *   piece -> lines -> JSON object? -> gathered -> spool        end: wait for the disk, answer
  *
- * Idempotency-Key: a key that was answered within this run gets the same answer again and its body is not taken. */
+ * Idempotency-Key: see bulk_keys.h. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +13,7 @@
 #include "collect/framing.h"
 #include "normalise/input.h"
 #include "normalise/json_node.h"
+#include "pipeline/bulk_keys.h"
 #include "pipeline/pipeline_int.h"
 
 #define LINE_MAX_BYTES ((size_t)4 << 20)
@@ -20,7 +21,6 @@
 #define GATHER_BYTES ((size_t)1 << 20)
 #define ERRORS_MAX 100
 #define WAIT_MS 30000
-#define KEYS 1024
 
 struct bulk {
     struct cf_pipeline *p;
@@ -33,17 +33,11 @@ struct bulk {
     size_t end[GATHER];     /* ends of the gathered lines in text */
     size_t n;
     bool skip;              /* rest of a line that is too long */
-    bool repeated;          /* answered before */
     uint64_t line, accepted, rejected;
     json_t *errors;
-    uint64_t key;           /* hash of user and Idempotency-Key, 0: none */
+    struct cf_db *db;
+    struct bulk_key key;    /* id "": none */
 };
-
-static pthread_mutex_t keys_mu = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-    uint64_t key, accepted, rejected;
-} keys[KEYS];
-static size_t n_keys;
 
 static void bulk_free(void *v)
 {
@@ -53,6 +47,9 @@ static void bulk_free(void *v)
     cf_buf_release(&b->part);
     cf_buf_release(&b->text);
     json_decref(b->errors);
+    json_decref(b->key.errors);
+    if (b->key.id[0] && !b->key.repeated) /* no answer came */
+        bulk_key_drop(b->db, &b->key);
     free(b);
 }
 
@@ -85,31 +82,10 @@ static int bulk_origin(struct cf_req *req, struct bulk *b, struct cf_error *rete
     return may ? 0 : cf_error_set(reterr, CF_EPERM, "data source \"%s\" belongs to an organisation outside your scope", b->info.name);
 }
 
-static uint64_t bulk_key(struct cf_req *req)
-{
-    cf_str key = cf_req_header(req, "Idempotency-Key");
-
-    return key.n ? cf_hash64_seed(key, cf_hash64(req->who->user_id)) | 1 : 0;
-}
-
-static bool answered_before(struct bulk *b)
-{
-    bool found = false;
-
-    (void)pthread_mutex_lock(&keys_mu);
-    for (size_t i = 0; b->key && i < KEYS && i < n_keys && !found; i++)
-        if (keys[i].key == b->key) {
-            b->accepted = keys[i].accepted;
-            b->rejected = keys[i].rejected;
-            found = true;
-        }
-    (void)pthread_mutex_unlock(&keys_mu);
-    return found;
-}
-
 static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
+    cf_str key = cf_req_header(req, "Idempotency-Key");
     struct bulk *b = calloc(1, sizeof *b);
     int r;
 
@@ -133,10 +109,9 @@ static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *re
     r = bulk_origin(req, b, reterr);
     if (r < 0)
         return r;
-    b->key = bulk_key(req);
-    b->repeated = answered_before(b);
+    b->db = app->db;
     *ret = b;
-    return 0;
+    return key.n ? bulk_key_begin(app->db, req->who->user_id, key, cf_now_us(), &b->key, reterr) : 0;
 }
 
 static int bulk_flush(struct bulk *b, bool durable, struct cf_error *reterr)
@@ -210,7 +185,7 @@ static int bulk_piece(struct cf_req *req, cf_str piece, struct cf_error *reterr)
 
     if (!b && (r = bulk_begin(req, &b, reterr)) < 0)
         return r;
-    while (piece.n && !b->repeated) {
+    while (piece.n && !b->key.repeated) {
         const char *lf = memchr(piece.p, '\n', piece.n);
         size_t n = lf ? (size_t)(lf - piece.p) : piece.n;
         cf_str line = cf_str_n(piece.p, n);
@@ -248,20 +223,23 @@ static int post_bulk(struct cf_req *req, struct cf_error *reterr)
     struct bulk *b = req->state;
     int r = b ? 0 : bulk_begin(req, &b, reterr);
 
-    if (r == 0 && !b->repeated && b->part.n)
+    if (r == 0 && !b->key.repeated && b->part.n)
         r = bulk_line(b, cf_buf_view(&b->part), reterr);
-    if (r == 0 && !b->repeated)
+    if (r == 0 && !b->key.repeated)
         r = bulk_flush(b, true, reterr);
     if (r == CF_ETIMEOUT || r == CF_EIO)
         reterr->code = r = CF_EFULL; /* 507: not on disk for certain */
     if (r < 0)
         return r;
-    if (b->key && !b->repeated) {
-        (void)pthread_mutex_lock(&keys_mu);
-        keys[n_keys % KEYS].key = b->key;
-        keys[n_keys % KEYS].accepted = b->accepted;
-        keys[n_keys++ % KEYS].rejected = b->rejected;
-        (void)pthread_mutex_unlock(&keys_mu);
+    if (b->key.repeated) {
+        cf_reply_json(req, 200, json_pack("{s:I,s:I,s:O?}", "accepted", (json_int_t)b->key.accepted, "rejected", (json_int_t)b->key.rejected, "errors", b->key.errors));
+        return 0;
+    }
+    if (b->key.id[0]) {
+        r = bulk_key_answer(b->db, &b->key, b->accepted, b->rejected, b->errors, reterr);
+        if (r < 0)
+            return r;
+        b->key.id[0] = '\0'; /* kept */
     }
     cf_reply_json(req, 200, json_pack("{s:I,s:I,s:O}", "accepted", (json_int_t)b->accepted, "rejected", (json_int_t)b->rejected, "errors", b->errors));
     return 0;

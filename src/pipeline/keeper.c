@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/sse.h"
+#include "pipeline/bulk_keys.h"
 #include "pipeline/pipeline_int.h"
 
 #define STEP_US 100000
@@ -14,6 +15,7 @@
 #define STORE_US (15 * CF_US_PER_S)
 #define LATE_US (60 * CF_US_PER_S) /* a record may be counted after its receiving time was taken: look back this far */
 #define SOURCES_US (5 * CF_US_PER_S)
+#define KEYS_US (600 * CF_US_PER_S)
 
 /* Everything done so far is made durable in the store, correlation windows up to there on disk, then the spool may forget it. */
 void pipeline_commit(struct cf_pipeline *p, bool last)
@@ -163,7 +165,7 @@ void pipeline_flush_staged(struct cf_pipeline *p)
 void *pipeline_keeper_main(void *arg)
 {
     struct cf_pipeline *p = arg;
-    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, saved_us = cf_now_us();
+    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, keys_us = 0, saved_us = cf_now_us();
     bool ok = true;
 
     while (!atomic_load(&p->stop)) {
@@ -195,6 +197,13 @@ void *pipeline_keeper_main(void *arg)
             save_sources(p, saved_us);
             saved_us = at;
             sources_us = now;
+        }
+        if (p->o.db && (now - keys_us >= KEYS_US || keys_us == 0)) {
+            struct cf_error err = {0};
+
+            if (bulk_keys_forget(p->o.db, cf_now_us(), &err) < 0)
+                cf_log_warn("pipeline", "old Idempotency-Keys not removed", "reason=\"%s\"", err.msg);
+            keys_us = now;
         }
         (void)usleep(STEP_US);
     }

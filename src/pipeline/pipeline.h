@@ -86,6 +86,8 @@ json_t *cf_pipeline_unparsed(struct cf_pipeline *p, size_t max); /* newest sampl
 
 struct cf_app;
 void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out); /* Prometheus lines; the app registers it */
+extern const struct cf_migration cf_pipeline_migrations[];
+extern const size_t cf_pipeline_n_migrations;
 void cf_pipeline_routes(void); /* health, sources, unparsed, bulk */
 
 #endif

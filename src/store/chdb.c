@@ -64,7 +64,7 @@ static int boot(struct cf_event_store *s, struct chdb *d, struct cf_error *reter
     arg(&a, "--text_index_postings_cache_size=%lld", mem / 20);
     arg(&a, "--background_pool_size=%d", s->threads >= 8 ? (int)(s->threads / 4) : 1);
     /* merges take what the pipeline leaves; when they fall far behind, inserts are slowed (parts_to_delay_insert) and they catch up */
-    arg(&a, "--os_threads_nice_value_merge_mutate=10");
+    arg(&a, "--os_threads_nice_value_merge_mutate=15");
     arg(&a, "--background_schedule_pool_size=2");
     arg(&a, "--background_common_pool_size=1");
     arg(&a, "--background_fetches_pool_size=1");

@@ -49,6 +49,7 @@ struct cf_event_store {
     bool replicated;
     int64_t retention_days;
     int64_t memory_max, threads;
+    size_t insert_rows_max;
     char *select_list;
     struct cf_event_runs runs;
 };

@@ -49,6 +49,7 @@ static int check_options(struct cf_event_store *s, const struct cf_event_store_o
                             "event store: retention of %" PRId64 " days is under the year the regulations ask for; set retention_override if that is meant",
                             s->retention_days);
     s->memory_max = o->memory_max ? o->memory_max : MEMORY_DEFAULT;
+    s->insert_rows_max = o->insert_rows_max;
     s->threads = o->threads ? o->threads : sysconf(_SC_NPROCESSORS_ONLN);
     return 0;
 }
@@ -168,6 +169,8 @@ int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf
 {
     if (!cf_event_block_rows(b))
         return 0;
+    if (s->insert_rows_max && cf_event_block_rows(b) > s->insert_rows_max)
+        return cf_error_set(reterr, CF_ELIMIT, "event store: a block of %zu rows is larger than the %zu it takes", cf_event_block_rows(b), s->insert_rows_max);
     return s->backend->insert(s, b, token, reterr);
 }
 

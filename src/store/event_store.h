@@ -26,6 +26,7 @@ struct cf_event_store_options {
     bool retention_override;
     int64_t memory_max;      /* bytes the engine may use; 0: 900 MiB */
     int64_t threads;         /* query threads; 0: cores */
+    size_t insert_rows_max;  /* larger blocks are answered with CF_ELIMIT, as by an engine that has not the memory; 0: none */
 };
 int cf_event_store_open(const struct cf_event_store_options *o, struct cf_event_store **ret, struct cf_error *reterr); /* creates and migrates the schema */
 void cf_event_store_close(struct cf_event_store *s);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "pipeline/bulk_keys.h"
+#include "pipeline/pipeline.h"
+
+static char path[64];
+static struct cf_db *db;
+
+static int open_db(void **state)
+{
+    char url[96];
+    struct cf_error err = {0};
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/cf-bulk-keys-XXXXXX");
+    fd = mkstemp(path);
+    (void)close(fd);
+    (void)snprintf(url, sizeof url, "sqlite:%s", path);
+    assert_ok(cf_db_open(url, &db, &err), err);
+    assert_ok(cf_db_migrate(db, cf_pipeline_migrations, cf_pipeline_n_migrations, &err), err);
+    return 0;
+}
+
+static int close_db(void **state)
+{
+    char other[80];
+
+    (void)state;
+    cf_db_close(db);
+    (void)unlink(path);
+    (void)snprintf(other, sizeof other, "%s-wal", path);
+    (void)unlink(other);
+    (void)snprintf(other, sizeof other, "%s-shm", path);
+    (void)unlink(other);
+    return 0;
+}
+
+static int begin(const char *user, const char *key, int64_t now, struct bulk_key *k)
+{
+    struct cf_error err = {0};
+
+    return bulk_key_begin(db, cf_str_c(user), cf_str_c(key), now, k, &err);
+}
+
+static void exec(const char *sql)
+{
+    struct cf_error err = {0};
+    struct cf_tx *tx = NULL;
+
+    assert_ok(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), err);
+    assert_ok(cf_tx_execv(tx, sql, NULL, 0, NULL, &err), err);
+    assert_ok(cf_tx_commit(&tx, &err), err);
+}
+
+static void an_answer_is_given_again(void **state)
+{
+    json_t *errors = json_pack("[{s:i,s:s}]", "line", 7, "message", "no");
+    struct cf_error err = {0};
+    struct bulk_key k, again;
+
+    (void)state;
+    assert_int_equal(begin("u", "k", 1000, &k), 0);
+    assert_false(k.repeated);
+    assert_int_equal(begin("u", "k", 1001, &again), CF_ECONFLICT); /* is being answered */
+    assert_string_equal(again.id, "");
+    assert_ok(bulk_key_answer(db, &k, 5, 1, errors, &err), err);
+    assert_int_equal(begin("u", "k", 1002, &again), 0);
+    assert_true(again.repeated);
+    assert_int_equal(again.accepted, 5);
+    assert_int_equal(again.rejected, 1);
+    assert_true(json_equal(again.errors, errors));
+    json_decref(again.errors);
+    json_decref(errors);
+    assert_int_equal(begin("v", "k", 1003, &again), 0); /* the key of another person */
+    assert_false(again.repeated);
+    bulk_key_drop(db, &again);
+    assert_int_equal(begin("v", "k", 1004, &again), 0); /* no answer came: may be tried again */
+    assert_false(again.repeated);
+}
+
+static void runs_that_died_hold_nothing(void **state)
+{
+    struct bulk_key k;
+
+    (void)state;
+    assert_int_equal(begin("u", "dead", 1000, &k), 0);
+    exec("UPDATE bulk_key SET run = 'an earlier one'");
+    assert_int_equal(begin("u", "dead", 1001, &k), 0);
+    assert_false(k.repeated);
+    assert_int_equal(begin("u", "dead", 1002, &k), CF_ECONFLICT);
+}
+
+static void keys_are_forgotten(void **state)
+{
+    json_t *none = json_array();
+    struct cf_error err = {0};
+    struct bulk_key k;
+
+    (void)state;
+    assert_int_equal(begin("u", "old", 1000, &k), 0);
+    assert_ok(bulk_key_answer(db, &k, 1, 0, none, &err), err);
+    assert_int_equal(begin("u", "old", 1000 + CF_BULK_KEY_KEEP_US, &k), 0); /* too old to count, though still there */
+    assert_false(k.repeated);
+    assert_ok(bulk_key_answer(db, &k, 2, 0, none, &err), err);
+    assert_ok(bulk_keys_forget(db, 1000 + CF_BULK_KEY_KEEP_US, &err), err); /* renewed: stays */
+    assert_int_equal(begin("u", "old", 1001 + CF_BULK_KEY_KEEP_US, &k), 0);
+    assert_true(k.repeated);
+    assert_int_equal(k.accepted, 2);
+    json_decref(k.errors);
+    assert_ok(bulk_keys_forget(db, 1000 + 2 * CF_BULK_KEY_KEEP_US, &err), err);
+    assert_int_equal(begin("u", "old", 1002 + CF_BULK_KEY_KEEP_US, &k), 0);
+    assert_false(k.repeated);
+    json_decref(none);
+}
+
+static void long_keys_are_refused(void **state)
+{
+    char key[CF_BULK_KEY_MAX + 2];
+    struct bulk_key k;
+
+    (void)state;
+    memset(key, 'x', sizeof key - 1);
+    key[sizeof key - 1] = 0;
+    assert_int_equal(begin("u", key, 1, &k), CF_EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_answer_is_given_again, open_db, close_db),
+        cmocka_unit_test_setup_teardown(runs_that_died_hold_nothing, open_db, close_db),
+        cmocka_unit_test_setup_teardown(keys_are_forgotten, open_db, close_db),
+        cmocka_unit_test_setup_teardown(long_keys_are_refused, open_db, close_db),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
