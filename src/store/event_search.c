@@ -119,14 +119,14 @@ static int run(struct request *rq, const char *select, const char *tail, const c
 
 /* ---- search ----
  *
- * The page is looked for in slices of the time range, the newest (or oldest) first, each eight times as long as the one before:
+ * The page is looked for in slices of the time range, the newest (or oldest) first, each 32 times as long as the one before:
  * most searches find their page in the first. Each slice is looked through once, and the total is the rows of the slices that were
  * too few for a page plus the count of what lies beyond:
  *
  *   from |---------- counted ----------|- slice 2: page full -|- slice 1 -| to        (newest first)
  */
 #define FIRST_SLICE 256 /* part of the range */
-#define SLICE_GROWTH 8
+#define SLICE_GROWTH 32
 #define SLICE_MIN (1 * CF_US_PER_S)
 
 struct page {
