@@ -272,7 +272,7 @@ int inc_begin(struct cf_req *req, struct inc_ctx *c, struct cf_work_effects *fx,
 {
     const struct cf_app *app = inc_app(req);
 
-    *c = (struct inc_ctx){.e = app->incidents, .w = app->workflows, .m = app->messenger, .a = req->arena, .who = req->who, .fx = fx, .err = reterr};
+    *c = (struct inc_ctx){.e = app->incidents, .w = app->workflows, .m = app->messenger, .forms = app->forms, .english = cf_req_english(req), .a = req->arena, .who = req->who, .fx = fx, .err = reterr};
     return cf_tx_begin(app->db, CF_TX_WRITE, &c->tx, reterr);
 }
 

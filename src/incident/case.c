@@ -43,6 +43,18 @@ static int entry(struct inc_ctx *c, cf_str id, const char *kind, cf_str title, c
     return inc_timeline(c->tx, id, cf_now_us(), kind, title, detail, ref, c->who->user_id, user_name(c->who), c->err);
 }
 
+static int64_t open_orders(struct inc_ctx *c, const char *id)
+{
+    struct cf_stmt *st = NULL;
+    int64_t n = 0;
+
+    if (cf_tx_query(c->tx, "SELECT COUNT(*) FROM work_item WHERE kind = 'incident-order' AND source_type = 'incident' AND source_id = ? AND done = 0", &st, c->err, CF_Z(id)) == 0 &&
+        cf_stmt_next(st, c->err) == 1)
+        n = cf_stmt_i64(st, 0);
+    cf_stmt_free(st);
+    return n;
+}
+
 static int set_status(struct inc_ctx *c, const struct inc_case *k, cf_str to, cf_str note)
 {
     static const char *const known[] = {"open", "investigating", "contained", "closed"};
@@ -59,6 +71,8 @@ static int set_status(struct inc_ctx *c, const struct inc_case *k, cf_str to, cf
         return cf_error_set(c->err, CF_ECONFLICT, "the incident is %.*s already", CF_ARG(to));
     if ((closing || cf_str_eqz(k->status, "closed")) && note.n == 0)
         return cf_error_set(c->err, CF_EINVAL, "note: a %s is needed", closing ? "conclusion" : "reason");
+    if (closing && c->w && open_orders(c, k->id) > 0)
+        return cf_error_set(c->err, CF_ECONFLICT, "%s", c->english ? "disposal orders are still open: finish or withdraw them first" : "还有未办结的处置指令，请先办结或撤回");
     r = cf_tx_exec(c->tx, "UPDATE incident SET status = ?, updated_us = ?, closed_us = ?, conclusion = CASE WHEN ? = 'closed' THEN ? ELSE conclusion END WHERE id = ?", c->err,
                    CF_S(to), CF_I(cf_now_us()), closing ? CF_I(cf_now_us()) : CF_NUL, CF_S(to), CF_S(note), CF_Z(k->id));
     return r < 0 ? r : entry(c, cf_str_c(k->id), "status", to, note, CF_STR_NONE);
@@ -269,5 +283,13 @@ int inc_incident_act(struct inc_ctx *c, cf_str incident_id, const json_t *body)
         return split(c, &k, body, note);
     if (cf_str_eqz(act, "convert_notice"))
         return to_notice(c, &k);
-    return cf_error_set(c->err, CF_EINVAL, "action: take, assign, comment, status, close, reopen, merge, split or convert_notice");
+    if (cf_str_eqz(k.status, "merged"))
+        return cf_error_set(c->err, CF_ECONFLICT, "the incident was merged into another one");
+    if (cf_str_eqz(act, "classify"))
+        return inc_classify(c, cf_str_c(k.id), json_object_get(body, "form"));
+    if (cf_str_eqz(act, "opinion"))
+        return inc_opinion(c, cf_str_c(k.id), json_object_get(body, "form"));
+    if (cf_str_eqz(act, "order"))
+        return inc_order(c, cf_str_c(k.id), json_object_get(body, "form"));
+    return cf_error_set(c->err, CF_EINVAL, "action: take, assign, comment, status, close, reopen, merge, split, convert_notice, classify, opinion or order");
 }

@@ -4,6 +4,7 @@
 #include "api/sse.h"
 #include "form/content.h"
 #include "incident/routes.h"
+#include "workflow/reply.h"
 
 json_t *inc_time(int64_t us)
 {
@@ -33,6 +34,8 @@ static const struct cf_lcol cols[] = {
     {"tactics", "i.tactics", CF_LC_JSON, 0},
     {"tactic", "i.tactics", CF_LC_TEXT, CF_LC_FILTER | CF_LC_HIDDEN},
     {"techniques", "i.techniques", CF_LC_JSON, 0},
+    {"category", "i.category", CF_LC_TEXT, CF_LC_FILTER},
+    {"event_level", "i.event_level", CF_LC_I64, CF_LC_FILTER | CF_LC_SORT},
     {"merged_into", "i.merged_into", CF_LC_TEXT, CF_LC_FILTER},
     {"conclusion", "i.conclusion", CF_LC_TEXT, 0},
     {"created_at", "i.created_us", CF_LC_TIME, CF_LC_SORT | CF_LC_NOTNULL},
@@ -189,7 +192,7 @@ static json_t *notices_json(struct cf_tx *tx, cf_str id)
     json_t *a = json_array();
     struct cf_stmt *st = NULL;
 
-    if (cf_tx_query(tx, "SELECT w.id, w.number, w.title, w.state, w.level, w.created_us, w.due_us, w.overdue FROM work_item w WHERE w.source_type = 'incident' AND w.source_id = ? "
+    if (cf_tx_query(tx, "SELECT w.id, w.number, w.title, w.state, w.level, w.created_us, w.due_us, w.overdue FROM work_item w WHERE w.source_type = 'incident' AND w.source_id = ? AND w.kind = 'notice' "
                         "UNION SELECT w.id, w.number, w.title, w.state, w.level, w.created_us, w.due_us, w.overdue FROM work_item w JOIN alert a ON w.source_type = 'alert' "
                         "AND w.source_id = a.id WHERE a.incident_id = ?",
                     &st, NULL, CF_S(id), CF_S(id)) == 0)
@@ -226,6 +229,7 @@ static json_t *incident_detail(struct cf_req *req, cf_str id, struct cf_error *r
     json_object_set_new(j, "notices", cf_principal_may(req->who, CF_STR("notice.read")) ? notices_json(tx, id) : json_array());
     json_object_set_new(j, "summary", json_sprintf("%lld 条告警，%lld 个资产，%zu 个攻击阶段", (long long)json_integer_value(json_object_get(j, "alert_count")),
                                                    (long long)json_integer_value(json_object_get(j, "assets_count")), json_array_size(json_object_get(j, "tactics"))));
+    json_object_set_new(j, "process", inc_process_json(tx, id, cf_req_english(req), inc_app(req)->forms));
     cf_tx_rollback(&tx);
     return j;
 }
@@ -263,7 +267,7 @@ static int incidents_act(struct cf_req *req, struct cf_error *reterr)
         return r;
     r = inc_end(req, &c, inc_incident_act(&c, id, req->json));
     if (r < 0)
-        return r;
+        return cf_work_fail(req, r, c.form_errors, reterr);
     publish(req, id);
     if (c.touched[0])
         publish(req, cf_str_c(c.touched));
@@ -272,6 +276,8 @@ static int incidents_act(struct cf_req *req, struct cf_error *reterr)
         return reterr->code < 0 ? reterr->code : CF_ENOENT;
     if (cf_str_eqz(act, "convert_notice"))
         json_object_set_new(j, "notice_id", json_string(c.made_id));
+    if (cf_str_eqz(act, "order"))
+        json_object_set_new(j, "order_id", json_string(c.made_id));
     if (cf_str_eqz(act, "split"))
         json_object_set_new(j, "new_incident_id", json_string(c.made_id));
     cf_req_audit(req, cf_arena_strdup(req->arena, id), NULL, req->json);
@@ -281,10 +287,27 @@ static int incidents_act(struct cf_req *req, struct cf_error *reterr)
 
 #define ACTION_SCHEMA "{\"type\":\"object\",\"required\":[\"action\"],\"properties\":{\"action\":{\"type\":\"string\",\"maxLength\":40},\"note\":{\"type\":\"string\",\"maxLength\":8000}}}"
 
+static int level_of(struct cf_req *req, struct cf_error *reterr)
+{
+    static const char *const names[] = {"importance", "loss", "harm"};
+    int64_t v[3] = {0};
+
+    for (size_t i = 0; i < 3; i++)
+        if (cf_req_query_i64(req, names[i], 0, 1, i == 0 ? 3 : 4, &v[i], reterr) < 0)
+            return reterr->code;
+    for (size_t i = 0; i < 3; i++)
+        if (v[i] == 0)
+            return cf_req_field_error(req, names[i], "is needed"), cf_error_set(reterr, CF_EINVAL, "%s is needed", names[i]);
+    cf_reply_json(req, 200, json_pack("{s:i}", "level", inc_event_level((int)v[0], (int)v[1], (int)v[2])));
+    return 0;
+}
+
 static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/api/v1/incidents", .permission = "incident.read", .handler = incidents_list, .flags = CF_RF_LIST, .doc = "Incidents, newest first"},
     {.method = CF_GET, .path = "/api/v1/incidents/{id}", .permission = "incident.read", .handler = incidents_get, .doc = "One incident with alerts, time line, entities and graph"},
     {.method = CF_POST, .path = "/api/v1/incidents/{id}/actions", .permission = "incident.write", .handler = incidents_act, .request = ACTION_SCHEMA,
-     .doc = "take, assign, comment, status, close, reopen, merge, split, convert_notice"},
+     .doc = "take, assign, comment, status, close, reopen, merge, split, convert_notice, classify, opinion, order"},
+    {.method = CF_GET, .path = "/api/v1/incidents:level", .permission = "incident.read", .handler = level_of,
+     .doc = "The level that the three elements propose: importance 1-3, loss 1-4, harm 1-4, 1 being the gravest"},
 };
 void inc_incident_routes(void) { cf_routes_add(routes, sizeof(routes) / sizeof(routes[0])); }

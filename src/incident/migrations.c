@@ -48,5 +48,8 @@ const struct cf_migration cf_incident_migrations[] = {
     {404, "descriptions and incident titles in two languages", "ALTER TABLE alert ADD COLUMN description_en TEXT;\nALTER TABLE incident ADD COLUMN title_en TEXT"},
     {405, "exceptions can be paused", "ALTER TABLE alert_exception ADD COLUMN enabled BIGINT NOT NULL DEFAULT 1"},
     {406, "open alerts of an asset", "CREATE INDEX alert_asset ON alert (asset_id, status)"},
+    {407, "classification of incidents",
+     "ALTER TABLE incident ADD COLUMN category TEXT;\nALTER TABLE incident ADD COLUMN event_level BIGINT;\nALTER TABLE incident ADD COLUMN classification TEXT;\n"
+     "CREATE INDEX incident_category ON incident (category, last_seen)"},
 };
 const size_t cf_incident_n_migrations = sizeof(cf_incident_migrations) / sizeof(cf_incident_migrations[0]);

@@ -160,6 +160,56 @@ test('incidents: own, comment, split, merge, close, reopen', async () => {
   assert.equal(n.notices.length, 1); // the alert's notice on the same problem took it
 });
 
+test('a security event: judged, classified by three elements, an order carried out by the unit, times measured', async () => {
+  const on = (action, extra = {}, who = admin) => who.post(`/api/v1/incidents/${incident}/actions`, { action, ...extra }, { 'accept-language': 'en' });
+  const level = (q) => admin.get('/api/v1/incidents:level?' + q).then((r) => r.body.level);
+  assert.deepEqual([await level('importance=1&loss=1&harm=4'), await level('importance=2&loss=2&harm=4'), await level('importance=3&loss=4&harm=4'), await level('importance=3&loss=4&harm=2')], [1, 3, 4, 2]);
+  assert.equal((await admin.get('/api/v1/incidents:level?importance=9&loss=1&harm=1')).status, 400);
+  let r = await on('opinion', { form: { verdict: 'maybe' } });
+  assert.equal(r.status, 400);
+  assert.deepEqual(r.body.errors.map((e) => e.field).sort(), ['confidence', 'opinion', 'verdict']);
+  for (const [verdict, opinion] of [['unclear', '需要主机日志'], ['event', '确认被植入后门']]) // several may be collected
+    await must(on('opinion', { form: { verdict, opinion, confidence: 'high', level: '2' } }));
+  const elements = { subcategory: 'attack.05', importance: '2', loss: '2', harm: '4' };
+  r = await on('classify', { form: { ...elements, level: '1' } });
+  assert.equal(r.status, 400, 'another level wants a reason');
+  assert.equal(r.body.errors[0].field, 'reason');
+  r = await on('classify', { form: { ...elements, subcategory: 'attack.99' } });
+  assert.equal(r.status, 400);
+  let i = await must(on('classify', { form: elements }));
+  assert.equal(i.category, 'attack');
+  assert.equal(i.event_level, 3);
+  i = await must(on('classify', { form: { ...elements, level: '2', reason: '涉及政务云核心业务' } }));
+  assert.equal(i.event_level, 2);
+  assert.equal(i.process.classification.proposed, 3);
+  assert.equal(i.process.classification.subcategory_label, 'Network attack · Backdoor implanted');
+  assert.equal(i.process.opinions.length, 2);
+  assert.equal((await must(admin.get('/api/v1/incidents?filter=category:attack'))).total, 1);
+  const o = await must(on('order', { form: { title: '隔离门户服务器并溯源', kind: 'tracing', level: 'high', receivers: [orgA], content: '立即隔离主机，保留镜像。' } }));
+  const step = (who, id, transition, extra = {}) => who.post(`/api/v1/work-items/${id}/transitions`, { transition, ...extra });
+  await must(step(admin, o.order_id, 'submit'));
+  const issued = await must(step(admin, o.order_id, 'approve'));
+  assert.match(issued.number, /^处置〔20\d\d〕1号$/);
+  const part = issued.children[0].id;
+  assert.equal((await on('close', { note: '完成' })).status, 409, 'an order is open');
+  await must(step(admin, o.order_id, 'supervise', { note: '请于今日完成' }));
+  await must(step(officer, part, 'accept'));
+  const result = { progress: '已隔离并完成溯源', measures: '断网、重装', person: '李四' };
+  await must(step(officer, part, 'progress', { form: { ...result, progress: '正在取证' } }));
+  await must(step(officer, part, 'submit', { form: result }));
+  assert.equal((await step(officer, part, 'approve')).status, 403);
+  await must(step(admin, part, 'approve'));
+  i = await must(admin.get(`/api/v1/incidents/${incident}`));
+  assert.equal(i.process.orders[0].state, 'done'); // by itself
+  assert.deepEqual([i.process.orders[0].total, i.process.orders[0].closed], [1, 1]);
+  const early = Object.fromEntries(i.process.early.map((e) => [e.step, e.seconds]));
+  assert.deepEqual(Object.keys(early), ['found', 'responded', 'judged', 'notified', 'disposed', 'recovered']);
+  for (const [k, v] of Object.entries(early)) assert.ok(v >= 0, k);
+  assert.ok(early.notified <= early.disposed);
+  await must(on('close', { note: '已完成处置' }));
+  assert.equal((await on('opinion', { form: { verdict: 'event', opinion: 'x', confidence: 'high' } }, officer)).status, 403);
+});
+
 test('a unit sees only its own alerts', async () => {
   const list = await must(officer.get('/api/v1/alerts'));
   assert.ok(list.total >= 2);
