@@ -22,7 +22,7 @@ static int parse_or(struct parser *p, struct cf_node **ret);
 
 static int fail(struct parser *p, const char *why, cf_str what)
 {
-    return cf_error_set(p->c->err, CF_ESYNTAX, "condition \"%.*s\": %s%s%.*s%s", CF_ARG(p->text), why, what.n ? " \"" : "",
+    return cf_error_set(p->c->err, CF_ESYNTAX, "condition \"%.*s%s\": %s%s%.*s%s", (int)(p->text.n < 200 ? p->text.n : 200), p->text.p, p->text.n < 200 ? "" : "...", why, what.n ? " \"" : "",
                         CF_ARG(what), what.n ? "\"" : "");
 }
 

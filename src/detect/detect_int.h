@@ -105,6 +105,7 @@ struct cf_rule {
     uint32_t n_wit;           /* 0: no witness, always evaluated */
     struct cf_wit *wit;
     uint64_t *routes;         /* bit set of log sources; NULL: any event */
+    bool on_nothing;          /* the condition is true of an event that has none of the fields */
     struct cf_corr *corr;     /* correlation rules */
     uint32_t n_used_by;       /* correlations that count this rule's hits */
     uint32_t *used_by;        /* indexes of rules */
@@ -239,6 +240,7 @@ int cf_condition_parse(struct cf_compile *c, cf_str text, const struct cf_sel *s
 int cf_compile_detection(struct cf_compile *c, const struct cf_ynode *det, struct cf_rule *rule, cf_str *ret_tail);
 /* program.c */
 int cf_program_make(struct cf_compile *c, struct cf_rule *rule);
+uint64_t cf_rule_cost(const struct cf_ruleset *rs, const struct cf_node *nd);
 /* witness.c */
 int cf_witness_make(struct cf_compile *c, struct cf_rule *rule);
 /* legacy.c: "count(f) by g > n" with timeframe into a correlation over the rule */

@@ -154,6 +154,7 @@ static bool route(struct cf_detector *d, struct cf_buf *b, const struct cf_rule 
 
     for (size_t i = 0; r->routes && i < CF_LS_WORDS; i++)
         fits = fits || (r->routes[i] & bits[i]);
+    fits = fits && (routed || !r->routes || !r->on_nothing);
     cf_buf_init(&t, 1 << 16);
     key(b, "log_source", false);
     cf_buf_z(b, "{");

@@ -32,7 +32,9 @@ static bool in_route(const struct cf_rule *r, const uint64_t *route, bool unrout
 {
     if (!r->root || r->entry == CF_REJECT)
         return false;
-    if (unrouted || !r->routes)
+    if (unrouted) /* an unknown event is no proof of what it lacks */
+        return !r->routes || !r->on_nothing;
+    if (!r->routes)
         return true;
     for (size_t i = 0; i < CF_LS_WORDS; i++)
         if (r->routes[i] & route[i])
@@ -331,10 +333,13 @@ static struct cf_group *find(struct cf_ruleset *rs, const uint64_t *route, bool 
 
 struct cf_group *cf_group_get(struct cf_ruleset *rs, const uint64_t *route, bool unrouted)
 {
+    uint64_t every[CF_LS_WORDS];
     struct cf_group *g;
 
-    if (!unrouted && atomic_load_explicit(&rs->n_groups, memory_order_relaxed) >= CF_GROUPS_MAX && !find(rs, route, false))
-        unrouted = true;
+    if (!unrouted && atomic_load_explicit(&rs->n_groups, memory_order_relaxed) >= CF_GROUPS_MAX - 2 && !find(rs, route, false)) {
+        memset(every, 0xff, sizeof every);
+        route = every;
+    }
     g = find(rs, route, unrouted);
     if (g)
         return g;

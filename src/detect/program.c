@@ -144,6 +144,22 @@ static int gen_node(struct gen *g, const struct cf_node *nd, int32_t t, int32_t 
     return r;
 }
 
+/* Work of one evaluation where no early answer is found, in rough tens of nanoseconds; a text of a record counts as one of its values. */
+uint64_t cf_rule_cost(const struct cf_ruleset *rs, const struct cf_node *nd)
+{
+    uint64_t sum = 0;
+
+    if (nd->kind == CF_ND_PRED) {
+        const struct cf_pred *p = &rs->preds[nd->pred];
+
+        sum = p->kind == CF_P_RE ? 2000 * (uint64_t)p->n : p->kind == CF_P_STR ? 20 * (uint64_t)p->n : 3;
+        return p->field == CF_RF_KEYWORD ? sum * 10 : sum;
+    }
+    for (uint32_t i = 0; i < nd->n; i++)
+        sum += cf_rule_cost(rs, nd->child[i]);
+    return sum;
+}
+
 int cf_program_make(struct cf_compile *c, struct cf_rule *rule)
 {
     struct gen g = {.c = c};

@@ -221,6 +221,7 @@ static int compile_correlation(struct cf_compile *c, const struct cf_ynode *doc,
     return r < 0 ? r : cf_rule_push(c->rs, rule, NULL);
 }
 
+#define COST_MAX 50000u
 static int finish_base(struct cf_compile *c, const struct cf_ynode *det, cf_str tail, struct cf_rule *rule)
 {
     struct cf_rule corr = *rule, *stored;
@@ -228,6 +229,9 @@ static int finish_base(struct cf_compile *c, const struct cf_ynode *det, cf_str 
 
     if (r == 0)
         r = cf_witness_make(c, rule);
+    if (r == 0 && !rule->n_wit && cf_rule_cost(c->rs, rule->root) > COST_MAX)
+        r = cf_error_set(c->err, CF_ELIMIT, "too dear: its values or expressions (more than 2,500 values, 250 keywords or 25 expressions) would be tried on every "
+                                            "event, because nothing in them tells beforehand which events to look at");
     if (r == 0 && tail.p)
         r = cf_legacy_aggregation(c, tail, det, &corr.corr);
     if (r < 0)
@@ -244,6 +248,33 @@ static int finish_base(struct cf_compile *c, const struct cf_ynode *det, cf_str 
         return cf_error_set(c->err, CF_ENOMEM, "out of memory");
     corr.corr->rules[0] = (uint32_t)stored->info.index;
     return cf_rule_push(c->rs, &corr, NULL);
+}
+
+/* What the condition says of an event without any field. */
+static bool true_of_nothing(const struct cf_ruleset *rs, const struct cf_node *n)
+{
+    uint32_t yes = 0;
+
+    if (n->kind == CF_ND_PRED) {
+        const struct cf_pred *p = &rs->preds[n->pred];
+        return p->kind == CF_P_NULL || (p->kind == CF_P_EXISTS && !p->flag);
+    }
+    for (uint32_t i = 0; i < n->n; i++)
+        yes += true_of_nothing(rs, n->child[i]);
+    switch ((enum cf_node_kind)n->kind) {
+    case CF_ND_NOT:
+        return yes == 0;
+    case CF_ND_AND:
+        return yes == n->n;
+    case CF_ND_OR:
+        return yes > 0;
+    case CF_ND_SOME:
+        return yes >= n->pred;
+    case CF_ND_TRUE:
+        return true;
+    default:
+        return false;
+    }
 }
 
 int cf_rule_compile(struct cf_ruleset *rs, const struct cf_ynode *doc, cf_str file, const struct cf_ynode *const *filters,
@@ -272,5 +303,8 @@ int cf_rule_compile(struct cf_ruleset *rs, const struct cf_ynode *doc, cf_str fi
     for (size_t i = 0; r == 0 && i < n_filters; i++)
         if (filter_applies(filters[i], &rule))
             r = add_filter(&c, filters[i], &rule);
-    return r < 0 ? r : finish_base(&c, det, tail, &rule);
+    if (r < 0)
+        return r;
+    rule.on_nothing = true_of_nothing(rs, rule.root);
+    return finish_base(&c, det, tail, &rule);
 }

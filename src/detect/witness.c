@@ -7,7 +7,8 @@
 #include "detect/detect_int.h"
 
 #define LIT_PRICE 0.002 /* what a literal costs besides its share: memory and time to compile */
-#define WIT_MAX 2000 /* literals of one rule; more than that is no prefilter */
+#define WIT_MAX 8000 /* literals of one rule; more than that is no prefilter */
+#define WIT_EXACT_MAX 20000 /* whole values are looked up in a table */
 
 struct wset {
     struct cf_wit *w;
@@ -88,12 +89,20 @@ static bool pat_wit(struct cf_compile *c, const struct cf_pred *p, const struct 
     return true;
 }
 
+static bool all_exact(const struct cf_pred *p)
+{
+    for (uint32_t i = 0; p->kind == CF_P_STR && i < p->n; i++)
+        if (p->u.pat[i].kind != CF_PAT_EXACT)
+            return false;
+    return p->kind == CF_P_STR;
+}
+
 static struct wset pred_wit(struct cf_compile *c, const struct cf_pred *p)
 {
     struct wset s = {0};
     struct wset best = none;
 
-    if ((p->kind != CF_P_STR && p->kind != CF_P_RE) || p->n > WIT_MAX || p->n == 0)
+    if ((p->kind != CF_P_STR && p->kind != CF_P_RE) || p->n == 0 || p->n > (all_exact(p) ? WIT_EXACT_MAX : WIT_MAX))
         return none;
     s.w = CF_NEW_N(c->a, struct cf_wit, p->n);
     if (!s.w)
@@ -159,7 +168,7 @@ static struct wset or_wit(struct cf_compile *c, const struct cf_node *nd, int de
         out.n += part[i].n;
         out.cost += part[i].cost;
     }
-    if (out.n > WIT_MAX)
+    if (out.n > WIT_EXACT_MAX)
         return none;
     out.w = CF_NEW_N(c->a, struct cf_wit, out.n ? out.n : 1);
     if (!out.w)

@@ -814,6 +814,31 @@ static bool tried(struct oracle *o, const struct ctx *c, bool with_service)
     return !known || fits;
 }
 
+static bool any_condition(struct ctx *c, const struct cf_ynode *cond)
+{
+    for (const struct cf_ynode *n = cond->kind == CF_Y_SEQ ? cond->child : cond; n; n = cond->kind == CF_Y_SEQ ? n->next : NULL) {
+        cf_str s = n->text;
+        if (or_expr(c, &s))
+            return true;
+    }
+    return false;
+}
+
+/* The event belongs to no log source, the rule's one is known, and the rule is true of an event without any field. */
+static bool silent_proof(struct oracle *o, const struct ctx *c, const struct cf_ynode *cond)
+{
+    struct cf_event none = {0};
+    struct ctx e = *c;
+    bool known = false;
+    e.ev = &none;
+    if (o->routed || (!c->product.n && !c->category.n && !c->service.n))
+        return false;
+    for (size_t i = 0; i < o->n_src; i++)
+        known |= same(c->product, o->src[i].product) && same(c->category, o->src[i].category) &&
+                 (same(c->service, o->src[i].service) || c->category.n);
+    return known && any_condition(&e, cond);
+}
+
 int oracle_match_routed(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev, bool *ret_routed)
 {
     const struct cf_ynode *ls = cf_ymap_get(rule, "logsource"), *cond;
@@ -827,15 +852,10 @@ int oracle_match_routed(struct oracle *o, const struct cf_ynode *rule, const str
     for (const struct cf_ynode *n = cond->kind == CF_Y_SEQ ? cond->child : cond; n; n = cond->kind == CF_Y_SEQ ? n->next : NULL)
         if (memchr(n->text.p, '|', n->text.n))
             return -1;
-    *ret_routed = tried(o, &c, true);
+    *ret_routed = tried(o, &c, true) && !(silent_proof(o, &c, cond));
     if (!*ret_routed)
         return 0;
-    for (const struct cf_ynode *n = cond->kind == CF_Y_SEQ ? cond->child : cond; n; n = cond->kind == CF_Y_SEQ ? n->next : NULL) {
-        cf_str s = n->text;
-        if (or_expr(&c, &s))
-            return 1;
-    }
-    return 0;
+    return any_condition(&c, cond);
 }
 
 int oracle_match(struct oracle *o, const struct cf_ynode *rule, const struct cf_event *ev)

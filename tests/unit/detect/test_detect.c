@@ -207,6 +207,20 @@ static void test_routes(void **state)
     cf_ruleset_free(rs);
 }
 
+/* Rules that only say what is absent: true of events of their log source, but an unknown event proves nothing. */
+static void test_absent(void **state)
+{
+    struct cf_ruleset *rs = rules_text("title: n\nlogsource: {product: zeek, service: rdp}\ndetection:\n  s: {src: '10.*'}\n  condition: not s\n---\n"
+                                       "title: s\nlogsource: {product: zeek, service: rdp}\ndetection:\n  a: {src: null}\n  b: {x: y}\n  condition: 1 of them\n---\n"
+                                       "title: u\nlogsource: {product: nobody-knows}\ndetection:\n  s: {src: '10.*'}\n  condition: not s\n", false);
+
+    (void)state;
+    assert_int_equal(hits_of(rs, "{\"event\":{\"module\":\"zeek\",\"dataset\":\"zeek.rdp\"},\"src\":\"9.9.9.9\"}"), 2);
+    assert_int_equal(hits_of(rs, "{\"event\":{\"module\":\"zeek\",\"dataset\":\"zeek.rdp\"},\"a\":\"b\"}"), 3);
+    assert_int_equal(hits_of(rs, "{\"something\":\"else\"}"), 1);
+    cf_ruleset_free(rs);
+}
+
 /* Enough rules of one log source that routes share their tables: each is found on its own, and only in its routes. */
 static void test_shared_part(void **state)
 {
@@ -312,7 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
-        cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_absent), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
