@@ -22,6 +22,7 @@ else
         printf "{\"EventID\":%d,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"@timestamp\":\"2026-11-21T06:00:00Z\",\"Image\":\"C:\\\\Windows\\\\System32\\\\app%d.exe\",\"CommandLine\":\"app --run %d\",\"ParentImage\":\"C:\\\\Windows\\\\explorer.exe\",\"User\":\"LAB\\\\user%d\",\"Message\":\"%s\"}\n", 1 + i % 13, i % 97, i, i % 50, pad } }' >"$tmp/one.json"
 fi
 times=${TIMES_OVER:-6}
+export CF_CACHE="$tmp/cache" # empty at first: the first run shows what making the automata costs
 i=0
 while [ $i -lt "$times" ]; do cat "$tmp/one.json"; i=$((i + 1)); done >"$tmp/win.json"
 awk 'BEGIN { for (i = 0; i < 1000000; i++) printf "Nov 21 06:%02d:%02d host-%d sshd[%d]: Failed password for invalid user u%d from 203.0.%d.%d port %d ssh2\n", (i / 60) % 60, i % 60, i % 40, 1000 + i % 9000, i % 500, (i / 256) % 256, i % 256, 1024 + i % 60000 }' >"$tmp/sshd.log"
@@ -40,9 +41,11 @@ line() { # name file goal
       row(name, s.events / s.cpu_seconds, "events/s", goal, `best of 3, ${s.rules_loaded} rules, ${s.events} events, ${s.matches} matches${note ? "; " + note : ""}`);
       row(name + ", by the clock", s.events_per_second, "events/s");
       row(name + ", input", s.bytes / s.cpu_seconds / 1e6, "MB/s");
-      row(name + ", peak RSS", s.peak_rss_bytes / 1e6, "MB", 400);' "$tmp/best.json" "$1" "$3" "$note"
+      row(name + ", peak RSS", s.peak_rss_bytes / 1e6, "MB", 250);' "$tmp/best.json" "$1" "$3" "$note"
 }
-line "detect, all rules, Windows JSON, one core" "$tmp/win.json" 100000
+$pin $bin detect --rules "$rules" --no-output --json-summary "$tmp/s.json" "$tmp/win.json" 2>/dev/null
+node -e 'const s = JSON.parse(require("fs").readFileSync(process.argv[1])); console.log(JSON.stringify({ name: "detect, the same, first run ever", value: s.events / s.cpu_seconds, unit: "events/s", note: `automata made and kept, peak RSS ${(s.peak_rss_bytes / 1e6).toFixed(0)} MB` }))' "$tmp/s.json"
+line "detect, all rules, Windows JSON, one core" "$tmp/win.json" 120000
 line "detect, all rules, sshd lines, one core" "$tmp/sshd.log" 400000
 best=9
 for n in 1 2 3 4 5; do

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "detect/oracle.h"
+#include "detect/oracle_int.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -11,103 +11,7 @@
 #include <time.h>
 #include <wctype.h>
 
-#define MANY 0x110001u
-#define ONE 0x110002u
 #define TOK_MAX 200000
-
-struct oracle {
-    struct cf_arena a, tmp;
-    struct cf_ynode *fields, *scopes, *sources, *placeholders;
-    locale_t loc;
-    uint64_t ev; /* event whose log sources are known: hash of its address and text */
-    bool *src_true;
-    struct source { /* the names of a log source, read once */
-        cf_str product, category, service;
-    } *src;
-    size_t n_src;
-    bool routed;
-};
-struct ctx {
-    struct oracle *o;
-    const struct cf_event *ev;
-    cf_str product, category, service;
-    const struct cf_ynode *det;
-};
-
-/* ---- text as code points ---- */
-struct text {
-    uint32_t *c;
-    size_t n;
-};
-
-static struct text decode(struct oracle *o, cf_str s)
-{
-    struct text t = {malloc((s.n + 1) * sizeof(uint32_t)), 0};
-    (void)o;
-    for (size_t i = 0; i < s.n;) {
-        unsigned char b = (unsigned char)s.p[i];
-        size_t w = b < 0x80 ? 1 : (b & 0xe0) == 0xc0 ? 2 : (b & 0xf0) == 0xe0 ? 3 : (b & 0xf8) == 0xf0 ? 4 : 1;
-        uint32_t v = w == 1 ? b : b & (0x7fu >> w);
-        bool ok = i + w <= s.n;
-        for (size_t k = 1; ok && k < w; k++) {
-            ok = ((unsigned char)s.p[i + k] & 0xc0) == 0x80;
-            v = v << 6 | ((unsigned char)s.p[i + k] & 0x3f);
-        }
-        if (!ok || (w == 1 && b >= 0x80)) { /* a broken byte stands for itself */
-            t.c[t.n++] = 0x200000u + b;
-            i++;
-            continue;
-        }
-        t.c[t.n++] = v;
-        i += w;
-    }
-    return t;
-}
-
-static uint32_t lower(struct oracle *o, uint32_t c)
-{
-    uint32_t l;
-    if (c < 0x80)
-        return c >= 'A' && c <= 'Z' ? c + 32 : c;
-    if (c > 0xffff)
-        return c;
-    l = (uint32_t)towlower_l((wint_t)c, o->loc);
-    return l < 0x80 || l > 0xffff ? c : l;
-}
-
-static bool like(const uint32_t *p, size_t pn, const uint32_t *s, size_t sn)
-{
-    bool *row = calloc(sn + 1, 1), r;
-    row[0] = true;
-    for (size_t i = 0; i < pn; i++) {
-        if (p[i] == MANY) {
-            for (size_t j = 1; j <= sn; j++)
-                row[j] = row[j] || row[j - 1];
-        } else {
-            for (size_t j = sn; j > 0; j--)
-                row[j] = row[j - 1] && (p[i] == ONE || p[i] == s[j - 1]);
-            row[0] = false;
-        }
-    }
-    r = row[sn];
-    free(row);
-    return r;
-}
-
-static bool like_text(struct oracle *o, const struct text *pat, cf_str value, bool cased)
-{
-    struct text t = decode(o, value);
-    uint32_t *p = malloc((pat->n + 1) * sizeof *p);
-    bool r;
-    for (size_t i = 0; i < pat->n; i++)
-        p[i] = cased || pat->c[i] >= MANY ? pat->c[i] : lower(o, pat->c[i]);
-    for (size_t i = 0; i < t.n && !cased; i++)
-        t.c[i] = lower(o, t.c[i]);
-    r = like(p, pat->n, t.c, t.n);
-    free(p);
-    free(t.c);
-    return r;
-}
 
 /* ---- fields ---- */
 static cf_str nospace(cf_str s, char *buf)
@@ -227,225 +131,12 @@ static void everything(struct ctx *c, struct vals *out)
     }
 }
 
-/* ---- values of rules ---- */
-struct alts {
-    struct text t[40000];
-    size_t n;
-};
-
-static struct text sigma_text(cf_str s)
-{
-    struct text in = decode(NULL, s), out = {malloc((s.n + 3) * sizeof(uint32_t)), 0};
-    for (size_t i = 0; i < in.n; i++) {
-        if (in.c[i] == '\\' && i + 1 < in.n && (in.c[i + 1] == '\\' || in.c[i + 1] == '*' || in.c[i + 1] == '?'))
-            out.c[out.n++] = in.c[++i];
-        else
-            out.c[out.n++] = in.c[i] == '*' ? MANY : in.c[i] == '?' ? ONE : in.c[i];
-    }
-    free(in.c);
-    return out;
-}
-
-static size_t utf8(const struct text *t, unsigned char *o)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        uint32_t c = t->c[i];
-        if (c >= 0x200000u)
-            o[n++] = (unsigned char)(c - 0x200000u);
-        else if (c < 0x80)
-            o[n++] = (unsigned char)c;
-        else if (c < 0x800) {
-            o[n++] = (unsigned char)(0xc0 | c >> 6);
-            o[n++] = (unsigned char)(0x80 | (c & 63));
-        } else if (c < 0x10000) {
-            o[n++] = (unsigned char)(0xe0 | c >> 12);
-            o[n++] = (unsigned char)(0x80 | ((c >> 6) & 63));
-            o[n++] = (unsigned char)(0x80 | (c & 63));
-        } else {
-            o[n++] = (unsigned char)(0xf0 | c >> 18);
-            o[n++] = (unsigned char)(0x80 | ((c >> 12) & 63));
-            o[n++] = (unsigned char)(0x80 | ((c >> 6) & 63));
-            o[n++] = (unsigned char)(0x80 | (c & 63));
-        }
-    }
-    return n;
-}
-
-static struct text bytes_text(const unsigned char *p, size_t n)
-{
-    struct text t = {malloc((n + 3) * sizeof(uint32_t)), n};
-    for (size_t i = 0; i < n; i++)
-        t.c[i] = p[i] < 0x80 ? p[i] : 0x200000u + p[i];
-    return t;
-}
-
-static struct text base64(const unsigned char *p, size_t n)
-{
-    static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned char *o = malloc(n * 2 + 8);
-    size_t k = 0, bits = 0;
-    uint32_t acc = 0;
-    struct text t;
-    for (size_t i = 0; i < n; i++) {
-        acc = (acc << 8 | p[i]) & 0xffffff;
-        for (bits += 8; bits >= 6; bits -= 6)
-            o[k++] = (unsigned char)abc[acc >> (bits - 6) & 63];
-    }
-    if (bits)
-        o[k++] = (unsigned char)abc[acc << (6 - bits) & 63];
-    while (k % 4)
-        o[k++] = '=';
-    t = bytes_text(o, k);
-    free(o);
-    return t;
-}
-
-static bool is_word(uint32_t c) { return c < 0x80 && (isalnum((int)c) || c == '_'); }
-
-static void dashes(struct alts *l, const struct text *t, size_t from)
-{
-    static const uint32_t d[] = {'-', '/', 0x2013, 0x2014, 0x2015};
-    for (size_t i = from; i < t->n; i++) {
-        if ((t->c[i] != '-' && t->c[i] != '/') || (i && is_word(t->c[i - 1])) || i + 1 >= t->n || !is_word(t->c[i + 1]))
-            continue;
-        for (int k = 0; k < 5; k++) {
-            struct text x = {malloc((t->n + 3) * sizeof(uint32_t)), t->n};
-            memcpy(x.c, t->c, t->n * sizeof(uint32_t));
-            x.c[i] = d[k];
-            dashes(l, &x, i + 1);
-            free(x.c);
-        }
-        return;
-    }
-    l->t[l->n].c = malloc((t->n + 3) * sizeof(uint32_t));
-    memcpy(l->t[l->n].c, t->c, t->n * sizeof(uint32_t));
-    l->t[l->n++].n = t->n;
-}
-
-static bool has(cf_str mods, const char *m)
-{
-    cf_str part;
-    while (cf_str_cut(&mods, '|', &part))
-        if (cf_str_eqz(part, m))
-            return true;
-    return false;
-}
-
-static void around(struct text *t, bool front, bool back)
-{
-    uint32_t *c = malloc((t->n + 4) * sizeof *c);
-    size_t n = 0;
-    if (front)
-        c[n++] = MANY;
-    memcpy(c + n, t->c, t->n * sizeof *c);
-    n += t->n;
-    if (back)
-        c[n++] = MANY;
-    free(t->c);
-    *t = (struct text){c, n};
-}
-
-static void apply(struct alts *l, cf_str mod)
-{
-    size_t n = l->n;
-    unsigned char *buf = malloc(1 << 20), *w = malloc(1 << 20);
-    if (cf_str_eqz(mod, "windash")) {
-        struct alts *old = malloc(sizeof *old);
-        old->n = l->n;
-        memcpy(old->t, l->t, l->n * sizeof *l->t);
-        l->n = 0;
-        for (size_t i = 0; i < old->n; i++) {
-            dashes(l, &old->t[i], 0);
-            free(old->t[i].c);
-        }
-        free(old);
-    } else if (cf_str_eqz(mod, "base64offset")) {
-        struct text src[400];
-        memcpy(src, l->t, n * sizeof *src);
-        l->n = 0;
-        for (size_t i = 0; i < n; i++) {
-            size_t len = utf8(&src[i], buf + 8);
-            for (size_t off = 0; off < 3; off++) {
-                struct text b, cutt;
-                size_t s = (size_t[]){0, 2, 3}[off], e = (size_t[]){0, 3, 2}[(len + off) % 3];
-                memset(buf + 8 - off, ' ', off);
-                b = base64(buf + 8 - off, len + off);
-                cutt = (struct text){malloc((b.n + 3) * sizeof(uint32_t)), b.n - s - e};
-                memcpy(cutt.c, b.c + s, cutt.n * sizeof(uint32_t));
-                free(b.c);
-                l->t[l->n++] = cutt;
-            }
-            free(src[i].c);
-        }
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            struct text *t = &l->t[i], nt;
-            size_t k = 0;
-            if (cf_str_eqz(mod, "contains"))
-                around(t, true, true);
-            else if (cf_str_eqz(mod, "startswith"))
-                around(t, false, true);
-            else if (cf_str_eqz(mod, "endswith"))
-                around(t, true, false);
-            else if (cf_str_eqz(mod, "base64")) {
-                k = utf8(t, buf);
-                nt = base64(buf, k);
-                free(t->c);
-                *t = nt;
-            } else if (cf_str_eqz(mod, "wide") || cf_str_eqz(mod, "utf16le") || cf_str_eqz(mod, "utf16be") || cf_str_eqz(mod, "utf16")) {
-                bool be = cf_str_eqz(mod, "utf16be");
-                if (cf_str_eqz(mod, "utf16")) {
-                    w[k++] = 0xff;
-                    w[k++] = 0xfe;
-                }
-                for (size_t j = 0; j < t->n; j++) {
-                    uint32_t u = t->c[j];
-                    uint32_t parts[2] = {u > 0xffff ? 0xd800 + ((u - 0x10000) >> 10) : u, u > 0xffff ? 0xdc00 + ((u - 0x10000) & 0x3ff) : 0};
-                    for (int q = 0; q < (u > 0xffff ? 2 : 1); q++) {
-                        w[k++] = (unsigned char)(be ? parts[q] >> 8 : parts[q]);
-                        w[k++] = (unsigned char)(be ? parts[q] : parts[q] >> 8);
-                    }
-                }
-                nt = bytes_text(w, k);
-                free(t->c);
-                *t = nt;
-            }
-        }
-    }
-    free(buf);
-    free(w);
-}
-
-/* "%name%" of a value replaced by each entry of the list of that name. */
-static void expand(struct oracle *o, struct alts *l, cf_str v)
-{
-    for (size_t i = 0; i < v.n; i++)
-        for (size_t j = i + 1; v.p[i] == '%' && j < v.n && (isalnum((unsigned char)v.p[j]) || strchr("_-.%", v.p[j])); j++) {
-            const struct cf_ynode *list = NULL;
-            if (v.p[j] != '%')
-                continue;
-            if (j == i + 1)
-                break;
-            for (const struct cf_ynode *n = o->placeholders ? o->placeholders->child : NULL; n; n = n->next)
-                if (cf_str_ieq(n->key, cf_str_sub(v, i + 1, j - i - 1)))
-                    list = n;
-            for (const struct cf_ynode *e = list && list->kind == CF_Y_SEQ ? list->child : NULL; e; e = e->next) {
-                char x[2048];
-                int n = snprintf(x, sizeof x, "%.*s%.*s%.*s", (int)i, v.p, CF_ARG(e->text), (int)(v.n - j - 1), v.p + j + 1);
-                expand(o, l, cf_arena_copy(&o->tmp, (cf_str){x, (size_t)n}));
-            }
-            return;
-        }
-    l->t[l->n++] = sigma_text(v);
-}
-
 /* ---- single tests ---- */
 static bool regex_test(cf_str pattern, cf_str mods, cf_str v)
 {
     int code;
     PCRE2_SIZE off;
-    uint32_t opt = (has(mods, "i") ? PCRE2_CASELESS : 0) | (has(mods, "m") ? PCRE2_MULTILINE : 0) | (has(mods, "s") ? PCRE2_DOTALL : 0);
+    uint32_t opt = (oracle_has(mods, "i") ? PCRE2_CASELESS : 0) | (oracle_has(mods, "m") ? PCRE2_MULTILINE : 0) | (oracle_has(mods, "s") ? PCRE2_DOTALL : 0);
     pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, opt, &code, &off, NULL);
     pcre2_match_data *m = re ? pcre2_match_data_create(1, NULL) : NULL;
     bool r = re && pcre2_match(re, (PCRE2_SPTR)v.p, v.n, 0, 0, m, NULL) >= 0;
@@ -499,7 +190,7 @@ static bool number(cf_str s, double *ret)
 
 static bool compare(cf_str mods, double v, double x)
 {
-    return has(mods, "lt") ? v < x : has(mods, "lte") ? v <= x : has(mods, "gt") ? v > x : has(mods, "gte") ? v >= x : v == x;
+    return oracle_has(mods, "lt") ? v < x : oracle_has(mods, "lte") ? v <= x : oracle_has(mods, "gt") ? v > x : oracle_has(mods, "gte") ? v >= x : v == x;
 }
 
 /* Part of "2026-11-21T06:30:..." by its digits. */
@@ -512,7 +203,7 @@ static bool date_part(cf_str s, cf_str mods, double *ret)
     z[n] = 0;
     if (n < 10 || sscanf(z, "%4d-%2d-%2d%*c%2d:%2d", &y, &mo, &d, &h, &mi) < 3 || mo < 1 || mo > 12) /* test code: a fixed buffer */
         return false;
-    if (has(mods, "week")) {
+    if (oracle_has(mods, "week")) {
         struct tm tm = {.tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d};
         time_t t = timegm(&tm);
         char w[8];
@@ -520,7 +211,7 @@ static bool date_part(cf_str s, cf_str mods, double *ret)
         *ret = strtod(w, NULL);
         return true;
     }
-    *ret = has(mods, "minute") ? mi : has(mods, "hour") ? h : has(mods, "day") ? d : has(mods, "month") ? mo : y;
+    *ret = oracle_has(mods, "minute") ? mi : oracle_has(mods, "hour") ? h : oracle_has(mods, "day") ? d : oracle_has(mods, "month") ? mo : y;
     return true;
 }
 
@@ -532,13 +223,13 @@ static bool fieldref(struct ctx *c, cf_str field, cf_str mods, cf_str other)
     values(c, other, b);
     for (size_t i = 0; i < a->n; i++)
         for (size_t j = 0; j < b->n && !r; j++) {
-            struct text t = decode(c->o, b->v[j]);
+            struct text t = oracle_decode(c->o, b->v[j]);
             if (a->null[i] || b->null[j]) {
                 free(t.c);
                 continue;
             }
-            around(&t, has(mods, "contains") || has(mods, "endswith"), has(mods, "contains") || has(mods, "startswith"));
-            r = like_text(c->o, &t, a->v[i], has(mods, "cased"));
+            oracle_around(&t, oracle_has(mods, "contains") || oracle_has(mods, "endswith"), oracle_has(mods, "contains") || oracle_has(mods, "startswith"));
+            r = oracle_like_text(c->o, &t, a->v[i], oracle_has(mods, "cased"));
             free(t.c);
         }
     free(a);
@@ -551,49 +242,49 @@ static bool value_fits(struct ctx *c, cf_str mods, bool keyword, const struct cf
 {
     struct alts *l;
     cf_str rest = mods, m;
-    bool r = false, special = has(mods, "re") || has(mods, "cidr") || has(mods, "lt") || has(mods, "lte") || has(mods, "gt") || has(mods, "gte") ||
-                              has(mods, "minute") || has(mods, "hour") || has(mods, "day") || has(mods, "week") || has(mods, "month") || has(mods, "year");
-    bool date = has(mods, "minute") || has(mods, "hour") || has(mods, "day") || has(mods, "week") || has(mods, "month") || has(mods, "year");
+    bool r = false, special = oracle_has(mods, "re") || oracle_has(mods, "cidr") || oracle_has(mods, "lt") || oracle_has(mods, "lte") || oracle_has(mods, "gt") || oracle_has(mods, "gte") ||
+                              oracle_has(mods, "minute") || oracle_has(mods, "hour") || oracle_has(mods, "day") || oracle_has(mods, "week") || oracle_has(mods, "month") || oracle_has(mods, "year");
+    bool date = oracle_has(mods, "minute") || oracle_has(mods, "hour") || oracle_has(mods, "day") || oracle_has(mods, "week") || oracle_has(mods, "month") || oracle_has(mods, "year");
     uint64_t hex;
 
-    for (size_t i = 0; special && !has(mods, "expand") && i < vs->n && !r; i++) {
+    for (size_t i = 0; special && !oracle_has(mods, "expand") && i < vs->n && !r; i++) {
         double v, x;
         if (vs->null[i])
             continue;
-        if (has(mods, "re"))
+        if (oracle_has(mods, "re"))
             r = regex_test(want->text, mods, vs->v[i]);
-        else if (has(mods, "cidr"))
+        else if (oracle_has(mods, "cidr"))
             r = in_net(want->text, vs->v[i]);
         else
             r = number(want->text, &x) && (date ? date_part(vs->v[i], mods, &v) : number(vs->v[i], &v)) && compare(mods, v, x);
     }
-    if (special && !has(mods, "expand"))
+    if (special && !oracle_has(mods, "expand"))
         return r;
     l = malloc(sizeof *l);
     l->n = 0;
-    if (has(mods, "expand"))
-        expand(c->o, l, want->text);
+    if (oracle_has(mods, "expand"))
+        oracle_expand(c->o, l, want->text);
     else
-        l->t[l->n++] = sigma_text(want->text);
+        l->t[l->n++] = oracle_sigma_text(want->text);
     if (want->plain && mods.n == 0 && cf_str_starts(want->text, CF_STR("0x")) && cf_str_hex64(want->text, &hex)) {
         char d[32];
         int n = snprintf(d, sizeof d, "%llu", (unsigned long long)hex);
-        l->t[l->n++] = sigma_text((cf_str){d, (size_t)n});
+        l->t[l->n++] = oracle_sigma_text((cf_str){d, (size_t)n});
     }
     while (!special && cf_str_cut(&rest, '|', &m))
-        apply(l, m);
+        oracle_apply(l, m);
     for (size_t k = 0; k < l->n; k++) {
-        if (keyword && !has(mods, "contains"))
-            around(&l->t[k], true, true);
+        if (keyword && !oracle_has(mods, "contains"))
+            oracle_around(&l->t[k], true, true);
         for (size_t i = 0; i < vs->n && !r; i++) {
             if (vs->null[i])
                 continue;
             if (special) {
                 unsigned char b[256];
-                size_t n = l->t[k].n < 60 ? utf8(&l->t[k], b) : 0;
+                size_t n = l->t[k].n < 60 ? oracle_utf8(&l->t[k], b) : 0;
                 r = in_net((cf_str){(char *)b, n}, vs->v[i]);
             } else {
-                r = like_text(c->o, &l->t[k], vs->v[i], has(mods, "cased"));
+                r = oracle_like_text(c->o, &l->t[k], vs->v[i], oracle_has(mods, "cased"));
             }
         }
     }
@@ -611,7 +302,7 @@ static bool item(struct ctx *c, const struct cf_ynode *it)
 
     if (!cf_str_cut(&mods, '|', &field))
         field = CF_STR("");
-    all = has(mods, "all");
+    all = oracle_has(mods, "all");
     if (field.n)
         values(c, field, vs);
     else
@@ -619,13 +310,13 @@ static bool item(struct ctx *c, const struct cf_ynode *it)
     r = all;
     for (const struct cf_ynode *v = it->kind == CF_Y_SEQ ? it->child : it; v; v = it->kind == CF_Y_SEQ ? v->next : NULL) {
         bool one;
-        if (has(mods, "exists")) {
+        if (oracle_has(mods, "exists")) {
             bool want = false;
             (void)cf_ynode_bool(v, &want);
             one = vs->present == want;
-        } else if (has(mods, "fieldref")) {
+        } else if (oracle_has(mods, "fieldref")) {
             one = fieldref(c, field, mods, v->text);
-        } else if (cf_ynode_is_null(v) && !has(mods, "contains") && !has(mods, "startswith") && !has(mods, "endswith")) {
+        } else if (cf_ynode_is_null(v) && !oracle_has(mods, "contains") && !oracle_has(mods, "startswith") && !oracle_has(mods, "endswith")) {
             one = true;
             for (size_t i = 0; i < vs->n; i++)
                 one = one && vs->null[i];
@@ -635,7 +326,7 @@ static bool item(struct ctx *c, const struct cf_ynode *it)
         r = all ? r && one : r || one;
     }
     free(vs);
-    return has(mods, "neq") ? !r : r;
+    return oracle_has(mods, "neq") ? !r : r;
 }
 
 static bool map_true(struct ctx *c, const struct cf_ynode *m)
@@ -691,12 +382,12 @@ static bool search_name(const struct cf_ynode *n) { return !cf_str_eqz(n->key, "
 
 static bool star_fits(cf_str pat, cf_str name)
 {
-    struct text p = decode(NULL, pat), t = decode(NULL, name);
+    struct text p = oracle_decode(NULL, pat), t = oracle_decode(NULL, name);
     bool r;
     for (size_t i = 0; i < p.n; i++)
         if (p.c[i] == '*')
             p.c[i] = MANY;
-    r = like(p.c, p.n, t.c, t.n);
+    r = oracle_like(p.c, p.n, t.c, t.n);
     free(p.c);
     free(t.c);
     return r;
@@ -760,12 +451,12 @@ static bool clause_true(struct ctx *c, const struct cf_ynode *map)
             if (cf_str_eqz(v->text, "*"))
                 r = r || vs->n > 0;
             else {
-                struct text t = decode(NULL, v->text);
+                struct text t = oracle_decode(NULL, v->text);
                 for (size_t i = 0; i < t.n; i++)
                     if (t.c[i] == '*' && (i == 0 || i + 1 == t.n))
                         t.c[i] = MANY;
                 for (size_t i = 0; i < vs->n && !r; i++)
-                    r = !vs->null[i] && like_text(c->o, &t, vs->v[i], false);
+                    r = !vs->null[i] && oracle_like_text(c->o, &t, vs->v[i], false);
                 free(t.c);
             }
         }
