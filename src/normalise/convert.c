@@ -234,6 +234,10 @@ static bool host_port(struct cf_run *r, const struct cf_ref *to, cf_str v)
                 (void)cf_event_set(r->ev, CF_F_OBSERVER_EGRESS_INTERFACE_NAME, name);
             v.n = (size_t)(colon - v.p);
             colon = first;
+            if (first + 1 == v.p + v.n) { /* no port: 192.0.2.1::X0 */
+                v.n--;
+                colon = NULL;
+            }
         }
     }
     if (colon && all_digits(cf_str_n(colon + 1, (size_t)(v.p + v.n - colon - 1))) &&
