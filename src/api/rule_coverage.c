@@ -68,6 +68,17 @@ struct counts {
     json_t *tactics, *techniques, *levels, *sources;
 };
 
+/* Two tags may name one tactic. */
+static bool told_before(const struct cf_rule_info *ri, size_t k, cf_str name)
+{
+    cf_str other;
+
+    for (size_t i = 0; i < k; i++)
+        if (rule_is_tactic(ri->tags[i], &other) && cf_str_ieq(other, name))
+            return true;
+    return false;
+}
+
 static void count_rule(struct cf_req *req, struct counts *c, const struct rule_row *row)
 {
     const struct cf_rule_info *ri = row->info;
@@ -78,7 +89,7 @@ static void count_rule(struct cf_req *req, struct counts *c, const struct rule_r
     for (size_t k = 0; k < ri->n_tags; k++) {
         if (rule_is_technique(ri->tags[k], &name))
             count_row(counter(c->techniques, folded(req, name)), row);
-        else if (rule_is_tactic(ri->tags[k], &name))
+        else if (rule_is_tactic(ri->tags[k], &name) && !told_before(ri, k, name))
             count_row(counter(c->tactics, folded(req, name)), row);
     }
 }
