@@ -17,5 +17,6 @@ const struct cf_migration cf_asset_migrations[] = {
      " silent_after_us BIGINT NOT NULL DEFAULT 3600000000, enabled BIGINT NOT NULL DEFAULT 1, registered BIGINT NOT NULL DEFAULT 1,"
      " first_us BIGINT, last_us BIGINT, created_us BIGINT NOT NULL DEFAULT 0, updated_us BIGINT NOT NULL DEFAULT 0);\n"
      "CREATE INDEX data_source_org ON data_source (org_id)"},
+    {603, "silent data sources", "ALTER TABLE data_source ADD COLUMN silent_us BIGINT"},
 };
 const size_t cf_asset_n_migrations = sizeof cf_asset_migrations / sizeof *cf_asset_migrations;

@@ -39,6 +39,7 @@ void cf_counters_free(struct cf_counters *c)
         return;
     for (k = atomic_load(&c->first); k; k = next) {
         next = k->next;
+        free(atomic_load(&k->quality));
         free(k);
     }
     (void)pthread_mutex_destroy(&c->mu);

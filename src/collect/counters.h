@@ -23,6 +23,7 @@ struct cf_counter {
     /* written by cf_counters_tick only */
     _Atomic uint64_t eps_milli, peak_milli; /* records a second, times 1000: gliding over 10 s; highest */
     uint64_t tick_received;
+    _Atomic(void *) quality; /* the pipeline's samples; freed with free() */
     struct cf_counter *next;
 };
 struct cf_counters;

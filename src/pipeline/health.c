@@ -5,6 +5,7 @@
 #include "api/list.h"
 #include "app/app.h"
 #include "pipeline/pipeline_int.h"
+#include "pipeline/quality.h"
 
 static json_t *component(const char *name, const char *status, const char *detail)
 {
@@ -102,6 +103,7 @@ json_t *cf_pipeline_health(struct cf_pipeline *p)
     (void)json_array_append_new(all, component("spool", sp.accepting ? "ok" : "error", sp.reason));
     (void)snprintf(detail, sizeof detail, s.lag_seconds > 10 ? "%.0f s behind" : "%.1f s behind", s.lag_seconds);
     (void)json_array_append_new(all, component("pipeline", s.lag_seconds > 60 ? "warning" : "ok", detail));
+    (void)json_array_append_new(all, quality_silent_component(p));
     if (sp.corrupt_frames || sp.torn_bytes) {
         (void)snprintf(detail, sizeof detail, "%llu damaged places skipped, %llu bytes; torn tail %llu bytes", (unsigned long long)sp.corrupt_frames,
                        (unsigned long long)sp.corrupt_bytes, (unsigned long long)sp.torn_bytes);
@@ -236,6 +238,9 @@ void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
     metric(out, "spool_syncs_total", "counter", "group commits", (double)sp.syncs);
     metric(out, "spool_damaged_frames_total", "counter", "damaged places found", (double)sp.corrupt_frames);
     correlation_metrics(p, out);
+    (void)pthread_mutex_lock(&p->mu);
+    metric(out, "sources_silent", "gauge", "registered data sources that are silent longer than they may", (double)p->n_silent);
+    (void)pthread_mutex_unlock(&p->mu);
     listener_metrics(p, out);
     source_metrics(p, out);
 }
@@ -253,5 +258,6 @@ void cf_pipeline_routes(void)
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     pipeline_bulk_routes();
     pipeline_source_routes();
+    quality_routes();
     pipeline_type_routes();
 }

@@ -8,12 +8,14 @@
 #include "api/sse.h"
 #include "pipeline/bulk_keys.h"
 #include "pipeline/pipeline_int.h"
+#include "pipeline/quality.h"
 
 #define STEP_US 100000
 #define COMMIT_US (1 * CF_US_PER_S)
 #define STATS_US (2 * CF_US_PER_S)
 #define STORE_US (15 * CF_US_PER_S)
 #define LATE_US (60 * CF_US_PER_S) /* a record may be counted after its receiving time was taken: look back this far */
+#define SILENT_US (10 * CF_US_PER_S)
 #define SOURCES_US (5 * CF_US_PER_S)
 #define KEYS_US (600 * CF_US_PER_S)
 
@@ -165,7 +167,7 @@ void pipeline_flush_staged(struct cf_pipeline *p)
 void *pipeline_keeper_main(void *arg)
 {
     struct cf_pipeline *p = arg;
-    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, keys_us = 0, saved_us = cf_now_us();
+    int64_t tick_us = 0, commit_us = 0, stats_us = 0, store_us = 0, sources_us = 0, keys_us = 0, silent_us = 0, saved_us = cf_now_us();
     bool ok = true;
 
     while (!atomic_load(&p->stop)) {
@@ -179,6 +181,7 @@ void *pipeline_keeper_main(void *arg)
         }
         if (now - tick_us >= CF_US_PER_S) {
             tick(p, now);
+            quality_tick(p, cf_now_us());
             tick_us = now;
         }
         if (now - stats_us >= STATS_US) {
@@ -190,6 +193,10 @@ void *pipeline_keeper_main(void *arg)
         if (now - store_us >= STORE_US || store_us == 0) {
             refresh_store(p);
             store_us = cf_mono_us();
+        }
+        if (now - silent_us >= SILENT_US || silent_us == 0) {
+            quality_check_silent(p);
+            silent_us = now;
         }
         if (now - sources_us >= SOURCES_US) {
             int64_t at = cf_now_us();

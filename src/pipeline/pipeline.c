@@ -9,6 +9,7 @@
 
 #include "asset/asset.h"
 #include "pipeline/pipeline_int.h"
+#include "pipeline/quality.h"
 
 static void free_norm(void *p) { cf_normaliser_free(p); }
 static void free_rules(void *p) { cf_ruleset_free(p); }
@@ -299,6 +300,7 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     if (!p)
         return cf_error_set(reterr, CF_ENOMEM, "pipeline");
     (void)pthread_mutex_init(&p->mu, NULL);
+    (void)pthread_mutex_init(&p->reprocess_mu, NULL);
     (void)pthread_mutex_init(&p->types_mu, NULL);
     init_locks(p);
     cf_shared_init(&p->norm);
@@ -353,6 +355,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     if (!p)
         return;
     atomic_store(&p->stop, true);
+    reprocess_stop(p);
     if (p->spool)
         cf_spool_wake(p->spool);
     for (size_t i = 0; i < p->n_workers && p->worker; i++)
@@ -391,6 +394,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     free(p->data_dir);
     free(p->content_dir);
     free(p->geo);
+    (void)pthread_mutex_destroy(&p->reprocess_mu);
     (void)pthread_mutex_destroy(&p->mu);
     (void)pthread_mutex_destroy(&p->types_mu);
     free(p);

@@ -18,6 +18,7 @@
 #include "ti/ti.h"
 
 struct cf_hub;
+struct cf_messenger;
 struct cf_normaliser;
 struct cf_pipeline_options {
     void *app;                           /* given to cf_asset_changed */
@@ -26,6 +27,7 @@ struct cf_pipeline_options {
     struct cf_incident_engine *incidents; /* NULL: hits are counted only */
     struct cf_ti *ti;                    /* NULL: no intelligence */
     struct cf_hub *hub;                  /* NULL: no live figures */
+    struct cf_messenger *messenger;      /* NULL: nobody is told of silent data sources */
     const char *data_dir, *content_dir;
     size_t n_rules;                      /* rule paths beside content/rules and DATA/rules */
     const char *const *rules;

@@ -68,6 +68,10 @@ struct cf_pipeline {
     struct cf_counters *counters;
     struct cf_listener *listener;
     struct cf_tail *tail;
+    struct reprocess *reprocess; /* the newest, under reprocess_mu */
+    pthread_mutex_t reprocess_mu;
+    size_t n_silent, n_watched; /* registered data sources; under mu */
+    char silent_names[160];
     struct cf_shared norm, rules, enrich, sources, switches;
     pthread_rwlock_t batches_lock; /* workers read-lock it for a batch; who changes rules waits for all of them */
     pthread_mutex_t flight_mu;     /* the next four */

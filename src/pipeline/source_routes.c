@@ -249,7 +249,7 @@ static int delete_source(struct cf_req *req, struct cf_error *reterr)
     "{\"type\":\"object\"," required "\"additionalProperties\":false,\"properties\":{\"name\":{\"type\":\"string\",\"minLength\":1,"            \
     "\"maxLength\":90},\"org_id\":" T ",\"provider\":" T ",\"domain\":" T ",\"device_type\":" T ",\"vendor\":" T ",\"model\":" T                 \
     ",\"protocol\":" T ",\"address\":{\"type\":\"string\",\"maxLength\":4000},\"parser\":" T ",\"format\":" T ",\"zone\":" T ",\"mode\":" T      \
-    ",\"owner\":" T ",\"enabled\":{\"type\":\"boolean\"},\"silent_after_seconds\":{\"type\":\"integer\",\"minimum\":60,\"maximum\":31536000}}}"
+    ",\"owner\":" T ",\"enabled\":{\"type\":\"boolean\"},\"silent_after_seconds\":{\"type\":\"integer\",\"minimum\":5,\"maximum\":31536000}}}"
 
 static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/api/v1/sources", .permission = "source.read", .handler = get_list, .flags = CF_RF_LIST, .doc = "Data sources with status and rates"},

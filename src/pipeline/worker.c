@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "pipeline/pipeline_int.h"
+#include "pipeline/quality.h"
 
 #define CHUNK_ARENA ((size_t)96 << 20) /* a chunk ends early when its arena holds this much */
 
@@ -150,6 +151,10 @@ static int one_record(struct worker *w, const struct cf_record *rec, cf_str inge
         return r;
     ev->seq = rec->seq;
     ev->received_us = rec->received_us;
+    if (ev->flags & CF_EV_UNPARSED)
+        quality_mark_unparsed(ev, &w->frame.origin);
+    else if ((rec->seq & 15u) == 0 && !w->again)
+        quality_sample(w->key[w->cur_key].counter, ev);
     if (w->enrich_box)
         (void)cf_enrich(w->enrich_box->p, ev, rec, ingested); /* an event too full for one more field is stored without it */
     if ((ev->flags & CF_EV_UNPARSED) && !w->again) {

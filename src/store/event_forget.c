@@ -43,3 +43,28 @@ int cf_event_store_forget(struct cf_event_store *s, cf_str org_prefix, int64_t *
     cf_buf_release(&sql);
     return r;
 }
+
+int cf_event_store_delete(struct cf_event_store *s, const cf_str *ids, size_t n, struct cf_error *reterr)
+{
+    struct cf_buf sql;
+    int r;
+
+    if (n == 0)
+        return 0;
+    cf_buf_init(&sql, 4 << 20);
+    if (s->cluster[0])
+        cf_buf_printf(&sql, "ALTER TABLE %s.events_local ON CLUSTER '%s' DELETE WHERE id IN (", s->database, s->cluster);
+    else
+        cf_buf_printf(&sql, "ALTER TABLE %s.events DELETE WHERE id IN (", s->database);
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            cf_buf_byte(&sql, ',');
+        cf_event_sql_quote(&sql, ids[i]);
+    }
+    cf_buf_z(&sql, ") SETTINGS mutations_sync = 1");
+    r = sql.failed ? cf_error_set(reterr, CF_ELIMIT, "too many ids to delete at once") : s->backend->exec(s, cf_buf_view(&sql), reterr);
+    cf_buf_release(&sql);
+    return r;
+}
+
+const char *cf_event_store_database(const struct cf_event_store *s) { return s->database; }

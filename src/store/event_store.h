@@ -51,6 +51,10 @@ int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr);
 /* Deletes the events whose organization.id begins with the prefix (at least four characters), for good. *ret_rows: how many there were. */
 int cf_event_store_forget(struct cf_event_store *s, cf_str org_prefix, int64_t *ret_rows, struct cf_error *reterr);
 
+/* Deletes events by id, for good. At most a few thousand a call. */
+int cf_event_store_delete(struct cf_event_store *s, const cf_str *ids, size_t n, struct cf_error *reterr);
+const char *cf_event_store_database(const struct cf_event_store *s); /* name of the database, for queries */
+
 /* A read query; the result in ClickHouse's JSONCompact shape is parsed for the caller. Read-only settings, limits. */
 struct cf_query_limits {
     int64_t max_ms, max_memory, max_rows; /* 0: defaults (10 s, 400 MiB, 100,000 rows) */

@@ -37,6 +37,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/rules/studio/:id?', name: 'studio', component: () => import('@/views/detect/Studio.vue'), meta: { title: 'studio', perm: 'rule.read', parent: 'rules' } },
   { path: '/coverage', name: 'coverage', component: () => import('@/views/detect/Coverage.vue'), meta: { title: 'coverage', perm: 'rule.read' } },
   { path: '/sources/wizard', name: 'wizard', component: () => import('@/views/pipeline/SourceWizard.vue'), meta: { title: 'wizard', perm: 'source.read', parent: 'sources' } },
+  { path: '/quality', name: 'quality', component: () => import('@/views/pipeline/Quality.vue'), meta: { title: 'quality', perm: 'source.read' } },
   { path: '/sources', name: 'sources', component: () => import('@/views/pipeline/Sources.vue'), meta: { title: 'sources', perm: 'source.read' } },
   { path: '/directory', name: 'directory', component: () => import('@/views/directory/Directory.vue'), meta: { title: 'directory', perm: 'directory.read' } },
   { path: '/health', name: 'health', component: () => import('@/views/pipeline/Health.vue'), meta: { title: 'health', perm: 'source.read' } },

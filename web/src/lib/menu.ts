@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The left menu: only what exists, shown to those who may enter. Grouped as in the product's information architecture.
-import { Bell, Connection, DataAnalysis, DataBoard, Document, Files, Filter, Grid, Histogram, List, Monitor, OfficeBuilding, Search, Tickets, Warning } from '@element-plus/icons-vue'
+import { Bell, Connection, DataAnalysis, DataBoard, Document, Files, Filter, Grid, Histogram, List, Monitor, OfficeBuilding, Search, Tickets, Warning, Odometer } from '@element-plus/icons-vue'
 import type { Component } from 'vue'
 export interface MenuItem { route: string; icon: Component }
 export interface MenuGroup { key: string; items: MenuItem[] }
@@ -9,6 +9,6 @@ export const menu: MenuGroup[] = [
   { key: 'monitor', items: [{ route: 'alerts', icon: Bell }, { route: 'incidents', icon: Warning }, { route: 'search', icon: Search }] },
   { key: 'notice', items: [{ route: 'notices', icon: Document }, { route: 'ledger', icon: Histogram }] },
   { key: 'asset', items: [{ route: 'assets', icon: Monitor }] },
-  { key: 'content', items: [{ route: 'rules', icon: List }, { route: 'coverage', icon: Grid }, { route: 'exceptions', icon: Filter }, { route: 'sources', icon: Connection }] },
+  { key: 'content', items: [{ route: 'rules', icon: List }, { route: 'coverage', icon: Grid }, { route: 'exceptions', icon: Filter }, { route: 'sources', icon: Connection }, { route: 'quality', icon: Odometer }] },
   { key: 'system', items: [{ route: 'directory', icon: OfficeBuilding }, { route: 'health', icon: DataAnalysis }, { route: 'audit', icon: Files }] }
 ]

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data quality: silence with message and health, samples, failures, and records done again with new source files, also over
+// kill -9 between insert and delete. COL-005, COL-006, COL-036, NRM reprocessing.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { root, startServer } from './lib.mjs';
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-quality-'));
+const content = path.join(dir, 'content'), data = path.join(dir, 'data');
+const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
+const N = 1300;
+let s, api;
+
+async function until(what, fn, seconds = 40) {
+  let last;
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(100)) {
+    last = await fn();
+    if (last === true) return;
+  }
+  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
+}
+const start = async (env = {}) => {
+  s = await startServer({ config: 'syslog:\n  tcp: 127.0.0.1:0\n', data, env: { CF_CONTENT: content, ...env } });
+  api = s.token('admin');
+};
+const send = async (text) => {
+  const { port } = (await api.get('/api/v1/health')).body.listeners.find((l) => l.name === 'syslog-tcp');
+  await new Promise((resolve, reject) => { const c = net.connect(port, '127.0.0.1', () => c.end(text)); c.on('error', reject).on('close', resolve).resume(); });
+};
+const total = async (query) => (await api.post('/api/v1/events:search', { query, from: 'now-1d', to: 'now+1d', limit: 1 })).body.total;
+const row = async (name) => (await api.get('/api/v1/quality/sources?limit=100')).body.items.find((x) => x.name === name);
+const component = async () => (await api.get('/api/v1/health')).body.components.find((c) => c.name === 'sources');
+
+before(async () => {
+  fs.cpSync(path.join(root, 'content'), content, { recursive: true });
+  fs.mkdirSync(data);
+  await start();
+  const r = await api.post('/api/v1/sources', { name: 'acme-gw', address: '127.0.0.1', silent_after_seconds: 5 });
+  assert.equal(r.status, 201, r.text);
+});
+after(async () => {
+  await s?.stop();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+test('a silent source: state, health, message to the administrators; and back', async () => {
+  await until('silent', async () => { const x = await row('acme-gw'); return x.silent === true || x; });
+  assert.equal((await component()).status, 'warning');
+  assert.match((await component()).detail, /1 of 1 silent: acme-gw/);
+  const silent = (await api.get('/api/v1/messages')).body.items.find((m) => /acme-gw/.test(JSON.stringify(m)));
+  assert.ok(silent, 'a message was written');
+  const iso = new Date().toISOString();
+  await send(Array.from({ length: 640 }, (_, k) => `<38>1 ${iso} gw sshd 77 - - Failed password for u${k} from 203.0.113.9 port 4022 ssh2\n`).join(''));
+  await until('back', async () => { const x = await row('acme-gw'); return x.silent === false || x; });
+  assert.equal((await api.get('/api/v1/messages')).body.items.filter((m) => /acme-gw/.test(JSON.stringify(m))).length, 2);
+  assert.match((await api.get('/metrics')).text, /cf_sources_silent 0/);
+});
+
+test('samples: rate, skew, fields', async () => {
+  await until('samples', async () => { const x = await row('acme-gw'); return (x.sampled >= 30 && x.minutes.reduce((a, b) => a + b, 0) === 640) || x; });
+  const x = await row('acme-gw');
+  assert.ok(Math.abs(x.skew_seconds) < 30, String(x.skew_seconds));
+  const fill = Object.fromEntries(x.fields.map((f) => [f.field, f.percent]));
+  assert.equal(fill['source.ip'], 100);
+  assert.equal(fill['user.name'], 100);
+  assert.equal(fill['url.domain'], undefined);
+});
+
+test('failures are kept with their data source and reason', async () => {
+  await send(Array.from({ length: N }, (_, k) => `ACME~${k}~login~user${k}~198.51.100.${k % 250}\n`).join(''));
+  await until('stored', async () => { const t = await total('event.kind:pipeline_error'); return t === N || t; });
+  const q = await api.get('/api/v1/quality/failures?hours=24'), f = q.body;
+  assert.equal(q.status, 200, q.text);
+  assert.equal(f.groups.length, 1);
+  assert.equal(f.groups[0].data_source, 'acme-gw');
+  assert.equal(f.groups[0].count, N);
+  assert.match(f.samples[0].raw, /^ACME~/);
+  assert.equal((await api.get('/api/v1/quality/failures?source=other')).body.samples.length, 0);
+});
+
+test('nothing is understood yet: reprocessing leaves everything as it is', async () => {
+  assert.equal((await api.post('/api/v1/quality/reprocess', { hours: 24, source: 'acme-gw' })).status, 202);
+  await until('done', async () => { const j = (await api.get('/api/v1/quality/reprocess')).body; return (j.state === 'done' && j.done === N && j.understood === 0) || j; });
+  assert.equal(await total('event.kind:pipeline_error'), N);
+});
+
+test('with a new source file, killed between insert and delete, begun again: each record exactly once', async () => {
+  await s.stop({ keep: true });
+  fs.writeFileSync(path.join(content, 'sources/acme.yaml'), `name: acme
+doc: test gateway
+match:
+  - starts: ["ACME~"]
+extract:
+  - regex: '^ACME~(?<n>\\d+)~(?<event__action>\\w+)~(?<user__name>\\w+)~(?<source__ip>[\\d.]+)$'
+set: {event.module: acme}
+`);
+  await start({ CF_CRASH_AT: 'reprocess.inserted:2' });
+  await api.post('/api/v1/quality/reprocess', { hours: 24 }).catch(() => null);
+  assert.equal((await s.exited).signal, 'SIGKILL');
+  await start();
+  assert.equal((await api.post('/api/v1/quality/reprocess', { hours: 24 })).status, 202);
+  await until('done', async () => { const j = (await api.get('/api/v1/quality/reprocess')).body; return j.state === 'done' || j; });
+  await until('nothing unparsed', async () => { const t = await total('event.kind:pipeline_error'); return t === 0 || t; });
+  assert.equal(await total('event.module:acme'), N);
+  const r = (await api.post('/api/v1/events:search', { query: 'event.module:acme user.name:user77', from: 'now-1d', to: 'now+1d' })).body;
+  assert.equal(r.total, 1);
+  assert.equal(r.items[0].source.ip, '198.51.100.77');
+  assert.match(r.items[0].event.original, /^ACME~77~/);
+});

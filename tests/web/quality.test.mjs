@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data quality page: what a person sees of rates, silence, fields and failures, and doing failed records again.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { startServer } from '../e2e/lib.mjs'
+import { openBrowser, Person, unable } from './lib.mjs'
+
+describe('data quality', { skip: unable() }, () => {
+  let server, browser, api, p
+  before(async () => {
+    server = await startServer()
+    api = await server.signIn('admin')
+    await api.post('/api/v1/sources', { name: 'quiet', silent_after_seconds: 5 })
+    const now = Date.now()
+    const good = Array.from({ length: 480 }, (_, k) => `<38>1 ${new Date(now - 90000).toISOString()} gw-${k % 3} sshd 77 - - Failed password for u${k} from 203.0.113.9 port 4022 ssh2`)
+    for (const [source, lines] of [['gateway', good], ['strange', Array.from({ length: 60 }, (_, k) => `~~ ${k} ~~ nobody knows this`)]]) {
+      const body = lines.map((l) => `${Buffer.byteLength(l)} ${l}`).join('')
+      const r = await api.call('POST', `/api/v1/records:bulk?source=${source}&format=text`, body, { 'content-type': 'application/octet-stream' })
+      assert.equal(r.status, 200, r.text)
+    }
+    for (let i = 0; ; i++) {
+      const rows = (await api.get('/api/v1/quality/sources?limit=100')).body.items
+      const f = (await api.get('/api/v1/quality/failures')).body
+      if (rows.find((x) => x.name === 'quiet')?.silent && rows.find((x) => x.name === 'gateway')?.sampled && f.groups?.[0]?.count === 60) break
+      assert.ok(i < 300, JSON.stringify([rows, f]))
+      await new Promise((ok) => setTimeout(ok, 200)) // polled condition, bounded by the loop
+    }
+    browser = await openBrowser()
+    p = await Person.at(browser, server)
+    await p.signIn('admin', server.passwords.admin)
+  })
+  after(async () => {
+    await browser?.close()
+    await server?.stop()
+  })
+
+  test('the silent source is first, the other ones have rate and skew; a click shows the fields', async () => {
+    await p.goto('/quality')
+    await p.page.waitForSelector('tr[data-source=gateway] .spark')
+    const names = await p.page.$$eval('tr[data-source]', (x) => x.map((r) => r.dataset.source))
+    assert.equal(names[0], 'quiet')
+    assert.match(await p.$('tr[data-source=quiet]').textContent(), /静默/)
+    assert.match(await p.$('tr[data-source=gateway]').textContent(), /\+1\s*分/)
+    await p.$('tr[data-source=gateway]').click()
+    await p.page.waitForSelector('[data-test=fields] .fillrow')
+    assert.match(p.page.url(), /source=gateway/)
+    assert.match(await p.$('[data-test=fields]').textContent(), /source\.ip/)
+    if (process.env.CF_SHOTS) await p.page.screenshot({ path: `${process.env.CF_SHOTS}/quality-zh.png` })
+  })
+
+  test('failures with their originals; done again with a progress bar', async () => {
+    await p.goto('/quality')
+    await p.page.waitForSelector('pre.raw')
+    assert.match(await p.$('pre.raw').first().textContent(), /nobody knows this/)
+    await p.$('[data-test=again]').click()
+    await p.$('.el-message-box .el-button--primary').click()
+    await p.page.waitForSelector('[data-test=job][data-state=done]')
+    assert.match(await p.$('[data-test=job]').textContent(), /60 条中 0 条/)
+    assert.equal((await api.get('/api/v1/quality/reprocess')).body.done, 60)
+  })
+
+  test('English', async () => {
+    const q = await Person.at(browser, server, { locale: 'en', theme: 'dark' })
+    await q.signIn('admin', server.passwords.admin)
+    await q.goto('/quality?hours=168')
+    await q.page.waitForSelector('tr[data-source=gateway] .spark')
+    assert.match(await q.$('.page').textContent(), /Data quality.*Records nobody understood/s)
+    if (process.env.CF_SHOTS) await q.page.screenshot({ path: `${process.env.CF_SHOTS}/quality-en.png` })
+  })
+})
