@@ -364,50 +364,80 @@ static int query_json(struct cf_req *req, const char *sql, const struct cf_query
     return r;
 }
 
+/* " AND organization_id IN (..)" for callers that do not see everything. */
+static int scope_text(struct cf_req *req, struct cf_buf *out, struct cf_error *reterr)
+{
+    bool all = false;
+    cf_str *orgs = NULL;
+    size_t n = 0;
+    int r = cf_scope_orgs(((struct cf_app *)req->app)->db, req->who, req->arena, &all, &orgs, &n, reterr);
+
+    if (r < 0 || all)
+        return r;
+    cf_buf_z(out, " AND organization_id IN (''");
+    for (size_t i = 0; i < n; i++) { /* ids are UUIDs and names of our own: letters, digits and dashes */
+        bool plain = true;
+
+        for (size_t k = 0; k < orgs[i].n; k++)
+            plain = plain && (orgs[i].p[k] == '-' || orgs[i].p[k] == '_' || (orgs[i].p[k] >= '0' && orgs[i].p[k] <= '9') || ((orgs[i].p[k] | 32) >= 'a' && (orgs[i].p[k] | 32) <= 'z'));
+        if (plain)
+            cf_buf_printf(out, ",'%.*s'", CF_ARG(orgs[i]));
+    }
+    cf_buf_z(out, ") AND organization_id != ''");
+    return out->failed ? cf_error_set(reterr, CF_ELIMIT, "too many organisations") : 0;
+}
+
 static int get_failures(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
     json_t *groups = NULL, *samples = NULL;
-    char from[32], sql[1200];
+    struct cf_buf scope, sql;
     const char *db;
+    char from[32];
     int64_t hours;
     cf_str source = cf_req_query(req, "source");
     struct cf_query_param v[2] = {{"from", {from, 0}}, {"source", source.p ? source : CF_STR("")}};
     int r = cf_req_query_i64(req, "hours", 24, 1, 24 * 400, &hours, reterr);
 
-    if (r == 0 && req->who->scope != CF_SCOPE_ALL)
-        r = cf_error_set(reterr, CF_EPERM, "records nobody understood belong to no organisation yet: this needs a role that sees everything");
     if (r == 0 && !app->events)
         r = cf_error_set(reterr, CF_EBUSY, "there is no event store");
     if (r < 0)
         return r;
+    cf_buf_init(&scope, 1 << 20);
+    cf_buf_init(&sql, 4 << 20);
     db = cf_event_store_database(app->events);
     v[0].value.n = (size_t)snprintf(from, sizeof from, "%lld", (long long)(cf_now_us() - hours * 3600 * CF_US_PER_S));
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT extras['chengfang.data_source'] AS data_source, extras['error.message'] AS reason, toUInt32(count()) AS count,"
-                   " formatDateTime(max(events.time), '%%Y-%%m-%%dT%%H:%%i:%%SZ', 'UTC') AS last FROM %s.events"
-                   " WHERE event_kind = 'pipeline_error' AND events.time >= fromUnixTimestamp64Micro({from:Int64}) GROUP BY data_source, reason ORDER BY count DESC LIMIT 200",
-                   db);
-    r = query_json(req, sql, v, 1, &groups, reterr);
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT toString(id) AS id, formatDateTime(events.time, '%%Y-%%m-%%dT%%H:%%i:%%SZ', 'UTC') AS at, extras['chengfang.data_source'] AS data_source,"
-                   " extras['chengfang.peer'] AS peer, extras['error.message'] AS reason, substring(event_original, 1, 2000) AS raw FROM %s.events"
-                   " WHERE event_kind = 'pipeline_error' AND events.time >= fromUnixTimestamp64Micro({from:Int64})"
-                   " AND ({source:String} = '' OR extras['chengfang.data_source'] = {source:String}) ORDER BY events.time DESC LIMIT 50",
-                   db);
+    r = scope_text(req, &scope, reterr);
+    cf_buf_printf(&sql,
+                  "SELECT extras['chengfang.data_source'] AS data_source, extras['error.message'] AS reason, toUInt32(count()) AS count,"
+                  " formatDateTime(max(events.time), '%%Y-%%m-%%dT%%H:%%i:%%SZ', 'UTC') AS last FROM %s.events"
+                  " WHERE event_kind = 'pipeline_error' AND events.time >= fromUnixTimestamp64Micro({from:Int64})%.*s"
+                  " GROUP BY data_source, reason ORDER BY count DESC LIMIT 200",
+                  db, (int)scope.n, scope.n ? scope.p : "");
     if (r == 0)
-        r = query_json(req, sql, v, 2, &samples, reterr);
+        r = query_json(req, cf_buf_cstr(&sql), v, 1, &groups, reterr);
+    cf_buf_clear(&sql);
+    cf_buf_printf(&sql,
+                  "SELECT toString(id) AS id, formatDateTime(events.time, '%%Y-%%m-%%dT%%H:%%i:%%SZ', 'UTC') AS at, extras['chengfang.data_source'] AS data_source,"
+                  " extras['chengfang.peer'] AS peer, extras['error.message'] AS reason, substring(event_original, 1, 2000) AS raw FROM %s.events"
+                  " WHERE event_kind = 'pipeline_error' AND events.time >= fromUnixTimestamp64Micro({from:Int64})%.*s"
+                  " AND ({source:String} = '' OR extras['chengfang.data_source'] = {source:String}) ORDER BY events.time DESC LIMIT 50",
+                  db, (int)scope.n, scope.n ? scope.p : "");
+    if (r == 0)
+        r = query_json(req, cf_buf_cstr(&sql), v, 2, &samples, reterr);
     if (r == 0)
         cf_reply_json(req, 200, json_pack("{s:O,s:O}", "groups", groups, "samples", samples));
     json_decref(groups);
     json_decref(samples);
+    cf_buf_release(&scope);
+    cf_buf_release(&sql);
     return r;
 }
 
 static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/api/v1/quality/sources", .permission = "source.read", .handler = get_sources, .flags = CF_RF_LIST,
      .doc = "Data sources with rate of the last hour, silence, parse failures, clock skew and field fill"},
-    {.method = CF_GET, .path = "/api/v1/quality/failures", .permission = "source.read", .handler = get_failures, .scope = "all",
+    {.method = CF_GET, .path = "/api/v1/quality/failures", .permission = "source.read", .handler = get_failures,
      .request = "{\"type\":\"object\",\"properties\":{\"hours\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":9600},\"source\":{\"type\":\"string\",\"maxLength\":96}}}",
      .doc = "Stored records that no source understood: counts by data source and reason, newest samples"},
     {.method = CF_GET, .path = "/api/v1/quality/reprocess", .permission = "source.read", .handler = reprocess_get, .scope = "all",

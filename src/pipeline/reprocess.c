@@ -285,7 +285,7 @@ int reprocess_post(struct cf_req *req, struct cf_error *reterr)
     int r = 0;
 
     if (req->who->scope != CF_SCOPE_ALL)
-        return cf_error_set(reterr, CF_EPERM, "records nobody understood belong to no organisation yet: this needs a role that sees everything");
+        return cf_error_set(reterr, CF_ECONFLICT, "records nobody understood belong to no organisation yet: this needs a role that sees everything");
     if (!p || !p->o.events)
         return cf_error_set(reterr, CF_EBUSY, "there is no pipeline or no event store");
     (void)pthread_mutex_lock(&p->reprocess_mu);
