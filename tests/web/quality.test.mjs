@@ -40,7 +40,7 @@ describe('data quality', { skip: unable() }, () => {
     const names = await p.page.$$eval('tr[data-source]', (x) => x.map((r) => r.dataset.source))
     assert.equal(names[0], 'quiet')
     assert.match(await p.$('tr[data-source=quiet]').textContent(), /静默/)
-    assert.match(await p.$('tr[data-source=gateway]').textContent(), /\+1\s*分/)
+    assert.match(await p.$('tr[data-source=gateway]').textContent(), /\+[12]\s*分/)
     await p.$('tr[data-source=gateway]').click()
     await p.page.waitForSelector('[data-test=fields] .fillrow')
     assert.match(p.page.url(), /source=gateway/)
