@@ -61,6 +61,7 @@ struct cf_spool_batch {
     struct cf_spool_pos start, end;
     uint32_t rows;      /* of frames that are intact */
     bool replay;        /* from before this start */
+    bool counted;       /* gone through once: damaged frames are counted */
     char token[64];     /* name for idempotent inserts */
     uint8_t *buf;       /* owned */
     size_t n, cap, at;  /* bytes held; position of cf_spool_batch_frame */

@@ -266,6 +266,7 @@ int cf_spool_next(struct cf_spool *s, struct cf_spool_batch *b, int timeout_ms, 
         b->spool = s;
         b->start = s->cursor;
         b->replay = g->number < s->first_new;
+        b->counted = false;
         left = g->sealed - (size_t)s->cursor.off;
     }
     (void)pthread_mutex_unlock(&s->mu);
@@ -294,6 +295,8 @@ out:
 
 static void count_damage(struct cf_spool *s, const struct cf_spool_batch *b, size_t at, size_t bytes)
 {
+    if (b->counted)
+        return;
     (void)pthread_mutex_lock(&s->mu);
     s->st.corrupt_frames++;
     s->st.corrupt_bytes += bytes;
@@ -324,6 +327,7 @@ bool cf_spool_batch_frame(struct cf_spool_batch *b, struct cf_spool_frame *ret)
                 count_damage(b->spool, b, at, b->at - at);
         }
     }
+    b->counted = true;
     return false;
 }
 

@@ -297,7 +297,7 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
                 goto out;
         }
     n->builtin = CF_NEW(&n->arena, struct cf_source);
-    if (!n->builtin || index_programs(n) < 0 || index_rows(n) < 0 || cf_stream_new(n) < 0) {
+    if (!n->builtin || index_programs(n) < 0 || index_rows(n) < 0 || !(n->streams = opt->streams ? opt->streams : cf_streams_new())) {
         r = cf_error_set(reterr, CF_ENOMEM, "no memory for the normaliser");
         goto out;
     }
@@ -325,7 +325,8 @@ void cf_normaliser_free(struct cf_normaliser *n)
         return;
     for (size_t i = 0; i < n->n; i++)
         cf_source_release(&n->src[i]);
-    cf_stream_free(n);
+    if (!n->opt.streams)
+        cf_streams_free(n->streams);
     free(n->src);
     cf_arena_release(&n->arena);
     free(n);
@@ -366,6 +367,7 @@ struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
     if (!t)
         return NULL;
     t->n = n;
+    t->streams = n->streams;
     t->json = cf_json_new();
     t->enc = cf_encoding_new();
     t->md = pcre2_match_data_create(64, NULL);

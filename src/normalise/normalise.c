@@ -528,6 +528,18 @@ static bool whole_line(struct cf_run *r)
     return false;
 }
 
+void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec)
+{
+    struct cf_run r = {.t = t, .n = t->n, .a = arena, .rec = rec};
+
+    if (!rec->raw.n || (rec->raw.p[0] != '#' && !cf_str_eqz(rec->format, "csv")))
+        return;
+    r.src = hinted(t->n, rec->source);
+    r.text = cf_encoding_text(t->enc, rec->raw, arena);
+    if (r.text.p)
+        (void)cf_stream_header(&r);
+}
+
 static void run_record(struct cf_run *r)
 {
     const struct cf_source *hint = hinted(r->n, r->rec->source);

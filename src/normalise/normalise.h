@@ -9,12 +9,14 @@
 #include "event/event.h"
 
 struct cf_normaliser;
+struct cf_stream;
 struct cf_norm_thread;
 
 struct cf_norm_options {
     const char *sources_dir;   /* content/sources */
     const char *custom_dir;    /* source files people made (DATA/content/sources), NULL or absent: none. A broken one is left out with
                                 * a line in the log; it never keeps the others from loading. */
+    struct cf_stream *streams; /* column headers kept over reloads (cf_streams_new); NULL: the normaliser's own */
     cf_str extra_file, extra_yaml; /* one more source that is in no folder yet (tests of the wizard); errors of it are errors */
     int64_t now_us;            /* for timestamps without a year; 0: the clock */
     cf_str zone;               /* default zone of sources that state none: "+08:00", "Asia/Shanghai" or "local" */
@@ -56,6 +58,16 @@ void cf_norm_thread_free(struct cf_norm_thread *t);
  * error.message, and event.original as always. The record's bytes must live as long as the arena. Records whose text is
  * not UTF-8 are read as GB18030 when that fits, otherwise invalid bytes become U+FFFD in fields (the original is kept).
  * 0 or CF_ENOMEM. */
+/* Column headers of Zeek, W3C and CSV, for as long as their senders use them. Successive normalisers share one through
+ * cf_norm_options; it outlives them. Thread-safe. */
+struct cf_stream *cf_streams_new(void);
+void cf_streams_free(struct cf_stream *s);
+/* Durable on return when a header changed since the last save. Positions are those of the spool with this id. */
+int cf_streams_save(struct cf_stream *s, const char *path, uint64_t spool_id, struct cf_error *reterr);
+int cf_streams_load(struct cf_stream *s, const char *path, uint64_t spool_id, struct cf_error *reterr);
+/* Tells about a record before any thread normalises one that comes behind it: header lines take effect. Records in order of
+ * their seq. Cheap for all other records; not needed where one thread normalises in order. */
+void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec);
 int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret);
 
 #endif

@@ -585,12 +585,17 @@ static int one_row(struct cf_arena *a, const struct cf_event *ev, cf_str line, s
 
 int cf_rows(struct cf_arena *a, struct cf_norm_thread *t, cf_str source, const cf_str *line, size_t n, struct cf_row *ret, struct cf_error *reterr)
 {
-    char peer[48];
+    struct cf_stream *shared = t->streams, *own = cf_streams_new(); /* column headers of these lines are nobody else's */
+    int rc = 0;
 
-    cf_uuid7(peer); /* column headers of these lines are nobody else's */
+    if (!own)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the rows");
+    cf_stream_thread_free(t);
+    t->cols = NULL;
+    t->streams = own;
     for (size_t i = 0; i < n; i++) {
         const int64_t now = cf_now_us();
-        struct cf_record rec = {.received_us = now, .raw = line[i], .source = source, .peer = cf_str_c(peer), .format = CF_STR(""), .org = CF_STR(""), .seq = i};
+        struct cf_record rec = {.received_us = now, .raw = line[i], .source = source, .peer = CF_STR("wizard"), .format = CF_STR(""), .org = CF_STR(""), .seq = i};
         struct cf_event *ev = NULL;
         int r;
 
@@ -602,8 +607,10 @@ int cf_rows(struct cf_arena *a, struct cf_norm_thread *t, cf_str source, const c
         r = cf_normalise(t, a, &rec, &ev);
         if (r == 0 && !(ev->flags & CF_EV_HEADER))
             r = one_row(a, ev, line[i], &ret[i]);
-        if (r < 0)
-            return cf_error_set(reterr, r, "line %zu: %s", i + 1, cf_err_text(r));
+        if (r < 0) {
+            rc = cf_error_set(reterr, r, "line %zu: %s", i + 1, cf_err_text(r));
+            break;
+        }
         ret[i].source = ev->source;
         ret[i].header = (ev->flags & CF_EV_HEADER) != 0;
         if (!ret[i].header && ev->time_us != now && ev->time_us != t->n->opt.now_us) /* the clock's: the line said none */
@@ -611,5 +618,9 @@ int cf_rows(struct cf_arena *a, struct cf_norm_thread *t, cf_str source, const c
         if (ev->flags & CF_EV_UNPARSED)
             ret[i].error = cf_event_get(ev, CF_F_ERROR_MESSAGE);
     }
-    return 0;
+    cf_stream_thread_free(t);
+    t->cols = NULL;
+    t->streams = shared;
+    cf_streams_free(own);
+    return rc;
 }

@@ -199,7 +199,7 @@ struct cf_normaliser {
     uint64_t kid_mask;
     size_t n_kid;             /* keys that conditions, switches and times look at */
     struct cf_source *builtin; /* what unknown but well-formed records become: syslog, json, cef ... */
-    struct cf_stream *streams;
+    struct cf_stream *streams; /* opt.streams or its own */
 };
 
 /* Compiles one file. Lives in a. */
@@ -223,6 +223,11 @@ static inline const struct cf_maprow *cf_map_find(const struct cf_map *m, cf_str
 
 /* --- running: shared by the engine's files --- */
 struct cf_state_cols;
+#define CF_COLS_CACHE 64u
+struct cf_cols_cache {       /* what a stream's rows from..to look like */
+    uint64_t key, generation, from, to;
+    struct cf_state_cols *cols; /* a reference; NULL: none known */
+};
 struct cf_key { /* what a key means at a source: found once a thread */
     cf_str key;
     const struct cf_source *src;
@@ -276,8 +281,8 @@ struct cf_norm_thread {
     size_t stamp_n;
     int64_t stamp_us, stamp_now;
     bool stamp_zoned;
-    struct cf_state_cols *cols;
-    uint64_t cols_generation;
+    struct cf_stream *streams;
+    struct cf_cols_cache *cols; /* CF_COLS_CACHE by key; made when the first header was seen */
 };
 struct cf_run { /* one record on its way */
     struct cf_norm_thread *t;
@@ -328,8 +333,6 @@ enum cf_json_shape cf_json_shape(const struct cf_jnode *nodes, size_t n);
 int cf_windows_pairs(const struct cf_jnode *nodes, size_t n, struct cf_arena *a, struct cf_pairs *ret);
 /* stream.c: column headers of Zeek TSV, IIS/W3C and CSV, kept per peer */
 enum cf_col_kind { CF_COL_NONE, CF_COL_ZEEK, CF_COL_IIS, CF_COL_CSV };
-int cf_stream_new(struct cf_normaliser *n);
-void cf_stream_free(struct cf_normaliser *n);
 bool cf_stream_header(struct cf_run *r);                 /* true: the line was a header (event says so) */
 enum cf_col_kind cf_stream_row(struct cf_run *r);        /* a row of a known stream: pairs are filled */
 void cf_stream_thread_free(struct cf_norm_thread *t);

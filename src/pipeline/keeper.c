@@ -35,6 +35,11 @@ void pipeline_commit(struct cf_pipeline *p, bool last)
         r = cf_event_store_sync(p->o.events, &err);
     if (r == 0)
         r = cf_tail_save(p->tail, &err); /* the marks in what is deleted now */
+    if (r == 0) { /* header lines the spool forgets now */
+        char path[4200];
+        (void)snprintf(path, sizeof path, "%s/streams.state", p->data_dir);
+        r = cf_streams_save(p->streams, path, cf_spool_id(p->spool), &err);
+    }
     cf_crash_point("pipeline.before_commit");
     if (r == 0)
         r = cf_spool_commit(p->spool, pos, &err);

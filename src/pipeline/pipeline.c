@@ -17,7 +17,7 @@ static void free_rules(void *p) { cf_ruleset_free(p); }
 int pipeline_load_normaliser(struct cf_pipeline *p, struct cf_error *reterr)
 {
     struct cf_normaliser *n = NULL;
-    struct cf_norm_options o = {.zone = p->o.zone};
+    struct cf_norm_options o = {.zone = p->o.zone, .streams = p->streams};
     char dir[4200], custom[4200];
     int r;
 
@@ -253,6 +253,19 @@ static int start_keeper(struct cf_pipeline *p, struct cf_error *reterr)
     return p->keeper_on ? 0 : cf_error_set(reterr, CF_ENOMEM, "keeper thread");
 }
 
+/* What senders said about their columns. Damaged: they say it again with their next file. */
+static int load_streams(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    struct cf_error err = {0};
+    char path[4200];
+
+    (void)reterr;
+    (void)snprintf(path, sizeof path, "%s/streams.state", p->data_dir);
+    if (cf_streams_load(p->streams, path, cf_spool_id(p->spool), &err) < 0)
+        cf_log_warn("pipeline", "column headers of senders not read", "reason=\"%s\"", err.msg);
+    return 0;
+}
+
 static int start_tail(struct cf_pipeline *p, struct cf_error *reterr)
 {
     struct cf_tail_options o = p->o.tail;
@@ -302,6 +315,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     (void)pthread_mutex_init(&p->mu, NULL);
     (void)pthread_mutex_init(&p->reprocess_mu, NULL);
     (void)pthread_mutex_init(&p->types_mu, NULL);
+    (void)pthread_mutex_init(&p->order_mu, NULL);
+    cf_arena_init(&p->announcer_arena, 0, 0);
     init_locks(p);
     cf_shared_init(&p->norm);
     cf_shared_init(&p->rules);
@@ -310,7 +325,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     cf_shared_init(&p->switches);
     (void)pthread_mutex_init(&p->reload_mu, NULL);
     p->staged = cf_staged_new();
-    r = p->staged ? copy_options(p, o, reterr) : cf_error_set(reterr, CF_ENOMEM, "pipeline");
+    p->streams = cf_streams_new();
+    r = p->staged && p->streams ? copy_options(p, o, reterr) : cf_error_set(reterr, CF_ENOMEM, "pipeline");
     if (r == 0)
         r = cf_pipeline_reload(p, reterr);
     if (r == 0) {
@@ -322,6 +338,8 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         p->ledger = cf_rule_ledger_new();
         r = p->counters && p->ledger ? cf_spool_open(&p->o.spool, &p->spool, reterr) : cf_error_set(reterr, CF_ENOMEM, "counters");
     }
+    if (r == 0)
+        r = load_streams(p, reterr);
     if (r == 0)
         r = start_tail(p, reterr); /* before the workers: it reads what they will delete */
     if (r == 0)
@@ -373,7 +391,11 @@ void cf_pipeline_stop(struct cf_pipeline *p)
         worker_release(&p->worker[i]);
     free(p->worker);
     cf_spool_close(p->spool);
+    cf_norm_thread_free(p->announcer);
+    cf_shared_put(&p->norm, p->announcer_box);
+    cf_arena_release(&p->announcer_arena);
     cf_shared_release(&p->norm);
+    cf_streams_free(p->streams);
     cf_shared_release(&p->rules);
     cf_shared_release(&p->enrich);
     cf_shared_release(&p->sources);
@@ -397,6 +419,7 @@ void cf_pipeline_stop(struct cf_pipeline *p)
     (void)pthread_mutex_destroy(&p->reprocess_mu);
     (void)pthread_mutex_destroy(&p->mu);
     (void)pthread_mutex_destroy(&p->types_mu);
+    (void)pthread_mutex_destroy(&p->order_mu);
     free(p);
 }
 

@@ -90,6 +90,11 @@ struct cf_pipeline {
     bool keeper_on;
     _Atomic bool stop, assets_dirty;
     _Atomic uint64_t hits, batches, store_retries, fold_retries;
+    struct cf_stream *streams;   /* column headers, over reloads and restarts */
+    pthread_mutex_t order_mu;    /* taking a batch and announcing its header lines; guards the three below */
+    struct cf_norm_thread *announcer;
+    struct cf_shared_box *announcer_box;
+    struct cf_arena announcer_arena;
     pthread_mutex_t types_mu;    /* one change of source types at a time */
     pthread_mutex_t mu;          /* below */
     pthread_cond_t drained;

@@ -413,6 +413,53 @@ static void give_back(struct cf_shared *s, struct cf_shared_box **b)
     *b = NULL;
 }
 
+/* Header lines of the batch take effect before any worker gets a batch that comes behind it. */
+static void announce(struct worker *w)
+{
+    struct cf_pipeline *p = w->p;
+    struct cf_shared_box *box = cf_shared_get(&p->norm);
+    struct cf_spool_frame f;
+
+    if (box && (!p->announcer || p->announcer_box != box)) {
+        cf_norm_thread_free(p->announcer);
+        p->announcer = cf_norm_thread_new(box->p);
+        struct cf_shared_box *old = p->announcer_box;
+        p->announcer_box = box;
+        box = old;
+    }
+    cf_shared_put(&p->norm, box);
+    w->batch.at = 0;
+    while (p->announcer && cf_spool_batch_frame(&w->batch, &f)) {
+        bool csv = cf_str_eqz(f.origin.format, "csv");
+        const uint8_t *at = f.bytes;
+        for (uint32_t i = 0; i < f.n; i++) {
+            uint32_t len;
+            memcpy(&len, f.lens + (size_t)i * 4, 4);
+            if (len && (*at == '#' || csv)) {
+                struct cf_record rec = {.raw = {(const char *)at, len}, .source = f.origin.source, .format = f.origin.format, .peer = f.origin.peer, .org = f.origin.org,
+                                        .received_us = f.origin.received_us, .seq = f.seq + i};
+                cf_norm_announce(p->announcer, &p->announcer_arena, &rec);
+                cf_arena_reset(&p->announcer_arena);
+            }
+            at += len;
+        }
+    }
+    w->batch.at = 0;
+}
+
+static int next_batch(struct worker *w, struct cf_error *reterr)
+{
+    struct cf_pipeline *p = w->p;
+    int r;
+
+    (void)pthread_mutex_lock(&p->order_mu);
+    r = cf_spool_next(p->spool, &w->batch, 1000, reterr);
+    if (r > 0)
+        announce(w);
+    (void)pthread_mutex_unlock(&p->order_mu);
+    return r;
+}
+
 /* The boxes of norm and rules stay held by the worker's own state until they are replaced: a box is given back only when a
  * newer one was taken. */
 void *pipeline_worker_main(void *arg)
@@ -423,7 +470,7 @@ void *pipeline_worker_main(void *arg)
     while (!atomic_load(&p->stop)) {
         struct cf_shared_box *norm = w->norm_box, *rules = w->rules_box, *enrich = w->enrich_box;
         struct cf_error err = {0};
-        int r = cf_spool_next(p->spool, &w->batch, 1000, &err);
+        int r = next_batch(w, &err);
         bool ok;
 
         if (r < 0) {
