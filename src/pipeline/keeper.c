@@ -18,6 +18,10 @@
 #define SILENT_US (10 * CF_US_PER_S)
 #define SOURCES_US (5 * CF_US_PER_S)
 #define KEYS_US (600 * CF_US_PER_S)
+#define BACKLOG (64 << 20)     /* bytes in the spool: merges are held back */
+#define BACKLOG_GONE (8 << 20) /* ... and go on */
+#define PARTS_MAX 500
+#define MERGE_US (60 * CF_US_PER_S) /* time merges get then, whatever the backlog */
 
 /* Everything done so far is made durable in the store, correlation windows up to there on disk, then the spool may forget it. */
 void pipeline_commit(struct cf_pipeline *p, bool last)
@@ -169,6 +173,33 @@ void pipeline_flush_staged(struct cf_pipeline *p)
         cf_log_warn("pipeline", "hits of staged rules not written down", "reason=\"%s\"", err.msg);
 }
 
+/* Merges take half as much processor as everything else together. While there is a backlog they wait, as long as there are not so
+ * many parts that searches or inserts suffer. */
+static void hold_merges(struct cf_pipeline *p, int64_t now)
+{
+    struct cf_pipeline_stats s;
+    struct cf_error err = {0};
+    int64_t parts = 0;
+    bool hold;
+
+    if (!p->o.events)
+        return;
+    cf_pipeline_get_stats(p, &s);
+    hold = p->merges_held ? s.queue_bytes > BACKLOG_GONE : s.queue_bytes > BACKLOG && now >= p->merges_free_us;
+    if (hold == p->merges_held && !hold)
+        return;
+    if (cf_event_store_merges(p->o.events, !hold, &parts, &err) < 0) {
+        cf_log_warn("pipeline", "merges not held back or let go", "reason=\"%s\"", err.msg);
+        return;
+    }
+    if (hold && parts > PARTS_MAX) {
+        hold = false;
+        p->merges_free_us = now + MERGE_US;
+        (void)cf_event_store_merges(p->o.events, true, NULL, &err);
+    }
+    p->merges_held = hold;
+}
+
 void *pipeline_keeper_main(void *arg)
 {
     struct cf_pipeline *p = arg;
@@ -187,6 +218,7 @@ void *pipeline_keeper_main(void *arg)
         if (now - tick_us >= CF_US_PER_S) {
             tick(p, now);
             quality_tick(p, cf_now_us());
+            hold_merges(p, now);
             tick_us = now;
         }
         if (now - stats_us >= STATS_US) {

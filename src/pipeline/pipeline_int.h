@@ -108,6 +108,8 @@ struct cf_pipeline {
     struct cf_spool_pos committed;
     /* keeper only */
     uint64_t tick_received;
+    bool merges_held;
+    int64_t merges_free_us; /* not held back before this */
     _Atomic uint64_t eps_milli;
     int64_t tick_us;
 };

@@ -180,6 +180,21 @@ int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr)
     return s->backend->sync ? s->backend->sync(s, reterr) : 0;
 }
 
+int cf_event_store_merges(struct cf_event_store *s, bool on, int64_t *ret_parts, struct cf_error *reterr)
+{
+    char sql[256];
+    int r;
+
+    if (ret_parts)
+        *ret_parts = 0;
+    if (s->backend != &cf_event_chdb)
+        return 0;
+    (void)snprintf(sql, sizeof sql, "SYSTEM %s MERGES %s.events", on ? "START" : "STOP", s->database);
+    r = s->backend->exec(s, cf_str_c(sql), reterr);
+    (void)snprintf(sql, sizeof sql, "SELECT toInt64(count()) FROM system.parts WHERE active AND database = '%s' AND table = 'events'", s->database);
+    return r == 0 && ret_parts ? one_number(s, sql, ret_parts, reterr) : r;
+}
+
 void cf_event_escape_param(struct cf_buf *out, cf_str v)
 {
     for (size_t i = 0; i < v.n; i++) {

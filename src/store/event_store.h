@@ -48,6 +48,10 @@ int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf
 /* Makes everything inserted so far survive power loss (parts synced). After this spool segments may be deleted. */
 int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr);
 
+/* Holds the merging of parts back, or lets it go on; *ret_parts (may be NULL): parts there are now. Only the embedded engine, which
+ * shares the processor with the pipeline; on a cluster nothing happens. */
+int cf_event_store_merges(struct cf_event_store *s, bool on, int64_t *ret_parts, struct cf_error *reterr);
+
 /* Deletes the events whose organization.id begins with the prefix (at least four characters), for good. *ret_rows: how many there were. */
 int cf_event_store_forget(struct cf_event_store *s, cf_str org_prefix, int64_t *ret_rows, struct cf_error *reterr);
 
