@@ -170,6 +170,43 @@ describe('triage', { skip: unable() }, () => {
     await p.clean()
   })
 
+  test('an incident as a security event: judged, classified with the proposed level, an order drafted', async () => {
+    const i = (await api.get('/api/v1/incidents?limit=1&sort=-score')).body.items[0]
+    await p.goto('/incidents/' + i.id)
+    await p.page.getByRole('tab', { name: '研判处置' }).click()
+    await p.page.waitForSelector('[data-test=early] li.on')
+    const pick = async (field, n) => {
+      await p.$(`#ip-${field} .el-select`).click()
+      await p.$('.el-select-dropdown:visible .el-select-dropdown__item').nth(n).click()
+      await p.$('.el-select-dropdown:visible').waitFor({ state: 'hidden' })
+    }
+    await p.test('opinion').click()
+    await pick('verdict', 0)
+    await p.page.fill('#ip-opinion-i', '日志与流量互相印证，确认失陷。')
+    await pick('confidence', 0)
+    await p.test('proc-save').click()
+    await p.$('.proc .cmt', { hasText: '确认失陷' }).waitFor()
+    await p.test('classify').click()
+    await pick('subcategory', 4)
+    await pick('importance', 1)
+    await pick('loss', 1)
+    await pick('harm', 3)
+    await p.test('proposed').waitFor()
+    assert.match(await p.page.textContent('[data-test=proposed]'), /较大（III 级）/) // important, severe, general harm
+    await p.test('proc-save').click()
+    await p.test('classification').waitFor()
+    assert.equal((await api.get('/api/v1/incidents/' + i.id)).body.event_level, 3)
+    await p.test('order').click()
+    await pick('kind', 0)
+    await p.page.fill('#ip-content-i', '立即隔离受影响主机并保留镜像。')
+    await p.test('proc-save').click()
+    await p.page.waitForURL(/\/work\//)
+    await p.page.waitForSelector('[data-test=work-title]')
+    assert.match(await p.page.textContent('.work'), /立即隔离受影响主机/)
+    await p.test('do-submit').waitFor()
+    await p.clean()
+  })
+
   test('search: completion, results, only this value, a mistake explained', async () => {
     await p.goto('/search')
     await p.page.waitForSelector('.ev-tbl tbody tr')

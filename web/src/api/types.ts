@@ -163,7 +163,15 @@ export interface GraphEdge {
   kind?: string
   count?: number
 }
+/** The incident as a security event; see src/incident/process.c. */
+export interface IncidentProcess {
+  classification: (Record<string, unknown> & { subcategory?: string; subcategory_label?: string; proposed?: number; decided?: number; reason?: string }) | null
+  opinions: { time: string; user: string; form: Record<string, unknown> }[]
+  orders: { id: string; number: string; title: string; state: string; level?: Level; total: number; closed: number; overdue: number }[]
+  early: { step: string; at: string | null; seconds: number | null }[]
+}
 export interface IncidentDetail extends Incident {
+  process?: IncidentProcess
   summary?: string
   alerts?: Alert[]
   timeline?: { time: string; kind: string; title: string; detail?: string; ref?: string; level?: Level; user?: string }[]
