@@ -111,7 +111,7 @@ export class Session {
 
 /** Runs a subcommand; resolves to {status, stdout, stderr}. */
 export function run(args, { input, env } = {}) {
-  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 });
+  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 * Number(process.env.CF_TEST_SLOW || 1) });
   return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
 }
 
