@@ -214,6 +214,8 @@ static void keep_extra(struct cf_run *r, const struct cf_pair *p, struct cf_key 
         enum cf_field f = p->ent ? (enum cf_field)k->field : cf_field_find(p->key);
         struct cf_target t = {.to = {.field = (uint16_t)f}};
         bool same;
+        if (p->key.n == 10 && memcmp(p->key.p, "@timestamp", 10) == 0) /* read by time:; the text stays in event.original */
+            return;
         if (f != CF_F_EXTRA && p->kind != CF_V_NULL) {
             if (r->ev->slot[f] && p > r->pairs.v && cf_str_eq(p[-1].key, p->key))
                 (void)add(r, cf_event_add(r->ev, f, p->val)); /* next element of an array */

@@ -237,7 +237,7 @@ static int get_feed(struct cf_req *req, struct cf_error *reterr)
     if (r < 0)
         return r;
     if (!id[0] || !ti_format_type(format)) /* an unknown token and an unknown format look the same */
-        return cf_error_set(reterr, CF_ENOENT, "there is no such feed");
+        return cf_error_set(reterr, CF_EAUTH, "this address is not that of a feed in use");
     if (!take_quota(id, per_hour)) {
         (void)count_use(app->db, id, true, 0, 0, req->peer, reterr);
         return cf_error_set(reterr, CF_EBUSY, "this feed may be fetched %lld times an hour", (long long)per_hour);

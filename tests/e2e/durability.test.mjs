@@ -86,7 +86,12 @@ test('killed at every named step', { timeout: 600000 }, async () => {
   await s.stop({ keep: true });
   try {
     for (const point of points) {
-      s = await startServer({ data, env: { CF_CRASH_AT: `${point}:2` } });
+      try {
+        s = await startServer({ data, env: { CF_CRASH_AT: `${point}:2` } });
+      } catch (e) { // what the last kill left is taken up at once: the step may come before the port is open
+        assert.match(e.message, /ended with SIGKILL/);
+        continue;
+      }
       await load(s.withToken(token), 'kill-2', counter, acked, 15, 10);
       const e = await Promise.race([s.exited, sleep(5000)]);
       assert.equal(e?.signal, 'SIGKILL', `${point} was not reached`);

@@ -141,12 +141,12 @@ test('values of an incident become drafts, reviewed ones are served by feeds wit
   const stix = JSON.parse((await request(feed + '/stix')).text);
   assert.ok(stix.objects.every((o) => o.type === 'indicator' && /^\[ipv[46]-addr:value = '/.test(o.pattern)));
   assert.equal((await request(feed + '/txt')).status, 429);
-  assert.equal((await request(`${s.url}/feeds/${'0'.repeat(48)}/txt`)).status, 404);
+  assert.equal((await request(`${s.url}/feeds/${'0'.repeat(48)}/txt`)).status, 401);
   const use = (await admin.get(`/api/v1/intel-feeds/${made.body.id}/use`)).body.items[0];
   assert.equal(use.requests, 5);
   assert.equal(use.refused, 1);
   assert.equal((await admin.patch(`/api/v1/intel-feeds/${made.body.id}`, { active: false })).status, 200);
-  assert.equal((await request(feed + '/txt')).status, 404);
+  assert.equal((await request(feed + '/txt')).status, 401);
   assert.ok(!JSON.stringify((await admin.get('/api/v1/intel-feeds')).body).includes(made.body.token), 'the token is shown once');
 });
 
