@@ -25,7 +25,7 @@ times=${TIMES_OVER:-6}
 export CF_CACHE="$tmp/cache" # empty at first: the first run shows what making the automata costs
 i=0
 while [ $i -lt "$times" ]; do cat "$tmp/one.json"; i=$((i + 1)); done >"$tmp/win.json"
-awk 'BEGIN { for (i = 0; i < 1000000; i++) printf "Nov 21 06:%02d:%02d host-%d sshd[%d]: Failed password for invalid user u%d from 203.0.%d.%d port %d ssh2\n", (i / 60) % 60, i % 60, i % 40, 1000 + i % 9000, i % 500, (i / 256) % 256, i % 256, 1024 + i % 60000 }' >"$tmp/sshd.log"
+awk 'BEGIN { for (i = 0; i < 1000000; i++) printf "Nov 21 06:%02d:%02d host-%d sshd[%d]: Failed password for invalid user u%d from 203.0.%d.%d port %d ssh2\n", i / 60000, (i / 1000) % 60, i % 40, 1000 + i % 9000, i % 500, (i / 256) % 256, i % 256, 1024 + i % 60000 }' >"$tmp/sshd.log"
 pin=""
 command -v taskset >/dev/null && pin="taskset -c 0"
 
