@@ -247,15 +247,32 @@ static bool join_late(const struct cf_corr *k, struct cf_state *s, uint32_t at)
     return true;
 }
 
+/* Moves a window with a running aggregate of its own on to the entries [from, to): each joins and leaves once. */
+static bool slide(const struct cf_corr *k, struct cf_state *w, uint32_t from, uint32_t to)
+{
+    if (w->n == 0)
+        w->n = w->win = from;
+    while (w->n < to) {
+        w->n++;
+        if (!cf_agg_join(k, w, &w->e[w->n - 1]))
+            return false;
+    }
+    while (w->win < from) {
+        cf_agg_leave(k, w, &w->e[w->win]);
+        w->win++;
+    }
+    return true;
+}
+
 /* The entry came late: every window it lies in is looked at again, as far as it may fire. */
 static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, uint32_t at, struct fire *f)
 {
+    struct cf_state w = {.e = s->e};
     uint32_t from = 0;
     int r = join_late(k, s, at) ? 0 : CF_ENOMEM;
 
     for (uint32_t j = at; j < s->n && s->e[j].t <= s->e[at].t + k->span_us && r == 0 && !f->yes; j++) {
         bool newest_window = j + 1 == s->n;
-        double v;
 
         if (!newest_window && s->e[j + 1].t == s->e[j].t)
             continue; /* a window ends after all entries of its last moment */
@@ -265,16 +282,23 @@ static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
             from = s->win;
         while (s->e[from].t < s->e[j].t - k->span_us)
             from++;
-        v = newest_window ? cf_agg_now(k, s) : cf_agg_fresh(k, s->e, from, j + 1);
+        if (!newest_window && !slide(k, &w, from, j + 1)) {
+            r = CF_ENOMEM;
+            break;
+        }
+        double v = cf_agg_now(k, newest_window ? s : &w);
         if (cf_agg_true(k, v)) {
             r = cf_state_extra(s) ? note_fire(a, s, from, j + 1, v, f) : CF_ENOMEM;
             if (r < 0)
-                return r;
+                break;
             s->x->fired_us = s->x->fired_us == CF_TIME_NONE || s->e[j].t > s->x->fired_us ? s->e[j].t : s->x->fired_us;
             s->x->fired_seq = s->e[at].seq > s->x->fired_seq ? s->e[at].seq : s->x->fired_seq;
         }
     }
-    s->active = cf_agg_true(k, cf_agg_now(k, s));
+    cf_agg_reset(&w);
+    free(w.x);
+    if (r == 0)
+        s->active = cf_agg_true(k, cf_agg_now(k, s));
     return r;
 }
 
