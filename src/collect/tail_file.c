@@ -57,6 +57,17 @@ static bool is_packed(int fd)
     return false;
 }
 
+/* A packed file shows its magic only once it is written to: until then its name says what it will be. */
+static bool packed_later(const char *path, const struct stat *st)
+{
+    static const char *const end[] = {".gz", ".zst", ".xz", ".bz2"};
+
+    for (size_t i = 0; st->st_size < 6 && i < sizeof end / sizeof *end; i++)
+        if (cf_str_iends(cf_str_c(path), cf_str_c(end[i])))
+            return true;
+    return false;
+}
+
 static struct archive *packed_open(const char *path)
 {
     struct archive *a = archive_read_new();
@@ -252,7 +263,7 @@ struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_tail_path 
         return NULL;
     }
     packed = is_packed(fd);
-    f = (packed && !t->o.packed) ? NULL : calloc(1, sizeof *f);
+    f = (packed && !t->o.packed) || packed_later(path, &st) ? NULL : calloc(1, sizeof *f);
     if (!f) {
         (void)close(fd);
         return NULL;

@@ -119,11 +119,14 @@ test('packed: the rotated file that was read live comes once, a strange one is r
   fs.writeFileSync(file('app.log.1.gz'), zlib.gzipSync(fs.readFileSync(file('app.log.1'))));
   fs.rmSync(file('app.log.1'));
   fs.writeFileSync(file('app-feb.log.gz'), zlib.gzipSync(lines('t-gz', 0, 3000)));
-  fs.writeFileSync(file('app-mar.log'), lines('t-zst', 0, 3000));
-  assert.equal(spawnSync('zstd', ['-q', '--rm', file('app-mar.log')]).status, 0);
+  fs.writeFileSync(path.join(dir, 'mar.log'), lines('t-zst', 0, 3000));
+  fs.writeFileSync(file('app-mar.log.zst'), ''); // seen while it has no byte yet: not to be taken for text
+  fs.writeFileSync(file('many-look.txt'), line('t-look', 0));
+  await found('host.name:t-look', 1);
+  fs.appendFileSync(file('app-mar.log.zst'), spawnSync('zstd', ['-q', '-c', path.join(dir, 'mar.log')]).stdout);
   await exactlyOnce('t-gz', 3000);
   await until('three packed files', async () => { const t = await tail(); return t.packed_files === 3 || t; });
-  assert.ok((await search('host.name:t-zst')).total === 3000 || (await exactlyOnce('t-zst', 3000), true));
+  await exactlyOnce('t-zst', 3000);
   await exactlyOnce('t-app', 474);
 });
 
