@@ -127,8 +127,13 @@ static void match_rows(struct prop *p, struct cf_buf *b)
             list(b, &p->app, 1);
             cf_buf_z(b, "\n    ");
         }
-        cf_buf_z(b, "contains: ");
-        list(b, with, n);
+        if (n) {
+            cf_buf_z(b, "contains: ");
+            list(b, with, n);
+        } else if (!p->app.n) { /* no key is in every line: any pair */
+            cf_buf_z(b, "regex: ");
+            scalar(b, cf_arena_printf(p->a, "[A-Za-z0-9_.-]\\x%02x", (unsigned)(unsigned char)p->kv.assign));
+        }
         break;
     case PF_CSV:
         cf_buf_z(b, "  - ");

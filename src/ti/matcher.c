@@ -565,9 +565,10 @@ static void look_host(struct ask *a, cf_str s)
     if (s.n == 0)
         return;
     if ((s.p[s.n - 1] >= '0' && s.p[s.n - 1] <= '9') || memchr(s.p, ':', s.n)) {
-        if (cf_ip_parse(s, &ip))
+        if (cf_ip_parse(s, &ip)) {
             look_ip(a, &ip);
-        return;
+            return;
+        }
     }
     if (!has_kind(a->s, K_DOMAIN))
         return;

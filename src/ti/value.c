@@ -354,6 +354,8 @@ size_t cf_ti_url_key(cf_str url, char *out, size_t *ret_path, size_t *ret_query)
         port = cf_str_n(p + 1, host.n - (size_t)(p - host.p) - 1);
         host = cf_str_n(host.p, (size_t)(p - host.p));
     }
+    if (host.n && host.p[host.n - 1] == '.')
+        host.n--;
     if (cf_ip_parse(host, &ip))
         n = cf_ip_format(&ip, out);
     else
@@ -385,6 +387,18 @@ size_t cf_ti_url_key(cf_str url, char *out, size_t *ret_path, size_t *ret_query)
     return n;
 }
 
+/* RFC 3986: a letter, then letters, digits, "+", "-", ".". */
+static bool is_scheme(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = lower(p[i]);
+
+        if (!((c >= 'a' && c <= 'z') || (i && (digit(c) || c == '+' || c == '-' || c == '.'))))
+            return false;
+    }
+    return true;
+}
+
 static bool read_url(cf_str s, struct cf_ti_value *ret, const char **why)
 {
     char key[CF_TI_VALUE_MAX + 1];
@@ -396,7 +410,7 @@ static bool read_url(cf_str s, struct cf_ti_value *ret, const char **why)
         if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f)
             return false;
     n = cf_ti_url_key(s, key, &path, &query);
-    if (n == 0)
+    if (n == 0 || (at > 0 && !is_scheme(s.p, (size_t)at)) || (at <= 0 && !memchr(key, '.', path) && !memchr(key, ':', path))) /* "word/": as likely a path as a host */
         return false;
     if (at > 0) {
         for (; k < (size_t)at; k++)
@@ -531,7 +545,21 @@ bool cf_ti_value_read(cf_str text, enum cf_ti_type want, struct cf_ti_value *ret
         *ret_why = text.n == 0 ? "empty" : text.n > CF_TI_VALUE_MAX ? "longer than 2,048 characters" : "holds a NUL byte";
         return false;
     }
-    s = cf_str_n(buf, refang(text, buf, sizeof buf));
+    if (want == CF_TI_ACCOUNT || want == CF_TI_WALLET) {
+        s = text; /* "CITY\j.smith" is not defanged */
+    } else {
+        size_t before = 0;
+
+        s = cf_str_n(buf, refang(text, buf, sizeof buf));
+        for (int i = 0; s.n && i < 4 && s.n != before; i++) { /* "[(.)]": taken off layer by layer */
+            before = s.n;
+            s.n = refang(s, buf, sizeof buf);
+        }
+        if (s.n && s.n != before) {
+            *ret_why = "brackets in brackets";
+            return false;
+        }
+    }
     if (s.n == 0) {
         *ret_why = "empty";
         return false;
