@@ -10,4 +10,4 @@ export function ordered(actions: WorkAction[] = []): WorkAction[] {
   const rank = (a: WorkAction) => (a.style === 'primary' ? 0 : a.style === 'danger' ? 2 : 1)
   return [...actions].sort((a, b) => rank(a) - rank(b))
 }
-export const pathOf = (w: WorkItem) => '/work/' + w.id
+export const pathOf = (w: WorkItem) => '/work-items/' + w.id
