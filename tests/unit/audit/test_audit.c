@@ -1,61 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The hash chain: what is written verifies, and every kind of tampering shows. On SQLite and PostgreSQL. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "records.h"
+
 #include <pthread.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "../store/pg_server.h"
 #include "audit/audit.h"
 
-static struct pg_server pg;
-static char dir[64], url[256], anchor[96];
-static bool on_pg;
-static struct cf_db *db;
-
-static void must(int r, const struct cf_error *err)
-{
-    if (r < 0)
-        fail_msg("%s", err->msg);
-}
-
-static void sql(const char *text)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    must(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), &err);
-    must(cf_tx_exec(tx, text, &err), &err);
-    must(cf_tx_commit(&tx, &err), &err);
-}
+static struct records rec;
+static char anchor[96];
 
 static int fresh(void **state)
 {
-    struct cf_error err = {0};
-    char path[96];
-
     (void)state;
-    (void)snprintf(path, sizeof path, "rm -f '%s'/*", dir);
-    (void)!system(path);
-    must(cf_db_open(url, &db, &err), &err);
-    if (on_pg) {
-        sql("DROP SCHEMA public CASCADE");
-        sql("CREATE SCHEMA public");
-    }
-    must(cf_db_migrate(db, cf_audit_migrations, cf_audit_n_migrations, &err), &err);
+    records_open(&rec);
+    records_migrate(rec.db, audit);
+    (void)snprintf(anchor, sizeof anchor, "%s/anchor", rec.dir);
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    cf_db_close(db);
+    records_close(&rec);
     return 0;
 }
 
@@ -65,12 +31,12 @@ static void write_entries(int n)
     struct cf_audit *a = NULL;
     json_t *after = json_pack("{s:s,s:i}", "name", "\xe5\x9f\x8e\xe9\x98\xb2 \"x\"\n", "level", 3);
 
-    must(cf_audit_open(db, anchor, &a, &err), &err);
+    ok(cf_audit_open(rec.db, anchor, &a, &err), &err);
     for (int i = 0; i < n; i++) {
         struct cf_audit_entry e = {.user_id = CF_STR("u1"), .user_name = CF_STR("admin"), .peer = CF_STR("203.0.113.9"), .action = CF_STR("POST /api/v1/users"),
                                    .object = i % 2 ? CF_STR("id") : CF_STR_NONE, .result = CF_STR("ok"), .after = i % 3 ? after : NULL};
 
-        must(cf_audit_write(a, &e, &err), &err);
+        ok(cf_audit_write(a, &e, &err), &err);
     }
     json_decref(after);
     cf_audit_close(a); /* writes the anchor */
@@ -81,7 +47,7 @@ static struct cf_audit_check verify(void)
     struct cf_error err = {0};
     struct cf_audit_check c;
 
-    must(cf_audit_verify(db, anchor, &c, &err), &err);
+    ok(cf_audit_verify(rec.db, anchor, &c, &err), &err);
     return c;
 }
 
@@ -117,7 +83,7 @@ static void changed_field(void **state)
             (void)fresh(NULL);
         }
         write_entries(12);
-        sql(tampering[i]);
+        run_sql(rec.db, tampering[i]);
         c = verify();
         if (c.ok || c.first_bad != (i == 4 ? 8 : 7))
             fail_msg("%s: ok %d, first bad %lld", tampering[i], c.ok, (long long)c.first_bad);
@@ -130,7 +96,7 @@ static void removed(void **state)
 
     (void)state;
     write_entries(12);
-    sql("DELETE FROM audit_log WHERE seq = 5");
+    run_sql(rec.db, "DELETE FROM audit_log WHERE seq = 5");
     c = verify();
     assert_false(c.ok);
     assert_int_equal(c.first_bad, 5);
@@ -142,11 +108,11 @@ static void tail_cut(void **state)
 
     (void)state;
     write_entries(12);
-    sql("DELETE FROM audit_log WHERE seq > 9");
+    run_sql(rec.db, "DELETE FROM audit_log WHERE seq > 9");
     c = verify();
     assert_false(c.ok); /* the head knows */
     assert_int_equal(c.first_bad, 10);
-    sql("UPDATE audit_head SET seq = 9, hash = (SELECT hash FROM audit_log WHERE seq = 9) WHERE id = 1");
+    run_sql(rec.db, "UPDATE audit_head SET seq = 9, hash = (SELECT hash FROM audit_log WHERE seq = 9) WHERE id = 1");
     c = verify();
     assert_false(c.ok); /* the anchor outside the database knows */
     assert_int_equal(c.first_bad, 10);
@@ -158,8 +124,8 @@ static void written_anew(void **state)
 
     (void)state;
     write_entries(12);
-    sql("DELETE FROM audit_log");
-    sql("UPDATE audit_head SET seq = 0, hash = '0000000000000000000000000000000000000000000000000000000000000000' WHERE id = 1");
+    run_sql(rec.db, "DELETE FROM audit_log");
+    run_sql(rec.db, "UPDATE audit_head SET seq = 0, hash = '0000000000000000000000000000000000000000000000000000000000000000' WHERE id = 1");
     write_entries(12); /* a complete chain of valid hashes, but not the one that was anchored */
     c = verify();
     assert_false(c.ok);
@@ -188,7 +154,7 @@ static void threads(void **state)
     void *bad;
 
     (void)state;
-    must(cf_audit_open(db, anchor, &shared, &err), &err);
+    ok(cf_audit_open(rec.db, anchor, &shared, &err), &err);
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&t[i], NULL, writer, NULL), 0);
     for (int i = 0; i < 4; i++) {
@@ -209,15 +175,15 @@ static void with_change(void **state)
     struct cf_audit_entry e = {.action = CF_STR("t"), .result = CF_STR("ok")};
 
     (void)state;
-    must(cf_audit_open(db, NULL, &a, &err), &err);
-    must(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), &err);
-    must(cf_audit_write_tx(a, tx, &e, &err), &err);
+    ok(cf_audit_open(rec.db, NULL, &a, &err), &err);
+    ok(cf_tx_begin(rec.db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_audit_write_tx(a, tx, &e, &err), &err);
     cf_tx_rollback(&tx);
     assert_int_equal(verify().checked, 0);
-    must(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), &err);
-    must(cf_audit_write_tx(a, tx, &e, &err), &err);
-    must(cf_audit_write_tx(a, tx, &e, &err), &err);
-    must(cf_tx_commit(&tx, &err), &err);
+    ok(cf_tx_begin(rec.db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_audit_write_tx(a, tx, &e, &err), &err);
+    ok(cf_audit_write_tx(a, tx, &e, &err), &err);
+    ok(cf_tx_commit(&tx, &err), &err);
     assert_true(verify().ok);
     assert_int_equal(verify().checked, 2);
     cf_audit_close(a);
@@ -227,22 +193,6 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, end)
     const struct CMUnitTest tests[] = {T(intact), T(changed_field), T(removed), T(tail_cut), T(written_anew), T(threads), T(with_change)};
-    char cmd[96];
-    int failed;
 
-    (void)snprintf(dir, sizeof dir, "/tmp/cf-audit-XXXXXX");
-    if (!mkdtemp(dir))
-        return 1;
-    (void)snprintf(url, sizeof url, "sqlite:%s/t.db", dir);
-    (void)snprintf(anchor, sizeof anchor, "%s/anchor", dir);
-    failed = cmocka_run_group_tests_name("audit on SQLite", tests, NULL, NULL);
-    if (pg_server_start(&pg)) {
-        on_pg = true;
-        (void)snprintf(url, sizeof url, "%s", pg.url);
-        failed += cmocka_run_group_tests_name("audit on PostgreSQL", tests, NULL, NULL);
-    }
-    pg_server_stop(&pg);
-    (void)snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-    (void)!system(cmd);
-    return failed;
+    return records_both("audit", tests);
 }

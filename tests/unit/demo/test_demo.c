@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "records.h"
+
 #include <unistd.h>
 
+#include "asset/asset.h"
 #include "demo/demo.h"
 #include "demo/load.h"
 #include "demo/run.h"
 #include "directory/service.h"
-#include "asset/asset.h"
 
 #define AT INT64_C(1795115647123456) /* 2026-11-19T19:14:07.123456Z */
 
@@ -245,52 +241,29 @@ static void rhythm(void **state)
     assert_true(demo_rhythm(DEMO_OFFICE, 19 * 3600 * CF_US_PER_S, 8 * 3600 * CF_US_PER_S) < 0.2);
 }
 
-static int64_t count(struct cf_db *db, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st;
-    struct cf_tx *tx;
-    int64_t n;
-
-    assert_int_equal(cf_tx_begin(db, CF_TX_READ, &tx, &err), 0);
-    if (cf_tx_query(tx, sql, &st, &err) < 0 || cf_stmt_next(st, &err) != 1)
-        fail_msg("%s: %s", sql, err.msg);
-    n = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return n;
-}
-
 static void loads_once(void **state)
 {
     struct demo_city *c = city();
-    char path[] = "/tmp/cf-demo-XXXXXX", url[64];
+    struct records rec;
     struct cf_error err = {0};
-    struct cf_tx *tx;
-    struct cf_db *db;
 
     (void)state;
-    assert_int_not_equal(close(mkstemp(path)), -1);
-    (void)snprintf(url, sizeof url, "sqlite:%s", path);
-    assert_int_equal(cf_db_open(url, &db, &err), 0);
-    assert_int_equal(cf_db_migrate(db, cf_directory_migrations, cf_directory_n_migrations, &err), 0);
-    assert_int_equal(cf_db_migrate(db, cf_asset_migrations, cf_asset_n_migrations, &err), 0);
-    assert_int_equal(cf_db_migrate(db, cf_demo_migrations, cf_demo_n_migrations, &err), 0);
-    assert_int_equal(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), 0);
-    assert_int_equal(cf_tx_exec(tx, "INSERT INTO organisation (id, name, path, created_us, updated_us) VALUES ('root', 'root', '/root/', 1, 1)", &err), 0);
-    assert_int_equal(cf_tx_commit(&tx, &err), 0);
-    assert_false(demo_loaded(db, &err));
+    records_open(&rec);
+    records_migrate(rec.db, directory);
+    records_migrate(rec.db, asset);
+    records_migrate(rec.db, demo);
+    run_sql(rec.db, "INSERT INTO organisation (id, name, path, created_us, updated_us) VALUES ('root', 'root', '/root/', 1, 1)");
+    assert_false(demo_loaded(rec.db, &err));
     for (int i = 0; i < 2; i++) /* the second time changes nothing */
-        if (demo_load(db, c, "hash", &err) < 0)
+        if (demo_load(rec.db, c, "hash", &err) < 0)
             fail_msg("%s", err.msg);
-    assert_true(demo_loaded(db, &err));
-    assert_int_equal(count(db, "SELECT count(*) FROM asset"), 1200);
-    assert_int_equal(count(db, "SELECT count(*) FROM organisation"), 41);
-    assert_int_equal(count(db, "SELECT count(*) FROM app_user"), 55);
-    assert_int_equal(count(db, "SELECT count(*) FROM organisation WHERE path LIKE '/root/demo-org-wjw/demo-org-%'"), 5);
-    assert_true(count(db, "SELECT count(*) FROM data_source") >= 128);
-    cf_db_close(db);
-    (void)unlink(path);
+    assert_true(demo_loaded(rec.db, &err));
+    assert_int_equal(sql_number(rec.db, "SELECT count(*) FROM asset"), 1200);
+    assert_int_equal(sql_number(rec.db, "SELECT count(*) FROM organisation"), 41);
+    assert_int_equal(sql_number(rec.db, "SELECT count(*) FROM app_user"), 55);
+    assert_int_equal(sql_number(rec.db, "SELECT count(*) FROM organisation WHERE path LIKE '/root/demo-org-wjw/demo-org-%'"), 5);
+    assert_true(sql_number(rec.db, "SELECT count(*) FROM data_source") >= 128);
+    records_close(&rec);
     demo_city_free(c);
 }
 

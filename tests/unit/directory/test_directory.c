@@ -1,40 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sign-in, lockout, sessions, tokens, scopes. On SQLite and PostgreSQL. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "records.h"
 
-#include <cmocka.h>
-
-#include "../store/pg_server.h"
 #include "directory/directory_int.h"
 
-static struct pg_server pg;
-static char dir[64], url[256], key[96], first[40];
-static bool on_pg;
-static struct cf_db *db;
+static struct records rec;
+static char key[96], first[40];
 static struct cf_directory *d;
 static struct cf_directory_options opts;
-
-static void must(int r, const struct cf_error *err)
-{
-    if (r < 0)
-        fail_msg("%s", err->msg);
-}
-
-static void sql(const char *text)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    must(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), &err);
-    must(cf_tx_exec(tx, text, &err), &err);
-    must(cf_tx_commit(&tx, &err), &err);
-}
 
 static void add_user(const char *name, const char *org, const char *role)
 {
@@ -42,36 +15,30 @@ static void add_user(const char *name, const char *org, const char *role)
     struct cf_tx *tx = NULL;
     json_t *roles = json_pack("[s]", role);
 
-    must(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), &err);
-    must(cf_tx_exec(tx, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES (?,?,?,?,1,1)", &err, CF_Z(name), CF_Z(name),
+    ok(cf_tx_begin(rec.db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_exec(tx, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES (?,?,?,?,1,1)", &err, CF_Z(name), CF_Z(name),
                     CF_Z(name), CF_Z(org)), &err);
-    must(cf_user_set_password(d, tx, cf_str_c(name), cf_str_c(name), CF_STR("Harbour-Lantern-58"), false, true, &err), &err);
-    must(cf_roles_give(tx, cf_str_c(name), roles, &err), &err);
-    must(cf_tx_commit(&tx, &err), &err);
+    ok(cf_user_set_password(d, tx, cf_str_c(name), cf_str_c(name), CF_STR("Harbour-Lantern-58"), false, true, &err), &err);
+    ok(cf_roles_give(tx, cf_str_c(name), roles, &err), &err);
+    ok(cf_tx_commit(&tx, &err), &err);
     json_decref(roles);
 }
 
 static int fresh(void **state)
 {
     struct cf_error err = {0};
-    char cmd[96];
 
     (void)state;
-    (void)snprintf(cmd, sizeof cmd, "rm -f '%s'/*", dir);
-    (void)!system(cmd);
-    must(cf_db_open(url, &db, &err), &err);
-    if (on_pg) {
-        sql("DROP SCHEMA public CASCADE");
-        sql("CREATE SCHEMA public");
-    }
-    must(cf_db_migrate(db, cf_directory_migrations, cf_directory_n_migrations, &err), &err);
+    records_open(&rec);
+    records_migrate(rec.db, directory);
+    (void)snprintf(key, sizeof key, "%s/secret.key", rec.dir);
     opts = (struct cf_directory_options){
         .session_idle_us = 1800 * CF_US_PER_S, .session_absolute_us = 43200 * CF_US_PER_S, .lock_failures = 3, .lock_us = 600 * CF_US_PER_S,
         .address_failures = 8, .address_us = 600 * CF_US_PER_S, .password_min = 10, .password_history = 3, .argon2_memory_kib = 8192, .argon2_passes = 1,
         .separation_strict = true, .content_dir = CF_TEST_ROOT "/content", .key_file = key, .root_name = "centre",
     };
-    must(cf_directory_open(db, &opts, &d, first, &err), &err);
-    sql("INSERT INTO organisation (id, name, parent_id, path, region_code, created_us, updated_us) VALUES"
+    ok(cf_directory_open(rec.db, &opts, &d, first, &err), &err);
+    run_sql(rec.db, "INSERT INTO organisation (id, name, parent_id, path, region_code, created_us, updated_us) VALUES"
         " ('a', 'A', 'root', '/root/a/', '330102', 1, 1), ('a1', 'A1', 'a', '/root/a/a1/', '330102', 1, 1), ('a10', 'A10', 'root', '/root/a10/', '330106', 1, 1),"
         " ('b', 'B', 'root', '/root/b/', '330200', 1, 1)");
     return 0;
@@ -81,7 +48,7 @@ static int end(void **state)
 {
     (void)state;
     cf_directory_close(d);
-    cf_db_close(db);
+    records_close(&rec);
     return 0;
 }
 
@@ -91,7 +58,7 @@ static struct cf_signed_in try_in(const char *user, const char *password, const 
     struct cf_sign_in in = {.user = cf_str_c(user), .password = cf_str_c(password), .otp = cf_str_c(otp), .peer = cf_str_c(peer), .agent = CF_STR("test")};
     struct cf_signed_in out;
 
-    must(cf_directory_sign_in(d, &in, &out, &err), &err);
+    ok(cf_directory_sign_in(d, &in, &out, &err), &err);
     return out;
 }
 
@@ -123,7 +90,7 @@ static void first_administrator(void **state)
     cf_principal_unref(p);
     /* the second start makes no second administrator, and no secret is stored in clear */
     cf_directory_close(d);
-    must(cf_directory_open(db, &opts, &d, again, &err), &err);
+    ok(cf_directory_open(rec.db, &opts, &d, again, &err), &err);
     assert_string_equal(again, "");
 }
 
@@ -143,7 +110,7 @@ static void account_lock(void **state)
     s = try_in("bob", "Harbour-Lantern-58", NULL, "192.0.2.9");
     assert_int_equal(s.result, CF_SIGN_IN_LOCKED);
     assert_true(s.retry_after_us > 590 * CF_US_PER_S && s.retry_after_us <= 600 * CF_US_PER_S);
-    sql("UPDATE app_user SET locked_until_us = 1 WHERE id = 'bob'"); /* time passes */
+    run_sql(rec.db, "UPDATE app_user SET locked_until_us = 1 WHERE id = 'bob'"); /* time passes */
     assert_int_equal(try_in("bob", "Harbour-Lantern-58", NULL, "192.0.2.9").result, CF_SIGN_IN_OK);
 }
 
@@ -186,24 +153,24 @@ static void session_ends(void **state)
     assert_string_not_equal(csrf, other);
     p = who(&s, "192.0.2.1");
     assert_non_null(p);
-    must(cf_directory_sign_out(d, p->session_id, &err), &err);
+    ok(cf_directory_sign_out(d, p->session_id, &err), &err);
     cf_principal_unref(p);
     assert_null(who(&s, "192.0.2.1"));
     p = who(&t, "192.0.2.1");
     assert_non_null(p); /* the other one goes on */
     cf_principal_unref(p);
     /* idle limit: last use lies back further than allowed */
-    sql("UPDATE user_session SET last_seen_us = last_seen_us - 1801000000");
+    run_sql(rec.db, "UPDATE user_session SET last_seen_us = last_seen_us - 1801000000");
     cf_directory_changed(d);
     assert_null(who(&t, "192.0.2.1"));
     /* absolute limit */
     t = try_in("bob", "Harbour-Lantern-58", NULL, "192.0.2.1");
-    sql("UPDATE user_session SET created_us = created_us - 43201000000");
+    run_sql(rec.db, "UPDATE user_session SET created_us = created_us - 43201000000");
     cf_directory_changed(d);
     assert_null(who(&t, "192.0.2.1"));
     /* a suspended account */
     t = try_in("bob", "Harbour-Lantern-58", NULL, "192.0.2.1");
-    sql("UPDATE app_user SET active = 0 WHERE id = 'bob'");
+    run_sql(rec.db, "UPDATE app_user SET active = 0 WHERE id = 'bob'");
     cf_directory_changed(d);
     assert_null(who(&t, "192.0.2.1"));
     assert_int_equal(try_in("bob", "Harbour-Lantern-58", NULL, "192.0.2.1").result, CF_SIGN_IN_WRONG);
@@ -217,7 +184,7 @@ static void own_addresses(void **state)
 
     (void)state;
     add_user("bob", "a", "unit_officer");
-    sql("UPDATE app_user SET allow_ips = '[\"10.1.0.0/16\"]' WHERE id = 'bob'");
+    run_sql(rec.db, "UPDATE app_user SET allow_ips = '[\"10.1.0.0/16\"]' WHERE id = 'bob'");
     s = try_in("bob", "Harbour-Lantern-58", NULL, "10.1.2.3");
     assert_int_equal(s.result, CF_SIGN_IN_OK);
     p = who(&s, "10.1.2.3");
@@ -235,7 +202,7 @@ static void one_time_code(void **state)
     add_user("bob", "a", "unit_officer");
     assert_true(cf_secret_seal(&d->key, secret, sizeof secret, sealed));
     (void)snprintf(text, sizeof text, "UPDATE app_user SET totp_secret = '%s' WHERE id = 'bob'", sealed);
-    sql(text);
+    run_sql(rec.db, text);
     assert_int_equal(try_in("bob", "Harbour-Lantern-58", NULL, "192.0.2.1").result, CF_SIGN_IN_OTP);
     assert_int_equal(try_in("bob", "wrong", NULL, "192.0.2.1").result, CF_SIGN_IN_WRONG); /* the code is asked for only after the password */
     (void)snprintf(code, sizeof code, "%06u", cf_totp_code(secret, sizeof secret, (uint64_t)(cf_now_us() / CF_US_PER_S) / 30, 6));
@@ -257,10 +224,10 @@ static void sees(const char *role, const char *org, const char *want)
 
     add_user(role, org, role);
     cf_arena_init(&a, 0, 0);
-    must(cf_tx_begin(db, CF_TX_READ, &tx, &err), &err);
+    ok(cf_tx_begin(rec.db, CF_TX_READ, &tx, &err), &err);
     h = cf_holder_load(d, tx, cf_str_c(role), CF_STR_NONE, &err);
     assert_non_null(h);
-    must(cf_scope_orgs(db, &h->p, &a, &all, &orgs, &n, &err), &err);
+    ok(cf_scope_orgs(rec.db, &h->p, &a, &all, &orgs, &n, &err), &err);
     if (all)
         (void)snprintf(got, sizeof got, "*");
     for (size_t i = 0; i < n; i++) {
@@ -281,14 +248,14 @@ static void scopes(void **state)
     sees("unit_officer", "a", "a,a1"); /* not a10, whose id only begins alike */
     sees("unit_leader", "a1", "a1");
     sees("district_coordinator", "a", "a,a1"); /* 330102: not 330106 */
-    sql("UPDATE organisation SET region_code = '330100' WHERE id = 'a10'");
+    run_sql(rec.db, "UPDATE organisation SET region_code = '330100' WHERE id = 'a10'");
     add_user("city", "a10", "district_coordinator");
     {
         struct cf_error err = {0};
         struct cf_tx *tx = NULL;
         struct cf_holder *h;
 
-        must(cf_tx_begin(db, CF_TX_READ, &tx, &err), &err);
+        ok(cf_tx_begin(rec.db, CF_TX_READ, &tx, &err), &err);
         h = cf_holder_load(d, tx, CF_STR("city"), CF_STR_NONE, &err);
         assert_true(cf_scope_has_org(tx, &h->p, CF_STR("a1"))); /* 3301xx */
         assert_false(cf_scope_has_org(tx, &h->p, CF_STR("b")));  /* 3302xx */
@@ -300,7 +267,7 @@ static void scopes(void **state)
 static void hostile_path(void **state)
 {
     (void)state;
-    sql("INSERT INTO organisation (id, name, parent_id, path, created_us, updated_us) VALUES ('x', 'X', 'root', '/%/', 1, 1)");
+    run_sql(rec.db, "INSERT INTO organisation (id, name, parent_id, path, created_us, updated_us) VALUES ('x', 'X', 'root', '/%/', 1, 1)");
     sees("unit_officer", "x", ""); /* a LIKE sign in a path never widens the scope */
 }
 
@@ -324,14 +291,14 @@ static void history(void **state)
 
     (void)state;
     add_user("bob", "a", "unit_officer");
-    must(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(rec.db, CF_TX_WRITE, &tx, &err), &err);
     assert_int_equal(cf_user_set_password(d, tx, CF_STR("bob"), CF_STR("bob"), CF_STR("Harbour-Lantern-58"), false, true, &err), CF_EINVAL);
     for (int i = 0; i < 3; i++) {
         (void)snprintf(p, sizeof p, "Another-Word-%d", i);
-        must(cf_user_set_password(d, tx, CF_STR("bob"), CF_STR("bob"), cf_str_c(p), false, true, &err), &err);
+        ok(cf_user_set_password(d, tx, CF_STR("bob"), CF_STR("bob"), cf_str_c(p), false, true, &err), &err);
     }
-    must(cf_user_set_password(d, tx, CF_STR("bob"), CF_STR("bob"), CF_STR("Harbour-Lantern-58"), false, true, &err), &err); /* three back: allowed again */
-    must(cf_tx_commit(&tx, &err), &err);
+    ok(cf_user_set_password(d, tx, CF_STR("bob"), CF_STR("bob"), CF_STR("Harbour-Lantern-58"), false, true, &err), &err); /* three back: allowed again */
+    ok(cf_tx_commit(&tx, &err), &err);
 }
 
 static void permissions(void **state)
@@ -352,22 +319,6 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, end)
     const struct CMUnitTest tests[] = {T(first_administrator), T(account_lock), T(unknown_name), T(address_lock), T(session_ends), T(own_addresses),
                                        T(one_time_code), T(scopes), T(hostile_path), T(separation), T(history), cmocka_unit_test(permissions)};
-    char cmd[96];
-    int failed;
 
-    (void)snprintf(dir, sizeof dir, "/tmp/cf-dir-XXXXXX");
-    if (!mkdtemp(dir))
-        return 1;
-    (void)snprintf(url, sizeof url, "sqlite:%s/t.db", dir);
-    (void)snprintf(key, sizeof key, "%s/secret.key", dir);
-    failed = cmocka_run_group_tests_name("directory on SQLite", tests, NULL, NULL);
-    if (pg_server_start(&pg)) {
-        on_pg = true;
-        (void)snprintf(url, sizeof url, "%s", pg.url);
-        failed += cmocka_run_group_tests_name("directory on PostgreSQL", tests, NULL, NULL);
-    }
-    pg_server_stop(&pg);
-    (void)snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-    (void)!system(cmd);
-    return failed;
+    return records_both("directory", tests);
 }

@@ -1,64 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Folding, exactly-once, scores, exceptions and grouping on a real SQLite file. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "store/pg_server.h"
+#include "records.h"
 
 #include "asset/asset.h"
 #include "incident/incident_int.h"
 
-static struct pg_server pg;
-static bool on_pg;
-
 struct world {
-    char dir[64];
-    struct cf_db *db;
+    struct records r;
     struct cf_incident_engine *e;
     struct cf_arena a;
 };
-
-static void ok(int r, const struct cf_error *err)
-{
-    if (r < 0)
-        fail_msg("%d: %s", r, err->msg);
-}
-
-static void run_sql(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
-    ok(cf_tx_exec(tx, sql, &err), &err);
-    ok(cf_tx_commit(&tx, &err), &err);
-}
 
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct cf_error err = {0};
-    char url[300];
 
-    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/cf-incident-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
-    ok(cf_db_open(on_pg ? pg.url : url, &w->db, &err), &err);
-    if (on_pg) {
-        run_sql(w, "DROP SCHEMA public CASCADE");
-        run_sql(w, "CREATE SCHEMA public");
-    }
-    ok(cf_db_migrate(w->db, cf_incident_migrations, cf_incident_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_asset_migrations, cf_asset_n_migrations, &err), &err);
-    ok(cf_incident_engine_new(w->db, NULL, &w->e, &err), &err);
+    records_open(&w->r);
+    records_migrate(w->r.db, incident);
+    records_migrate(w->r.db, asset);
+    ok(cf_incident_engine_new(w->r.db, NULL, &w->e, &err), &err);
     cf_arena_init(&w->a, 0, 0);
     *state = w;
     return 0;
@@ -67,13 +28,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
     cf_incident_engine_free(w->e);
-    cf_db_close(w->db);
     cf_arena_release(&w->a);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->dir);
-    assert_int_equal(system(cmd), 0);
+    records_close(&w->r);
     free(w);
     return 0;
 }
@@ -112,36 +70,6 @@ static void fold(struct world *w, const struct cf_hit *h, size_t n, const char *
     ok(cf_incident_fold(w->e, h, n <= 64 ? ids : NULL, n, cf_str_c(token), &err), &err);
 }
 
-static int64_t number(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st = NULL;
-    struct cf_tx *tx = NULL;
-    int64_t v;
-
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
-    ok(cf_tx_query(tx, sql, &st, &err), &err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    v = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return v;
-}
-
-static void text(struct world *w, const char *sql, char *out, size_t n)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st = NULL;
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
-    ok(cf_tx_query(tx, sql, &st, &err), &err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    (void)snprintf(out, n, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-}
-
 static void folds_by_rule_entity_and_time(void **state)
 {
     struct world *w = *state;
@@ -150,17 +78,17 @@ static void folds_by_rule_entity_and_time(void **state)
     char buf[256];
 
     fold(w, h, 4, "b1");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert"), 3); /* two addresses, two organisations */
-    assert_int_equal(number(w, "SELECT count FROM alert WHERE entity_value = '203.0.113.9' AND org_id = 'o1'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert"), 3); /* two addresses, two organisations */
+    assert_int_equal(sql_number(w->r.db, "SELECT count FROM alert WHERE entity_value = '203.0.113.9' AND org_id = 'o1'"), 2);
     h[0] = hit(w, &brute, T0 + INC_FOLD_WINDOW_US, "203.0.113.9", "web1", "root", "o1"); /* window slides with the last hit */
     fold(w, h, 1, "b2");
-    assert_int_equal(number(w, "SELECT count FROM alert WHERE entity_value = '203.0.113.9' AND org_id = 'o1'"), 3);
+    assert_int_equal(sql_number(w->r.db, "SELECT count FROM alert WHERE entity_value = '203.0.113.9' AND org_id = 'o1'"), 3);
     h[0] = hit(w, &brute, T0 + 3 * INC_FOLD_WINDOW_US, "203.0.113.9", "web1", "root", "o1");
     fold(w, h, 1, "b3");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert WHERE entity_value = '203.0.113.9' AND org_id = 'o1'"), 2);
-    text(w, "SELECT events_first FROM alert WHERE count = 3", buf, sizeof(buf));
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert WHERE entity_value = '203.0.113.9' AND org_id = 'o1'"), 2);
+    sql_text(w->r.db, "SELECT events_first FROM alert WHERE count = 3", buf, sizeof(buf));
     assert_string_equal(buf, "[\"b1-0\",\"b1-1\",\"b2-0\"]");
-    text(w, "SELECT tactics || techniques FROM alert WHERE count = 3", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT tactics || techniques FROM alert WHERE count = 3", buf, sizeof(buf));
     assert_string_equal(buf, "[\"credential-access\"][\"T1110\"]");
 }
 
@@ -171,9 +99,9 @@ static void one_batch_may_span_days(void **state)
                           hit(w, &proc, T0 + 60 * CF_US_PER_S, NULL, "pc7", NULL, "o1")};
 
     fold(w, h, 3, "hist");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert"), 2);
-    assert_int_equal(number(w, "SELECT MAX(count) FROM alert"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert WHERE entity_type = 'host'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT MAX(count) FROM alert"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert WHERE entity_type = 'host'"), 2);
 }
 
 static void token_seen_before_changes_nothing(void **state)
@@ -183,10 +111,10 @@ static void token_seen_before_changes_nothing(void **state)
 
     fold(w, &h, 1, "seg1:4096");
     fold(w, &h, 1, "seg1:4096");
-    assert_int_equal(number(w, "SELECT count FROM alert"), 1);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident_event WHERE kind = 'alert'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT count FROM alert"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident_event WHERE kind = 'alert'"), 1);
     fold(w, &h, 1, "seg1:8192");
-    assert_int_equal(number(w, "SELECT count FROM alert"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT count FROM alert"), 2);
 }
 
 static void keeps_first_and_last_ids(void **state)
@@ -199,15 +127,15 @@ static void keeps_first_and_last_ids(void **state)
         h[i] = hit(w, &brute, T0 + i * CF_US_PER_S, "203.0.113.9", NULL, NULL, NULL);
     fold(w, h, 64, "x");
     fold(w, h, 3, "y");
-    assert_int_equal(number(w, "SELECT count FROM alert"), 67);
-    text(w, "SELECT events_first FROM alert", buf, sizeof(buf));
+    assert_int_equal(sql_number(w->r.db, "SELECT count FROM alert"), 67);
+    sql_text(w->r.db, "SELECT events_first FROM alert", buf, sizeof(buf));
     assert_non_null(strstr(buf, "\"x-0\""));
     assert_non_null(strstr(buf, "\"x-19\"]"));
-    text(w, "SELECT events_last FROM alert", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT events_last FROM alert", buf, sizeof(buf));
     assert_null(strstr(buf, "\"x-46\""));
     assert_non_null(strstr(buf, "[\"x-47\""));
     assert_non_null(strstr(buf, "\"x-63\",\"y-0\",\"y-1\",\"y-2\"]"));
-    text(w, "SELECT org_id FROM alert", buf, sizeof(buf)); /* unknown organisation: the city's, not everybody's */
+    sql_text(w->r.db, "SELECT org_id FROM alert", buf, sizeof(buf)); /* unknown organisation: the city's, not everybody's */
     assert_string_equal(buf, "root");
 }
 
@@ -216,11 +144,11 @@ static void score_is_severity_times_worth_times_confidence(void **state)
     struct world *w = *state;
     struct cf_hit h = hit(w, &shell, T0, "198.51.100.1", NULL, NULL, NULL);
 
-    run_sql(w, "INSERT INTO asset (id, org_id, name, ip, importance) VALUES ('as1', 'o9', 'portal', '10.1.1.1', 5)");
+    run_sql(w->r.db, "INSERT INTO asset (id, org_id, name, ip, importance) VALUES ('as1', 'o9', 'portal', '10.1.1.1', 5)");
     cf_event_set((struct cf_event *)(uintptr_t)h.ev, CF_F_DESTINATION_IP, CF_STR("10.1.1.1"));
     fold(w, &h, 1, "s");
-    assert_int_equal(number(w, "SELECT score FROM alert"), 71); /* 75 x 1.0 x 0.95 */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert WHERE asset_id = 'as1' AND org_id = 'o9'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT score FROM alert"), 71); /* 75 x 1.0 x 0.95 */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert WHERE asset_id = 'as1' AND org_id = 'o9'"), 1);
     assert_int_equal(inc_score(CF_LEVEL_CRITICAL, 5, 1), 100);
     assert_int_equal(inc_score(CF_LEVEL_INFO, 0, 0), 0);
     assert_int_equal(inc_score(CF_LEVEL_HIGH, 99, 2), 53);
@@ -234,16 +162,16 @@ static void exceptions_hide_count_and_expire(void **state)
     struct cf_hit h[3] = {hit(w, &brute, T0, "10.9.1.2", "scanner", NULL, "o1"), hit(w, &brute, T0, "10.9.1.2", "scanner", NULL, "o2"),
                           hit(w, &shell, T0, "10.9.1.2", "scanner", NULL, "o1")};
 
-    run_sql(w, "INSERT INTO alert_exception (id, org_id, match_org, rule_id, conditions, note, created_name, created_us, expires_us) VALUES "
+    run_sql(w->r.db, "INSERT INTO alert_exception (id, org_id, match_org, rule_id, conditions, note, created_name, created_us, expires_us) VALUES "
                "('x1', 'o1', 'o1', 'r-brute', '{\"source.ip\":{\"op\":\"cidr\",\"value\":\"10.9.0.0/16\"},\"host.name\":{\"op\":\"contains\",\"value\":\"SCAN\"}}', 'n', 'u', 1, NULL),"
                "('x2', 'o1', NULL, NULL, '{\"host.name\":\"scanner\"}', 'n', 'u', 1, 5),"
                "('x3', 'o1', NULL, NULL, '{\"host.name\":\"other\"}', 'n', 'u', 1, NULL),"
                "('x4', 'o1', NULL, NULL, 'not json', 'n', 'u', 1, NULL)");
     cf_incident_exceptions_changed(w->e);
     fold(w, h, 3, "e");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert"), 2); /* o2's and the other rule's; x2 is over, x4 is broken and hides nothing */
-    assert_int_equal(number(w, "SELECT hits FROM alert_exception WHERE id = 'x1'"), 1);
-    assert_int_equal(number(w, "SELECT SUM(hits) FROM alert_exception"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert"), 2); /* o2's and the other rule's; x2 is over, x4 is broken and hides nothing */
+    assert_int_equal(sql_number(w->r.db, "SELECT hits FROM alert_exception WHERE id = 'x1'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT SUM(hits) FROM alert_exception"), 1);
 }
 
 static void groups_by_shared_entities_and_progress(void **state)
@@ -255,22 +183,22 @@ static void groups_by_shared_entities_and_progress(void **state)
     char buf[256];
 
     fold(w, &b, 1, "1"); /* a medium alert alone opens nothing */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident"), 0);
     fold(w, &s, 1, "2");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident"), 1);
-    assert_int_equal(number(w, "SELECT alert_count FROM incident"), 2);
-    text(w, "SELECT tactics FROM incident", buf, sizeof(buf));
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT alert_count FROM incident"), 2);
+    sql_text(w->r.db, "SELECT tactics FROM incident", buf, sizeof(buf));
     assert_string_equal(buf, "[\"persistence\",\"credential-access\"]");
     /* the strongest alert 75 x 0.7 x 0.95 = 50, a second tactic 6, a second rule 2 */
-    assert_int_equal(number(w, "SELECT score FROM incident"), 58);
-    text(w, "SELECT number FROM incident", buf, sizeof(buf));
+    assert_int_equal(sql_number(w->r.db, "SELECT score FROM incident"), 58);
+    sql_text(w->r.db, "SELECT number FROM incident", buf, sizeof(buf));
     assert_true(strncmp(buf, "SJ-", 3) == 0 && strlen(buf) == 13);
     fold(w, &other, 1, "3");
     fold(w, &foreign, 1, "4"); /* another organisation's: never mixed */
     fold(w, &late, 1, "5");    /* outside the window */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident"), 4);
-    assert_int_equal(number(w, "SELECT COUNT(DISTINCT number) FROM incident"), 4);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert WHERE incident_id IS NULL"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident"), 4);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(DISTINCT number) FROM incident"), 4);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert WHERE incident_id IS NULL"), 0);
 }
 
 static void shared_account_alone_joins_only_with_progress(void **state)
@@ -281,12 +209,12 @@ static void shared_account_alone_joins_only_with_progress(void **state)
 
     fold(w, &a, 1, "1");
     fold(w, &same, 1, "2"); /* same tactic, only the account in common: weight 2 */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident"), 2);
     fold(w, &root1, 1, "3");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident"), 3);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident"), 3);
     fold(w, &next, 1, "4"); /* the account plus a new tactic */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM incident"), 3);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert WHERE rule_id = 'r-brute' AND incident_id IS NOT NULL"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM incident"), 3);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert WHERE rule_id = 'r-brute' AND incident_id IS NOT NULL"), 1);
 }
 
 static void closed_alert_reopens_ignored_stays_quiet(void **state)
@@ -297,15 +225,15 @@ static void closed_alert_reopens_ignored_stays_quiet(void **state)
 
     fold(w, &h, 1, "1");
     fold(w, &i, 1, "2");
-    run_sql(w, "UPDATE alert SET status = 'closed' WHERE entity_value = '203.0.113.1'");
-    run_sql(w, "UPDATE alert SET status = 'ignored' WHERE entity_value = '203.0.113.2'");
+    run_sql(w->r.db, "UPDATE alert SET status = 'closed' WHERE entity_value = '203.0.113.1'");
+    run_sql(w->r.db, "UPDATE alert SET status = 'ignored' WHERE entity_value = '203.0.113.2'");
     fold(w, &h, 1, "3");
     fold(w, &i, 1, "4");
-    text(w, "SELECT status FROM alert WHERE entity_value = '203.0.113.1'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT status FROM alert WHERE entity_value = '203.0.113.1'", buf, sizeof(buf));
     assert_string_equal(buf, "handling");
-    text(w, "SELECT status FROM alert WHERE entity_value = '203.0.113.2'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT status FROM alert WHERE entity_value = '203.0.113.2'", buf, sizeof(buf));
     assert_string_equal(buf, "ignored");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM alert_history WHERE action = 'reopen' AND user_name = 'system'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM alert_history WHERE action = 'reopen' AND user_name = 'system'"), 1);
 }
 
 static void entity_follows_the_rule(void **state)
@@ -334,12 +262,5 @@ int main(void)
         T(shared_account_alone_joins_only_with_progress), T(closed_alert_reopens_ignored_stays_quiet), T(entity_follows_the_rule),
     };
 
-    int failed = cmocka_run_group_tests_name("incident fold (SQLite)", tests, NULL, NULL);
-
-    if (pg_server_start(&pg)) {
-        on_pg = true;
-        failed += cmocka_run_group_tests_name("incident fold (PostgreSQL)", tests, NULL, NULL);
-    }
-    pg_server_stop(&pg);
-    return failed;
+    return records_both("incident fold", tests);
 }

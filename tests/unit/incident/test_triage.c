@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What people do with alerts and incidents, and the ledger's sums, on SQLite and PostgreSQL. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "records.h"
 
 #include "asset/asset.h"
 #include "directory/service.h"
 #include "incident/triage.h"
 #include "message/message.h"
 #include "notice/notice.h"
-#include "store/pg_server.h"
-
-static struct pg_server pg;
-static bool on_pg;
-
 struct world {
-    char dir[64];
-    struct cf_db *db;
+    struct records r;
     struct cf_incident_engine *e;
     struct cf_form_set *forms;
     struct cf_messenger *m;
@@ -39,54 +24,30 @@ static const struct cf_principal unit = {.user_id = P("u2"), .user_name = P("of"
 static const struct cf_rule_info rule_a = {.id = P("ra"), .title = P("A"), .title_zh = P("甲"), .status = P("stable"), .level = CF_LEVEL_HIGH};
 static const struct cf_rule_info rule_b = {.id = P("rb"), .title = P("B"), .status = P("stable"), .level = CF_LEVEL_HIGH};
 
-static void ok(int r, const struct cf_error *err)
-{
-    if (r < 0)
-        fail_msg("%d: %s", r, err->msg);
-}
-
-static void run_sql(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
-    ok(cf_tx_exec(tx, sql, &err), &err);
-    ok(cf_tx_commit(&tx, &err), &err);
-}
-
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct cf_error err = {0};
     struct cf_messenger_options mo = {.content_dir = CF_TEST_ROOT "/content"};
     struct cf_workflow_options wo = {.content_dir = CF_TEST_ROOT "/content"};
-    char url[300];
 
-    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/cf-triage-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
-    ok(cf_db_open(on_pg ? pg.url : url, &w->db, &err), &err);
-    if (on_pg) {
-        run_sql(w, "DROP SCHEMA public CASCADE");
-        run_sql(w, "CREATE SCHEMA public");
-    }
-    ok(cf_db_migrate(w->db, cf_directory_migrations, cf_directory_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_incident_migrations, cf_incident_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_workflow_migrations, cf_workflow_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_message_migrations, cf_message_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_asset_migrations, cf_asset_n_migrations, &err), &err);
-    run_sql(w, "INSERT INTO organisation (id, name, parent_id, path, created_us, updated_us) VALUES ('root', 'R', NULL, '/root/', 1, 1), ('oa', 'A', 'root', '/root/oa/', 1, 1), "
+    records_open(&w->r);
+    records_migrate(w->r.db, directory);
+    records_migrate(w->r.db, incident);
+    records_migrate(w->r.db, workflow);
+    records_migrate(w->r.db, message);
+    records_migrate(w->r.db, asset);
+    run_sql(w->r.db, "INSERT INTO organisation (id, name, parent_id, path, created_us, updated_us) VALUES ('root', 'R', NULL, '/root/', 1, 1), ('oa', 'A', 'root', '/root/oa/', 1, 1), "
                "('ob', 'B', 'root', '/root/ob/', 1, 1)");
-    run_sql(w, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES ('u1', 'an', 'An', 'root', 1, 1), ('u2', 'of', 'Of', 'oa', 1, 1)");
+    run_sql(w->r.db, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES ('u1', 'an', 'An', 'root', 1, 1), ('u2', 'of', 'Of', 'oa', 1, 1)");
     ok(cf_form_set_load(CF_TEST_ROOT "/content", &w->forms, &err), &err);
-    mo.db = wo.db = w->db;
+    mo.db = wo.db = w->r.db;
     ok(cf_messenger_new(&mo, &w->m, &err), &err);
     wo.forms = w->forms;
     wo.messenger = w->m;
-    wo.data_dir = w->dir;
+    wo.data_dir = w->r.dir;
     ok(cf_workflow_engine_new(&wo, &w->w, &err), &err);
-    ok(cf_incident_engine_new(w->db, NULL, &w->e, &err), &err);
+    ok(cf_incident_engine_new(w->r.db, NULL, &w->e, &err), &err);
     cf_arena_init(&w->a, 0, 0);
     *state = w;
     return 0;
@@ -95,16 +56,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
     cf_incident_engine_free(w->e);
     cf_workflow_engine_free(w->w);
     cf_messenger_free(w->m);
     cf_form_set_free(w->forms);
-    cf_db_close(w->db);
     cf_arena_release(&w->a);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->dir);
-    assert_int_equal(system(cmd), 0);
+    records_close(&w->r);
     free(w);
     return 0;
 }
@@ -123,20 +81,6 @@ static void fold(struct world *w, const struct cf_rule_info *rule, const char *s
     ok(cf_incident_fold(w->e, &h, &id, 1, id, &err), &err);
 }
 
-static void text(struct world *w, const char *sql, char *out, size_t n)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st = NULL;
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
-    ok(cf_tx_query(tx, sql, &st, &err), &err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    (void)snprintf(out, n, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-}
-
 static int act(struct world *w, const struct cf_principal *who, bool incident, const char *id, const char *body)
 {
     json_t *j = json_loads(body, 0, NULL);
@@ -146,7 +90,7 @@ static int act(struct world *w, const struct cf_principal *who, bool incident, c
     int r;
 
     assert_non_null(j);
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &c.tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &c.tx, &err), &err);
     r = incident ? inc_incident_act(&c, cf_str_c(id), j) : inc_alert_act(&c, cf_str_c(id), j);
     if (r == 0)
         ok(cf_tx_commit(&c.tx, &err), &err);
@@ -182,22 +126,22 @@ static void every_state_and_action(void **state)
     char id[64], sql[200], body[100], got[40];
 
     fold(w, &rule_a, "192.0.2.1", "h", "oa", "t");
-    text(w, "SELECT id FROM alert", id, sizeof(id));
+    sql_text(w->r.db, "SELECT id FROM alert", id, sizeof(id));
     for (size_t k = 0; k < sizeof(t) / sizeof(t[0]); k++)
         for (int i = 0; i < 7; i++) {
             int r;
 
             (void)snprintf(sql, sizeof(sql), "UPDATE alert SET status = '%s'", states[i]);
-            run_sql(w, sql);
+            run_sql(w->r.db, sql);
             (void)snprintf(body, sizeof(body), "{\"action\":\"%s\",\"note\":\"because\"}", t[k].action);
             r = act(w, &city, false, id, body);
-            text(w, "SELECT status FROM alert", got, sizeof(got));
+            sql_text(w->r.db, "SELECT status FROM alert", got, sizeof(got));
             if (r != (t[k].to[i] ? 0 : CF_ECONFLICT) || strcmp(got, t[k].to[i] ? t[k].to[i] : states[i]) != 0)
                 fail_msg("%s in %s: %d, then %s (%s)", t[k].action, states[i], r, got, w->msg);
         }
     assert_int_equal(act(w, &city, false, id, "{\"action\":\"comment\"}"), CF_EINVAL);
     assert_int_equal(act(w, &city, false, id, "{}"), CF_EINVAL);
-    text(w, "SELECT title || '/' || title_en FROM alert", got, sizeof(got));
+    sql_text(w->r.db, "SELECT title || '/' || title_en FROM alert", got, sizeof(got));
     assert_string_equal(got, "甲/A");
 }
 
@@ -207,13 +151,13 @@ static void units_act_on_their_own(void **state)
     char id[64];
 
     fold(w, &rule_a, "192.0.2.1", "h", "ob", "t");
-    text(w, "SELECT id FROM alert", id, sizeof(id));
+    sql_text(w->r.db, "SELECT id FROM alert", id, sizeof(id));
     assert_int_equal(act(w, &unit, false, id, "{\"action\":\"take\"}"), CF_ENOENT);
     assert_int_equal(act(w, &city, false, id, "{\"action\":\"assign\",\"owner\":\"nobody\"}"), CF_EINVAL);
     assert_int_equal(act(w, &city, false, id, "{\"action\":\"assign\",\"owner\":\"u2\"}"), 0);
-    text(w, "SELECT status || owner_id FROM alert", id, sizeof(id));
+    sql_text(w->r.db, "SELECT status || owner_id FROM alert", id, sizeof(id));
     assert_string_equal(id, "handlingu2");
-    text(w, "SELECT COUNT(*) || '' FROM message WHERE user_id = 'u2' AND kind = 'alert-assigned'", id, sizeof(id));
+    sql_text(w->r.db, "SELECT COUNT(*) || '' FROM message WHERE user_id = 'u2' AND kind = 'alert-assigned'", id, sizeof(id));
     assert_string_equal(id, "1");
 }
 
@@ -223,15 +167,15 @@ static void a_units_exception_is_for_itself(void **state)
     char id[64], n[40];
 
     fold(w, &rule_a, "192.0.2.1", "h", "oa", "1");
-    text(w, "SELECT id FROM alert", id, sizeof(id));
+    sql_text(w->r.db, "SELECT id FROM alert", id, sizeof(id));
     assert_int_equal(act(w, &unit, false, id, "{\"action\":\"false_positive\",\"note\":\"x\",\"exception\":{\"fields\":{\"source.ip\":\"192.0.2.1\"},\"expires_at\":\"2001-01-01T00:00:00Z\"}}"),
                      CF_EINVAL);
     assert_int_equal(act(w, &unit, false, id, "{\"action\":\"false_positive\",\"note\":\"x\",\"exception\":{\"fields\":{\"source.ip\":\"192.0.2.1\"}}}"), 0);
     fold(w, &rule_a, "192.0.2.1", "h", "oa", "2"); /* hidden */
     fold(w, &rule_a, "192.0.2.1", "h", "ob", "3"); /* another unit's: not hidden */
-    text(w, "SELECT SUM(count) || '' FROM alert", n, sizeof(n));
+    sql_text(w->r.db, "SELECT SUM(count) || '' FROM alert", n, sizeof(n));
     assert_string_equal(n, "2");
-    text(w, "SELECT hits || '' FROM alert_exception", n, sizeof(n));
+    sql_text(w->r.db, "SELECT hits || '' FROM alert_exception", n, sizeof(n));
     assert_string_equal(n, "1");
 }
 
@@ -246,7 +190,7 @@ static void preview_counts_what_would_be_hidden(void **state)
     fold(w, &rule_a, "192.0.2.1", "web1", "oa", "1");
     fold(w, &rule_a, "192.0.2.2", "db1", "oa", "2");
     fold(w, &rule_b, "192.0.2.3", "web1", "oa", "3");
-    ok(cf_tx_begin(w->db, CF_TX_READ, &c.tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_READ, &c.tx, &err), &err);
     j = inc_exception_preview(&c, CF_STR("ra"), CF_STR_NONE, fields, 7);
     assert_int_equal(json_integer_value(json_object_get(j, "checked")), 2);
     assert_int_equal(json_integer_value(json_object_get(j, "hidden")), 1);
@@ -254,9 +198,9 @@ static void preview_counts_what_would_be_hidden(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "examples"), 0), "status")), "new");
     json_decref(j);
     cf_tx_rollback(&c.tx);
-    text(w, "SELECT id FROM alert WHERE host = 'web1' AND rule_id = 'ra'", id, sizeof(id));
+    sql_text(w->r.db, "SELECT id FROM alert WHERE host = 'web1' AND rule_id = 'ra'", id, sizeof(id));
     assert_int_equal(act(w, &city, false, id, "{\"action\":\"confirm\",\"note\":\"real\"}"), 0);
-    ok(cf_tx_begin(w->db, CF_TX_READ, &c.tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_READ, &c.tx, &err), &err);
     j = inc_exception_preview(&c, CF_STR("ra"), CF_STR_NONE, fields, 7); /* what people found to be real is said */
     assert_int_equal(json_integer_value(json_object_get(j, "confirmed")), 1);
     json_decref(j);
@@ -275,10 +219,10 @@ static void merge_and_split(void **state)
     fold(w, &rule_a, "192.0.2.1", "h1", "oa", "1");
     fold(w, &rule_b, "192.0.2.2", "h2", "oa", "2");
     fold(w, &rule_b, "192.0.2.3", "h3", "ob", "3");
-    text(w, "SELECT incident_id FROM alert WHERE host = 'h1'", one, sizeof(one));
-    text(w, "SELECT incident_id FROM alert WHERE host = 'h2'", two, sizeof(two));
-    text(w, "SELECT incident_id FROM alert WHERE host = 'h3'", other, sizeof(other));
-    text(w, "SELECT id FROM alert WHERE host = 'h2'", alert, sizeof(alert));
+    sql_text(w->r.db, "SELECT incident_id FROM alert WHERE host = 'h1'", one, sizeof(one));
+    sql_text(w->r.db, "SELECT incident_id FROM alert WHERE host = 'h2'", two, sizeof(two));
+    sql_text(w->r.db, "SELECT incident_id FROM alert WHERE host = 'h3'", other, sizeof(other));
+    sql_text(w->r.db, "SELECT id FROM alert WHERE host = 'h2'", alert, sizeof(alert));
     (void)snprintf(body, sizeof(body), "{\"action\":\"merge\",\"incident_ids\":[\"%s\"]}", other);
     assert_int_equal(act(w, &city, true, one, body), CF_EINVAL);
     (void)snprintf(body, sizeof(body), "{\"action\":\"merge\",\"incident_ids\":[\"%s\"]}", one);
@@ -286,14 +230,14 @@ static void merge_and_split(void **state)
     (void)snprintf(body, sizeof(body), "{\"action\":\"merge\",\"incident_ids\":[\"%s\"],\"note\":\"same\"}", two);
     assert_int_equal(act(w, &city, true, one, body), 0);
     assert_int_equal(act(w, &city, true, one, body), CF_ECONFLICT);
-    text(w, "SELECT MAX(alert_count) || '/' || COUNT(*) FROM incident WHERE status <> 'merged'", n, sizeof(n));
+    sql_text(w->r.db, "SELECT MAX(alert_count) || '/' || COUNT(*) FROM incident WHERE status <> 'merged'", n, sizeof(n));
     assert_string_equal(n, "2/2");
     (void)snprintf(body, sizeof(body), "{\"action\":\"split\",\"alert_ids\":[\"%s\"]}", alert);
     assert_int_equal(act(w, &city, true, one, body), 0);
-    text(w, "SELECT MAX(alert_count) || '/' || COUNT(*) FROM incident WHERE status <> 'merged'", n, sizeof(n));
+    sql_text(w->r.db, "SELECT MAX(alert_count) || '/' || COUNT(*) FROM incident WHERE status <> 'merged'", n, sizeof(n));
     assert_string_equal(n, "1/3");
     (void)snprintf(body, sizeof(body), "SELECT COUNT(*) || '' FROM incident_entity WHERE incident_id = '%s' AND value = 'h2'", one);
-    text(w, body, n, sizeof(n));
+    sql_text(w->r.db, body, n, sizeof(n));
     assert_string_equal(n, "0"); /* its entities went with it */
     assert_int_equal(act(w, &city, true, one, "{\"action\":\"close\"}"), CF_EINVAL);
     assert_int_equal(act(w, &city, true, one, "{\"action\":\"close\",\"note\":\"done\"}"), 0);
@@ -309,21 +253,21 @@ static void conversion_joins_an_open_notice_and_is_counted(void **state)
     json_t *j;
 
     fold(w, &rule_a, "192.0.2.1", "h1", "oa", "1");
-    text(w, "SELECT id FROM alert", id, sizeof(id));
+    sql_text(w->r.db, "SELECT id FROM alert", id, sizeof(id));
     assert_int_equal(act(w, &city, false, id, "{\"action\":\"confirm\",\"note\":\"yes\"}"), 0);
     assert_int_equal(act(w, &city, false, id, "{\"action\":\"convert_notice\"}"), 0);
-    text(w, "SELECT title || '|' || level || '|' || source_type FROM work_item", n, sizeof(n));
+    sql_text(w->r.db, "SELECT title || '|' || level || '|' || source_type FROM work_item", n, sizeof(n));
     assert_string_equal(n, "关于甲的通报|high|alert");
-    text(w, "SELECT incident_id FROM alert", id, sizeof(id));
+    sql_text(w->r.db, "SELECT incident_id FROM alert", id, sizeof(id));
     assert_int_equal(act(w, &city, true, id, "{\"action\":\"convert_notice\"}"), 0);
-    text(w, "SELECT COUNT(*) || '' FROM work_item", n, sizeof(n));
+    sql_text(w->r.db, "SELECT COUNT(*) || '' FROM work_item", n, sizeof(n));
     assert_string_equal(n, "1"); /* the same problem of the same unit */
-    run_sql(w, "INSERT INTO work_item (id, kind, version, title, state, done, level, org_id, issuer_org_id, root_id, created_us, updated_us, entered_us, issued_us, signed_us, "
+    run_sql(w->r.db, "INSERT INTO work_item (id, kind, version, title, state, done, level, org_id, issuer_org_id, root_id, created_us, updated_us, entered_us, issued_us, signed_us, "
                "fed_back_us, finished_us, overdue_count, data) VALUES "
                "('r1', 'notice-receipt', 1, 't', 'closed', 1, 'high', 'oa', 'root', 'r1', 1, 1, 1, 1000, 3600001000, 7200001000, 36000001000, 1, '{}'), "
                "('r2', 'notice-receipt', 1, 't', 'issued', 0, 'low', 'oa', 'root', 'r2', 1, 1, 1, 2000, NULL, NULL, NULL, 0, '{}'), "
                "('r3', 'notice-receipt', 1, 't', 'ended', 1, 'low', 'ob', 'root', 'r3', 1, 1, 1, 3000, NULL, NULL, 5000, 0, '{}')");
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_READ, &tx, &err), &err);
     j = cf_notice_statistics(tx, &city, 0, 1000000, &w->a, &err);
     if (!j)
         fail_msg("%s", err.msg);
@@ -349,12 +293,6 @@ int main(void)
         T(every_state_and_action), T(units_act_on_their_own), T(a_units_exception_is_for_itself), T(preview_counts_what_would_be_hidden), T(merge_and_split),
         T(conversion_joins_an_open_notice_and_is_counted),
     };
-    int failed = cmocka_run_group_tests_name("triage (SQLite)", tests, NULL, NULL);
 
-    if (pg_server_start(&pg)) {
-        on_pg = true;
-        failed += cmocka_run_group_tests_name("triage (PostgreSQL)", tests, NULL, NULL);
-    }
-    pg_server_stop(&pg);
-    return failed;
+    return records_both("triage", tests);
 }

@@ -1,60 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Messages: what is written with the caller's transaction, how mails look, how calls are signed, retries. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "records.h"
 
 #include "directory/service.h"
 #include "message/message_int.h"
 
 struct world {
-    char dir[64];
-    struct cf_db *db;
+    struct records r;
     struct cf_messenger *m;
 };
-
-static void ok(int r, const struct cf_error *err)
-{
-    if (r < 0)
-        fail_msg("%d: %s", r, err->msg);
-}
-
-static void run_sql(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
-    ok(cf_tx_exec(tx, sql, &err), &err);
-    ok(cf_tx_commit(&tx, &err), &err);
-}
 
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct cf_error err = {0};
-    char url[96];
     /* nothing listens on port 1: every delivery fails */
     struct cf_messenger_options o = {.content_dir = CF_TEST_ROOT "/content", .smtp_url = CF_STR("smtp://127.0.0.1:1"), .smtp_from = CF_STR("cf@example.org"),
                                      .webhook_url = CF_STR("http://127.0.0.1:1/robot"), .max_attempts = 3};
 
-    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/cf-message-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
-    ok(cf_db_open(url, &w->db, &err), &err);
-    ok(cf_db_migrate(w->db, cf_directory_migrations, cf_directory_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_message_migrations, cf_message_n_migrations, &err), &err);
-    run_sql(w, "INSERT INTO app_user (id, name, display_name, org_id, email, phone, locale, active, created_us, updated_us) VALUES "
+    records_open(&w->r);
+    records_migrate(w->r.db, directory);
+    records_migrate(w->r.db, message);
+    run_sql(w->r.db, "INSERT INTO app_user (id, name, display_name, org_id, email, phone, locale, active, created_us, updated_us) VALUES "
                "('u1', 'a', 'A', 'o', 'a@example.org', '13900000001', NULL, 1, 1, 1), ('u2', 'b', 'B', 'o', NULL, NULL, 'en-GB', 1, 1, 1), "
                "('u3', 'c', 'C', 'o', 'c@example.org', NULL, NULL, 0, 1, 1)");
-    o.db = w->db;
+    o.db = w->r.db;
     ok(cf_messenger_new(&o, &w->m, &err), &err);
     *state = w;
     return 0;
@@ -63,30 +33,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
     cf_messenger_free(w->m);
-    cf_db_close(w->db);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->dir);
-    assert_int_equal(system(cmd), 0);
+    records_close(&w->r);
     free(w);
     return 0;
-}
-
-static int64_t number(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st = NULL;
-    struct cf_tx *tx = NULL;
-    int64_t v;
-
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
-    ok(cf_tx_query(tx, sql, &st, &err), &err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    v = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return v;
 }
 
 static void send(struct world *w, bool commit)
@@ -97,7 +48,7 @@ static void send(struct world *w, bool commit)
     struct cf_error err = {0};
     struct cf_tx *tx = NULL;
 
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &tx, &err), &err);
     ok(cf_messenger_send(w->m, tx, &msg, &err), &err);
     if (commit)
         ok(cf_tx_commit(&tx, &err), &err);
@@ -109,11 +60,11 @@ static void each_person_once_in_his_language(void **state)
     struct world *w = *state;
 
     send(w, true);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message"), 2); /* u1 once, u2; the suspended and the unknown get nothing */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE user_id = 'u2' AND title LIKE 'New notice%'"), 1);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE user_id = 'u1' AND title = '新通报待签收：标题 {number}'"), 1); /* values are not filled again */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM outbox WHERE channel = 'email' AND target = 'a@example.org'"), 1);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM outbox WHERE channel = 'webhook' AND target = '13900000001'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message"), 2); /* u1 once, u2; the suspended and the unknown get nothing */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE user_id = 'u2' AND title LIKE 'New notice%'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE user_id = 'u1' AND title = '新通报待签收：标题 {number}'"), 1); /* values are not filled again */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM outbox WHERE channel = 'email' AND target = 'a@example.org'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM outbox WHERE channel = 'webhook' AND target = '13900000001'"), 1);
 }
 
 static void nothing_without_commit(void **state)
@@ -121,8 +72,8 @@ static void nothing_without_commit(void **state)
     struct world *w = *state;
 
     send(w, false);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message"), 0);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM outbox"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM outbox"), 0);
 }
 
 static void failed_deliveries_wait_longer_and_end(void **state)
@@ -137,16 +88,16 @@ static void failed_deliveries_wait_longer_and_end(void **state)
     ok(cf_messenger_deliver(w->m, now, &sent, &failed, &err), &err);
     assert_int_equal(sent, 0);
     assert_int_equal(failed, 2);
-    first = number(w, "SELECT MIN(next_us) FROM outbox") - now;
+    first = sql_number(w->r.db, "SELECT MIN(next_us) FROM outbox") - now;
     assert_int_equal(first, 10 * CF_US_PER_S);
     ok(cf_messenger_deliver(w->m, now + CF_US_PER_S, &sent, &failed, &err), &err);
     assert_int_equal(failed, 0); /* not due yet */
     now += 11 * CF_US_PER_S;
     ok(cf_messenger_deliver(w->m, now, &sent, &failed, &err), &err);
-    second = number(w, "SELECT MIN(next_us) FROM outbox") - now;
+    second = sql_number(w->r.db, "SELECT MIN(next_us) FROM outbox") - now;
     assert_int_equal(second, 20 * CF_US_PER_S);
     ok(cf_messenger_deliver(w->m, now + 60 * CF_US_PER_S, &sent, &failed, &err), &err);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM outbox WHERE state = 'failed' AND attempts = 3 AND last_error <> ''"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM outbox WHERE state = 'failed' AND attempts = 3 AND last_error <> ''"), 2);
     ok(cf_messenger_deliver(w->m, now + 9999 * CF_US_PER_S, &sent, &failed, &err), &err);
     assert_int_equal(failed, 0);
 }
@@ -192,7 +143,7 @@ static void unknown_templates_are_refused(void **state)
     struct cf_error err = {0};
     struct cf_tx *tx = NULL;
 
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &tx, &err), &err);
     assert_int_equal(cf_messenger_send(w->m, tx, &msg, &err), CF_ENOENT);
     cf_tx_rollback(&tx);
 }

@@ -1,42 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "test.h"
-
-#include <stdlib.h>
-#include <unistd.h>
+#include "records.h"
 
 #include "pipeline/bulk_keys.h"
 #include "pipeline/pipeline.h"
 
-static char path[64];
-static struct cf_db *db;
+static struct records rec;
 
 static int open_db(void **state)
 {
-    char url[96];
-    struct cf_error err = {0};
-    int fd;
-
     (void)state;
-    (void)snprintf(path, sizeof path, "/tmp/cf-bulk-keys-XXXXXX");
-    fd = mkstemp(path);
-    (void)close(fd);
-    (void)snprintf(url, sizeof url, "sqlite:%s", path);
-    assert_ok(cf_db_open(url, &db, &err), err);
-    assert_ok(cf_db_migrate(db, cf_pipeline_migrations, cf_pipeline_n_migrations, &err), err);
+    records_open(&rec);
+    records_migrate(rec.db, pipeline);
     return 0;
 }
 
 static int close_db(void **state)
 {
-    char other[80];
-
     (void)state;
-    cf_db_close(db);
-    (void)unlink(path);
-    (void)snprintf(other, sizeof other, "%s-wal", path);
-    (void)unlink(other);
-    (void)snprintf(other, sizeof other, "%s-shm", path);
-    (void)unlink(other);
+    records_close(&rec);
     return 0;
 }
 
@@ -44,17 +25,7 @@ static int begin(const char *user, const char *key, int64_t now, struct bulk_key
 {
     struct cf_error err = {0};
 
-    return bulk_key_begin(db, cf_str_c(user), cf_str_c(key), now, k, &err);
-}
-
-static void exec(const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    assert_ok(cf_tx_begin(db, CF_TX_WRITE, &tx, &err), err);
-    assert_ok(cf_tx_execv(tx, sql, NULL, 0, NULL, &err), err);
-    assert_ok(cf_tx_commit(&tx, &err), err);
+    return bulk_key_begin(rec.db, cf_str_c(user), cf_str_c(key), now, k, &err);
 }
 
 static void an_answer_is_given_again(void **state)
@@ -68,7 +39,7 @@ static void an_answer_is_given_again(void **state)
     assert_false(k.repeated);
     assert_int_equal(begin("u", "k", 1001, &again), CF_ECONFLICT); /* is being answered */
     assert_string_equal(again.id, "");
-    assert_ok(bulk_key_answer(db, &k, 5, 1, errors, &err), err);
+    assert_ok(bulk_key_answer(rec.db, &k, 5, 1, errors, &err), err);
     assert_int_equal(begin("u", "k", 1002, &again), 0);
     assert_true(again.repeated);
     assert_int_equal(again.accepted, 5);
@@ -78,7 +49,7 @@ static void an_answer_is_given_again(void **state)
     json_decref(errors);
     assert_int_equal(begin("v", "k", 1003, &again), 0); /* the key of another person */
     assert_false(again.repeated);
-    bulk_key_drop(db, &again);
+    bulk_key_drop(rec.db, &again);
     assert_int_equal(begin("v", "k", 1004, &again), 0); /* no answer came: may be tried again */
     assert_false(again.repeated);
 }
@@ -89,7 +60,7 @@ static void runs_that_died_hold_nothing(void **state)
 
     (void)state;
     assert_int_equal(begin("u", "dead", 1000, &k), 0);
-    exec("UPDATE bulk_key SET run = 'an earlier one'");
+    run_sql(rec.db, "UPDATE bulk_key SET run = 'an earlier one'");
     assert_int_equal(begin("u", "dead", 1001, &k), 0);
     assert_false(k.repeated);
     assert_int_equal(begin("u", "dead", 1002, &k), CF_ECONFLICT);
@@ -103,16 +74,16 @@ static void keys_are_forgotten(void **state)
 
     (void)state;
     assert_int_equal(begin("u", "old", 1000, &k), 0);
-    assert_ok(bulk_key_answer(db, &k, 1, 0, none, &err), err);
+    assert_ok(bulk_key_answer(rec.db, &k, 1, 0, none, &err), err);
     assert_int_equal(begin("u", "old", 1000 + CF_BULK_KEY_KEEP_US, &k), 0); /* too old to count, though still there */
     assert_false(k.repeated);
-    assert_ok(bulk_key_answer(db, &k, 2, 0, none, &err), err);
-    assert_ok(bulk_keys_forget(db, 1000 + CF_BULK_KEY_KEEP_US, &err), err); /* renewed: stays */
+    assert_ok(bulk_key_answer(rec.db, &k, 2, 0, none, &err), err);
+    assert_ok(bulk_keys_forget(rec.db, 1000 + CF_BULK_KEY_KEEP_US, &err), err); /* renewed: stays */
     assert_int_equal(begin("u", "old", 1001 + CF_BULK_KEY_KEEP_US, &k), 0);
     assert_true(k.repeated);
     assert_int_equal(k.accepted, 2);
     json_decref(k.errors);
-    assert_ok(bulk_keys_forget(db, 1000 + 2 * CF_BULK_KEY_KEEP_US, &err), err);
+    assert_ok(bulk_keys_forget(rec.db, 1000 + 2 * CF_BULK_KEY_KEEP_US, &err), err);
     assert_int_equal(begin("u", "old", 1002 + CF_BULK_KEY_KEEP_US, &k), 0);
     assert_false(k.repeated);
     json_decref(none);

@@ -1,38 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Stored rule texts on SQLite, places of compiler messages, archives, counts of staged rules. */
+#include "records.h"
+
 #include <unistd.h>
 
 #include "audit/audit.h"
 #include "rulebook/rulebook.h"
-#include "test.h"
 
 #define RULE(id, title) "title: " title "\nid: " id "\nlogsource:\n  product: linux\ndetection:\n  sel:\n    user.name: eve\n  condition: sel\n"
 
-static char db_path[64];
-
-static void forget_db(void)
-{
-    char p[80];
-
-    for (int i = 0; i < 3; i++) {
-        (void)snprintf(p, sizeof p, "%s%s", db_path, i == 0 ? "" : i == 1 ? "-wal" : "-shm");
-        (void)unlink(p);
-    }
-}
+static struct records rec;
 
 static struct cf_db *open_db(void)
 {
-    char url[80];
-    struct cf_error err;
-    struct cf_db *db = NULL;
-
-    (void)snprintf(db_path, sizeof db_path, "/tmp/cf-rulebook-%d.db", (int)getpid());
-    forget_db();
-    (void)snprintf(url, sizeof url, "sqlite:%s", db_path);
-    assert_ok(cf_db_open(url, &db, &err), err);
-    assert_ok(cf_db_migrate(db, cf_audit_migrations, cf_audit_n_migrations, &err), err);
-    assert_ok(cf_db_migrate(db, cf_rulebook_migrations, cf_rulebook_n_migrations, &err), err);
-    return db;
+    records_open(&rec);
+    records_migrate(rec.db, audit);
+    records_migrate(rec.db, rulebook);
+    return rec.db;
 }
 
 static int put(struct cf_db *db, const char *text_id, const char *yaml, const char *const *ids, size_t n_ids, const char *replaces, int64_t expect, int64_t *version)
@@ -94,8 +78,7 @@ static void test_versions(void **state)
     assert_int_equal(put(db, "a", "again", a, 1, NULL, 3, &v), 0); /* the history goes on */
     assert_int_equal(v, 4);
     cf_arena_release(&ar);
-    cf_db_close(db);
-    forget_db();
+    records_close(&rec);
 }
 
 static void test_states_and_lists(void **state)
@@ -124,8 +107,7 @@ static void test_states_and_lists(void **state)
     assert_ok(cf_rulebook_fill(db, &a, &o, &err), err);
     assert_str(o.placeholders, "{\"people\": [\"eve\",\"it's: #1\"]}\n");
     cf_arena_release(&a);
-    cf_db_close(db);
-    forget_db();
+    records_close(&rec);
 }
 
 /* A stored text takes the place of the shipped rule; its list goes before the taxonomy's. */
@@ -219,22 +201,6 @@ static void test_archives(void **state)
     }
 }
 
-static int64_t one_number(struct cf_db *db, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    int64_t n;
-
-    assert_ok(cf_tx_begin(db, CF_TX_READ, &tx, &err), err);
-    assert_ok(cf_tx_query(tx, sql, &st, &err), err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    n = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return n;
-}
-
 static void test_staged(void **state)
 {
     struct cf_db *db = open_db();
@@ -257,13 +223,12 @@ static void test_staged(void **state)
             assert_ok(cf_staged_flush(s, db, &err), err);
     }
     assert_ok(cf_staged_flush(s, db, &err), err);
-    assert_int_equal(one_number(db, "SELECT SUM(hits) FROM rule_staged_day"), 30);
-    assert_int_equal(one_number(db, "SELECT hits FROM rule_staged_day WHERE day = 5"), 10);
-    assert_int_equal(one_number(db, "SELECT COUNT(*) FROM rule_staged_hit WHERE entity = '10.0.0.1'"), 16); /* slots of the two flushes overlap */
+    assert_int_equal(sql_number(db, "SELECT SUM(hits) FROM rule_staged_day"), 30);
+    assert_int_equal(sql_number(db, "SELECT hits FROM rule_staged_day WHERE day = 5"), 10);
+    assert_int_equal(sql_number(db, "SELECT COUNT(*) FROM rule_staged_hit WHERE entity = '10.0.0.1'"), 16); /* slots of the two flushes overlap */
     cf_staged_free(s);
     cf_arena_release(&a);
-    cf_db_close(db);
-    forget_db();
+    records_close(&rec);
 }
 
 int main(void)

@@ -1,52 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Imports of every format into a real SQLite file and a real PostgreSQL, exclusions, loading the set, expiry. */
-#include "test.h"
-
-#include <unistd.h>
-
-#include "store/pg_server.h"
+#include "records.h"
 
 #include "asset/asset.h"
 #include "directory/service.h"
 #include "ti/ti_int.h"
 
-static struct pg_server pg;
-static bool on_pg;
-
 struct world {
-    char dir[64];
-    struct cf_db *db;
+    struct records r;
     struct ti_excluded *x;
 };
-
-static void sql(struct world *w, const char *text)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    assert_ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), err);
-    assert_ok(cf_tx_exec(tx, text, &err), err);
-    assert_ok(cf_tx_commit(&tx, &err), err);
-}
 
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
     struct cf_error err = {0};
-    char url[300];
 
-    (void)snprintf(w->dir, sizeof w->dir, "/tmp/cf-ti-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    (void)snprintf(url, sizeof url, "sqlite:%s/r.db", w->dir);
-    assert_ok(cf_db_open(on_pg ? pg.url : url, &w->db, &err), err);
-    if (on_pg) {
-        sql(w, "DROP SCHEMA public CASCADE");
-        sql(w, "CREATE SCHEMA public");
-    }
-    assert_ok(cf_db_migrate(w->db, cf_directory_migrations, cf_directory_n_migrations, &err), err);
-    assert_ok(cf_db_migrate(w->db, cf_asset_migrations, cf_asset_n_migrations, &err), err);
-    assert_ok(cf_db_migrate(w->db, cf_ti_migrations, cf_ti_n_migrations, &err), err);
-    assert_ok(ti_excluded_load(w->db, CF_TEST_ROOT "/content", &w->x, &err), err);
+    records_open(&w->r);
+    records_migrate(w->r.db, directory);
+    records_migrate(w->r.db, asset);
+    records_migrate(w->r.db, ti);
+    assert_ok(ti_excluded_load(w->r.db, CF_TEST_ROOT "/content", &w->x, &err), err);
     *state = w;
     return 0;
 }
@@ -54,12 +28,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[100];
 
     ti_excluded_free(w->x);
-    cf_db_close(w->db);
-    (void)snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-    (void)!system(cmd);
+    records_close(&w->r);
     free(w);
     return 0;
 }
@@ -70,12 +41,12 @@ static json_t *import(struct world *w, const char *source, const char *text, siz
     struct cf_error err = {0};
     struct ti_source src;
     struct ti_import_options o = {.format = cf_str_c(format), .type = CF_TI_ANY};
-    struct ti_writer wr = {.db = w->db, .source = &src, .excluded = w->x, .active = true, .dry = dry};
+    struct ti_writer wr = {.db = w->r.db, .source = &src, .excluded = w->x, .active = true, .dry = dry};
     struct ti_import *im = NULL;
     json_t *report;
     size_t n = strlen(text);
 
-    assert_ok(ti_source_read(w->db, cf_str_c(source), &src, &err), err);
+    assert_ok(ti_source_read(w->r.db, cf_str_c(source), &src, &err), err);
     assert_ok(ti_writer_begin(&wr, &err), err);
     assert_ok(ti_import_new(&wr, &o, &im, &err), err);
     for (size_t at = 0; at < n; at += step)
@@ -89,22 +60,6 @@ static json_t *import(struct world *w, const char *source, const char *text, siz
 }
 
 static int64_t num(const json_t *j, const char *key) { return json_integer_value(json_object_get(j, key)); }
-
-static int64_t count(struct world *w, const char *query)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    int64_t n;
-
-    assert_ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), err);
-    assert_ok(cf_tx_query(tx, query, &st, &err), err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    n = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return n;
-}
 
 static void lists(void **state)
 {
@@ -122,8 +77,8 @@ static void lists(void **state)
     assert_int_equal(num(bad, "line"), 4);
     assert_string_equal(json_string_value(json_object_get(bad, "text")), "nonsense here");
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'active'"), 4);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'draft' AND conflict IS NOT NULL"), 3);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'active'"), 4);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'draft' AND conflict IS NOT NULL"), 3);
     r = import(w, "upload", text, 1000, "", false); /* once more: nothing new */
     assert_int_equal(num(r, "new"), 0);
     assert_int_equal(num(r, "updated"), 7);
@@ -133,7 +88,7 @@ static void lists(void **state)
     assert_int_equal(num(r, "read"), 2);
     assert_int_equal(json_array_size(json_object_get(r, "preview")), 2);
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator"), 7); /* a dry run writes nothing */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator"), 7); /* a dry run writes nothing */
 }
 
 static void csv(void **state)
@@ -145,8 +100,8 @@ static void csv(void **state)
     assert_int_equal(num(r, "new"), 2);
     assert_int_equal(num(r, "bad"), 1);
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE family = 'Emotet' AND confidence = 80 AND severity = 3 AND tags = '[\"a\",\"b\"]'"), 1);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE family = 'x,\"y\"' AND confidence = 20"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE family = 'Emotet' AND confidence = 80 AND severity = 3 AND tags = '[\"a\",\"b\"]'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE family = 'x,\"y\"' AND confidence = 20"), 1);
 }
 
 static const char bundle[] =
@@ -178,10 +133,10 @@ static void stix(void **state)
         assert_int_equal(num(r, "relations"), 1);
         json_decref(r);
     }
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE tlp = 2 AND confidence = 85 AND ext_id = 'indicator--d81f86b9-975b-4c0b-875e-810c5ad45a4f'"), 2);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_object WHERE type = 'malware'"), 1);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_relation"), 1);
-    assert_ok(ti_load_set(w->db, &s, &err), err);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE tlp = 2 AND confidence = 85 AND ext_id = 'indicator--d81f86b9-975b-4c0b-875e-810c5ad45a4f'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_object WHERE type = 'malware'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_relation"), 1);
+    assert_ok(ti_load_set(w->r.db, &s, &err), err);
     e = cf_ti_find(s, CF_TI_IPV4, CF_STR("45.77.9.9"), (uint32_t)(cf_now_us() / CF_US_PER_S), NULL);
     assert_non_null(e);
     assert_int_equal(e->confidence, 85);
@@ -205,8 +160,8 @@ static void misp(void **state)
     assert_int_equal(num(r, "unmatchable"), 1);
     assert_int_equal(num(r, "bad"), 1);
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE tlp = 2 AND family = 'Emotet' AND techniques = '[\"T1566\"]' AND severity = 3"), 5);
-    assert_int_equal(count(w, "SELECT confidence FROM ti_indicator WHERE value = 'old.evil.example'"), 25); /* not meant for detection */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE tlp = 2 AND family = 'Emotet' AND techniques = '[\"T1566\"]' AND severity = 3"), 5);
+    assert_int_equal(sql_number(w->r.db, "SELECT confidence FROM ti_indicator WHERE value = 'old.evil.example'"), 25); /* not meant for detection */
 }
 
 static void gbt(void **state)
@@ -229,7 +184,7 @@ static void gbt(void **state)
     assert_int_equal(num(r, "relations"), 3);
     json_decref(r);
     cf_buf_init(&out, 0);
-    assert_ok(ti_write(w->db, &all, CF_STR("gbt"), 100, &out, &n, &err), err);
+    assert_ok(ti_write(w->r.db, &all, CF_STR("gbt"), 100, &out, &n, &err), err);
     doc = json_loadb(out.p, out.n, 0, NULL);
     assert_non_null(doc);
     static const char *const keys[] = {"observables", "indicators", "incidents", "campaigns", "threat_actors", "targets", "methods", "actions"};
@@ -238,14 +193,14 @@ static void gbt(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(doc, "threat_actors"), 0), "name")), "某组织");
     json_decref(doc);
     cf_buf_clear(&out); /* and as STIX: our own importer reads what we write */
-    assert_ok(ti_write(w->db, &all, CF_STR("stix"), 100, &out, &n, &err), err);
+    assert_ok(ti_write(w->r.db, &all, CF_STR("stix"), 100, &out, &n, &err), err);
     r = import(w, "taxii", cf_buf_cstr(&out), 17, "", false);
     assert_int_equal(num(r, "new"), 1);
     assert_int_equal(num(r, "bad") + num(r, "unmatchable"), 0);
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'gbt.evil.example' AND confidence = 70 AND severity = 3"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'gbt.evil.example' AND confidence = 70 AND severity = 3"), 2);
     cf_buf_clear(&out);
-    assert_ok(ti_write(w->db, &all, CF_STR("txt"), 100, &out, &n, &err), err);
+    assert_ok(ti_write(w->r.db, &all, CF_STR("txt"), 100, &out, &n, &err), err);
     assert_str(cf_buf_view(&out), "gbt.evil.example\ngbt.evil.example\n");
     cf_buf_release(&out);
 }
@@ -263,11 +218,11 @@ static void broken(void **state)
         struct cf_error err = {0};
         struct ti_source src;
         struct ti_import_options o = {.format = cf_str_c(t[i].format), .type = CF_TI_ANY};
-        struct ti_writer wr = {.db = w->db, .source = &src, .excluded = w->x};
+        struct ti_writer wr = {.db = w->r.db, .source = &src, .excluded = w->x};
         struct ti_import *im = NULL;
         int r;
 
-        assert_ok(ti_source_read(w->db, CF_STR("upload"), &src, &err), err);
+        assert_ok(ti_source_read(w->r.db, CF_STR("upload"), &src, &err), err);
         assert_ok(ti_writer_begin(&wr, &err), err);
         assert_ok(ti_import_new(&wr, &o, &im, &err), err);
         r = ti_import_feed(im, cf_str_c(t[i].text), &err);
@@ -289,32 +244,32 @@ static void life(void **state)
     int64_t n;
 
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'expired'"), 1); /* kept, searchable, silent */
-    sql(w, "UPDATE ti_indicator SET valid_until_us = 5 WHERE value = 'soon.evil.example'");
-    assert_ok(ti_expire(w->db, cf_now_us(), &n, &err), err);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'expired'"), 1); /* kept, searchable, silent */
+    run_sql(w->r.db, "UPDATE ti_indicator SET valid_until_us = 5 WHERE value = 'soon.evil.example'");
+    assert_ok(ti_expire(w->r.db, cf_now_us(), &n, &err), err);
     assert_int_equal(n, 1);
-    assert_ok(ti_load_set(w->db, &s, &err), err);
+    assert_ok(ti_load_set(w->r.db, &s, &err), err);
     assert_int_equal(cf_ti_set_count(s), 0);
     cf_ti_set_free(s);
     /* what a person withdrew stays withdrawn when the feed names it again */
-    sql(w, "UPDATE ti_indicator SET status = 'withdrawn'");
+    run_sql(w->r.db, "UPDATE ti_indicator SET status = 'withdrawn'");
     json_decref(import(w, "upload", "soon.evil.example\n", 100, "list", false));
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'withdrawn'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'withdrawn'"), 2);
     /* an imported warning list turns later indicators into conflicts */
     list = json_pack("{s:s,s:s,s:[s,s,s]}", "name", "our partners", "type", "hostname", "list", "partner.example", "5.5.5.0/24", "no value");
-    assert_ok(ti_exclusion_import(w->db, list, &report, &err), err);
+    assert_ok(ti_exclusion_import(w->r.db, list, &report, &err), err);
     assert_int_equal(num(report, "values"), 2);
     assert_int_equal(num(report, "bad"), 1);
     json_decref(report);
     json_decref(list);
     ti_excluded_free(w->x);
     w->x = NULL;
-    assert_ok(ti_excluded_load(w->db, CF_TEST_ROOT "/content", &w->x, &err), err);
+    assert_ok(ti_excluded_load(w->r.db, CF_TEST_ROOT "/content", &w->x, &err), err);
     r = import(w, "upload", "www.partner.example\n5.5.5.5\n5.5.0.0/16\n5.5.6.1\n", 100, "list", false);
     assert_int_equal(num(r, "conflicts"), 3);
     json_decref(r);
     list = json_pack("{s:s,s:s,s:[s]}", "name", "x", "type", "regex", "list", ".*");
-    assert_int_equal(ti_exclusion_import(w->db, list, &report, &err), CF_EUNSUPPORTED);
+    assert_int_equal(ti_exclusion_import(w->r.db, list, &report, &err), CF_EUNSUPPORTED);
     json_decref(list);
 }
 
@@ -322,14 +277,6 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(lists), T(csv), T(stix), T(misp), T(gbt), T(broken), T(life)};
-    int bad = cmocka_run_group_tests(tests, NULL, NULL);
 
-    on_pg = pg_server_start(&pg);
-    if (!on_pg)
-        (void)printf("SKIP the same on PostgreSQL: no server programs here\n");
-    else {
-        bad += cmocka_run_group_tests_name("postgresql", tests, NULL, NULL);
-        pg_server_stop(&pg);
-    }
-    return bad;
+    return records_both("intelligence imports", tests);
 }

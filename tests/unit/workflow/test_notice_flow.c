@@ -1,39 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The shipped notice workflow on a real record store: the whole way, who may not, stale states, clocks, isolation, attachments. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "store/pg_server.h"
+#include "records.h"
 
 #include "directory/service.h"
 #include "workflow/engine_int.h"
 
-static struct pg_server pg;
-static bool on_pg;
-
 struct world {
-    char dir[64];
-    struct cf_db *db;
+    struct records r;
     struct cf_form_set *forms;
     struct cf_messenger *m;
     struct cf_workflow_engine *e;
     bool four_eyes;
     char id[37]; /* last created */
 };
-
-static void ok(int r, const struct cf_error *err)
-{
-    if (r < 0)
-        fail_msg("%d: %s", r, err->msg);
-}
 
 #define PERMS(name, ...) static const cf_str name[] = {__VA_ARGS__}
 #define P(x) {x, sizeof(x) - 1}
@@ -60,21 +39,11 @@ static const char *const seed[] = {
     "INSERT INTO user_role (user_id, role_id) VALUES ('u-coord', 'coordinator'), ('u-lead', 'leader'), ('u-a', 'unit_officer'), ('u-b', 'unit_officer'), ('u-a1', 'unit_officer')",
 };
 
-static void run_sql(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
-    ok(cf_tx_exec(tx, sql, &err), &err);
-    ok(cf_tx_commit(&tx, &err), &err);
-}
-
 static void start(struct world *w)
 {
     struct cf_error err = {0};
-    const struct cf_messenger_options mo = {.db = w->db, .content_dir = CF_TEST_ROOT "/content", .smtp_url = CF_STR("smtp://127.0.0.1:1"), .smtp_from = CF_STR("cf@example.org")};
-    struct cf_workflow_options wo = {.db = w->db, .content_dir = CF_TEST_ROOT "/content", .data_dir = w->dir, .attachment_max = 1000, .four_eyes = w->four_eyes};
+    const struct cf_messenger_options mo = {.db = w->r.db, .content_dir = CF_TEST_ROOT "/content", .smtp_url = CF_STR("smtp://127.0.0.1:1"), .smtp_from = CF_STR("cf@example.org")};
+    struct cf_workflow_options wo = {.db = w->r.db, .content_dir = CF_TEST_ROOT "/content", .data_dir = w->r.dir, .attachment_max = 1000, .four_eyes = w->four_eyes};
 
     ok(cf_messenger_new(&mo, &w->m, &err), &err);
     wo.forms = w->forms;
@@ -86,21 +55,13 @@ static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct cf_error err = {0};
-    char url[300];
 
-    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/cf-workflow-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    (void)snprintf(url, sizeof(url), "sqlite:%s/r.db", w->dir);
-    ok(cf_db_open(on_pg ? pg.url : url, &w->db, &err), &err);
-    if (on_pg) {
-        run_sql(w, "DROP SCHEMA public CASCADE");
-        run_sql(w, "CREATE SCHEMA public");
-    }
-    ok(cf_db_migrate(w->db, cf_directory_migrations, cf_directory_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_workflow_migrations, cf_workflow_n_migrations, &err), &err);
-    ok(cf_db_migrate(w->db, cf_message_migrations, cf_message_n_migrations, &err), &err);
+    records_open(&w->r);
+    records_migrate(w->r.db, directory);
+    records_migrate(w->r.db, workflow);
+    records_migrate(w->r.db, message);
     for (size_t i = 0; i < sizeof(seed) / sizeof(seed[0]); i++)
-        run_sql(w, seed[i]);
+        run_sql(w->r.db, seed[i]);
     ok(cf_form_set_load(CF_TEST_ROOT "/content", &w->forms, &err), &err);
     w->four_eyes = true;
     start(w);
@@ -111,46 +72,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
     cf_workflow_engine_free(w->e);
     cf_messenger_free(w->m);
     cf_form_set_free(w->forms);
-    cf_db_close(w->db);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->dir);
-    assert_int_equal(system(cmd), 0);
+    records_close(&w->r);
     free(w);
     return 0;
-}
-
-static int64_t number(struct world *w, const char *sql)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st = NULL;
-    struct cf_tx *tx = NULL;
-    int64_t v;
-
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
-    ok(cf_tx_query(tx, sql, &st, &err), &err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    v = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return v;
-}
-
-static void text(struct world *w, const char *sql, char *out, size_t n)
-{
-    struct cf_error err = {0};
-    struct cf_stmt *st = NULL;
-    struct cf_tx *tx = NULL;
-
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
-    ok(cf_tx_query(tx, sql, &st, &err), &err);
-    assert_int_equal(cf_stmt_next(st, &err), 1);
-    (void)snprintf(out, n, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
 }
 
 #define NOTICE "{\"title\":\"官网存在 SQL 注入\",\"kind\":\"vulnerability\",\"level\":\"high\",\"receivers\":[\"oa\",\"ob\"]," \
@@ -167,7 +95,7 @@ static int create(struct world *w, const struct cf_principal *who, const char *d
     int r;
 
     assert_non_null(j);
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &tx, &err), &err);
     r = cf_work_create(w->e, tx, who, &n, w->id, &fx, errors, &err);
     if (r == 0) {
         ok(cf_tx_commit(&tx, &err), &err);
@@ -189,7 +117,7 @@ static int step(struct world *w, const struct cf_principal *who, const char *id,
     struct cf_tx *tx = NULL;
     int r;
 
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &tx, &err), &err);
     r = cf_work_transition(w->e, tx, who, &a, &fx, errors ? errors : &mine, &err);
     if (r == 0) {
         ok(cf_tx_commit(&tx, &err), &err);
@@ -219,7 +147,7 @@ static void child_of(struct world *w, const char *org, char id[37])
     char sql[200];
 
     (void)snprintf(sql, sizeof(sql), "SELECT id FROM work_item WHERE org_id = '%s' AND kind = 'notice-receipt' ORDER BY id DESC LIMIT 1", org);
-    text(w, sql, id, 37);
+    sql_text(w->r.db, sql, id, 37);
 }
 
 static int todo_count(struct world *w, const struct cf_principal *who)
@@ -235,7 +163,7 @@ static int todo_count(struct world *w, const struct cf_principal *who)
     cf_buf_init(&sql, 0);
     cf_buf_z(&sql, "SELECT COUNT(*) FROM work_item w WHERE ");
     cf_work_todo_sql(w->e, who, &sql, v, &n, 16);
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_READ, &tx, &err), &err);
     ok(cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, &st, &err), &err);
     assert_int_equal(cf_stmt_next(st, &err), 1);
     c = (int)cf_stmt_i64(st, 0);
@@ -251,7 +179,7 @@ static json_t *detail(struct world *w, const struct cf_principal *who, const cha
     struct cf_tx *tx = NULL;
     json_t *j;
 
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_READ, &tx, &err), &err);
     j = cf_work_detail(w->e, tx, who, cf_str_c(id), &err);
     cf_tx_rollback(&tx);
     return j;
@@ -264,12 +192,12 @@ static void the_whole_way(void **state)
     json_t *j;
 
     issue(w);
-    text(w, "SELECT number FROM work_item WHERE kind = 'notice'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT number FROM work_item WHERE kind = 'notice'", buf, sizeof(buf));
     assert_non_null(strstr(buf, "通报〔20"));
     assert_non_null(strstr(buf, "〕1号"));
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND state = 'issued'"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-issued'"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM outbox WHERE channel = 'email' AND target = 'a@example.org'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND state = 'issued'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-issued'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM outbox WHERE channel = 'email' AND target = 'a@example.org'"), 1);
     child_of(w, "oa", a);
     child_of(w, "ob", b);
     assert_int_equal(todo_count(w, &unit_a), 1);
@@ -281,19 +209,19 @@ static void the_whole_way(void **state)
     assert_int_equal(step(w, &coord, a, "continue", NULL, "再补充日志", NULL), 0);
     assert_int_equal(step(w, &unit_a, a, "submit", NULL, NULL, NULL), 0); /* what was saved is complete */
     assert_int_equal(step(w, &coord, a, "approve", NULL, NULL, NULL), 0);
-    text(w, "SELECT state FROM work_item WHERE kind = 'notice'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT state FROM work_item WHERE kind = 'notice'", buf, sizeof(buf));
     assert_string_equal(buf, "issued"); /* b has not answered */
     assert_int_equal(step(w, &unit_b, b, "sign", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &unit_b, b, "submit", ANSWER, NULL, NULL), 0);
     assert_int_equal(step(w, &coord, b, "end", NULL, "不再需要", NULL), 0);
-    text(w, "SELECT state FROM work_item WHERE kind = 'notice'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT state FROM work_item WHERE kind = 'notice'", buf, sizeof(buf));
     assert_string_equal(buf, "archived"); /* by itself: all receivers are done */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE done = 0"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE done = 0"), 0);
     j = detail(w, &coord, a);
     assert_true(json_array_size(json_object_get(j, "history")) >= 7); /* every round is kept, in order */
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "history"), 0), "action")), "deliver");
     json_decref(j);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND signed_us IS NOT NULL AND fed_back_us IS NOT NULL"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND signed_us IS NOT NULL AND fed_back_us IS NOT NULL"), 2);
 }
 
 static void bad_input_is_named(void **state)
@@ -355,7 +283,7 @@ static void stale_state_is_a_conflict(void **state)
     assert_int_equal(step(w, &coord, w->id, "judge", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &coord, w->id, "judge", NULL, NULL, NULL), CF_ECONFLICT);
     act.id = cf_str_c(w->id);
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &tx, &err), &err);
     assert_int_equal(cf_work_transition(w->e, tx, &coord, &act, NULL, NULL, &err), CF_ECONFLICT);
     cf_tx_rollback(&tx);
 }
@@ -388,7 +316,7 @@ static int attach(struct world *w, const struct cf_principal *who, const char *i
     struct cf_tx *tx = NULL;
     int r;
 
-    ok(cf_tx_begin(w->db, CF_TX_WRITE, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_WRITE, &tx, &err), &err);
     r = cf_attachment_add(w->e, tx, who, &at, id, &err);
     if (r == 0)
         ok(cf_tx_commit(&tx, &err), &err);
@@ -406,7 +334,7 @@ static int fetch(struct world *w, const struct cf_principal *who, const char *id
     int r;
 
     cf_arena_init(&ar, 0, 0);
-    ok(cf_tx_begin(w->db, CF_TX_READ, &tx, &err), &err);
+    ok(cf_tx_begin(w->r.db, CF_TX_READ, &tx, &err), &err);
     r = cf_attachment_get(w->e, tx, who, cf_str_c(id), &ar, &at, &err);
     if (r == 0) {
         cf_buf_init(&b, 1099);
@@ -450,7 +378,7 @@ static void attachments_follow_the_item(void **state)
     memset(big, 'x', sizeof(big));
     assert_int_equal(attach(w, &unit_a, a, "big.txt", big, 1001, false, id), CF_ELIMIT);
     assert_int_equal(attach(w, &unit_a, a, "fits.txt", big, 1000, false, id), 0);
-    text(w, "SELECT name FROM attachment WHERE type = 'application/pdf'", content, sizeof(content));
+    sql_text(w->r.db, "SELECT name FROM attachment WHERE type = 'application/pdf'", content, sizeof(content));
     assert_string_equal(content, "说明.PDF");
 }
 
@@ -486,28 +414,28 @@ static void clocks_remind_mark_and_escalate(void **state)
 
     issue(w);
     child_of(w, "oa", a);
-    start = number(w, "SELECT clock_start_us FROM work_item WHERE org_id = 'oa'");
-    due = number(w, "SELECT due_us FROM work_item WHERE org_id = 'oa'");
+    start = sql_number(w->r.db, "SELECT clock_start_us FROM work_item WHERE org_id = 'oa'");
+    due = sql_number(w->r.db, "SELECT due_us FROM work_item WHERE org_id = 'oa'");
     assert_int_equal(due - start, 4 * h); /* high: sign within 4 h */
     ok(cf_workflow_tick(w->e, start + 2 * h, &acted, &err), &err);
     assert_int_equal(acted, 0);
     ok(cf_workflow_tick(w->e, start + 3 * h + CF_US_PER_S, &acted, &err), &err);
     assert_int_equal(acted, 2); /* both receivers at 75 % */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'work-remind' AND user_id = 'u-a'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'work-remind' AND user_id = 'u-a'"), 1);
     ok(cf_workflow_tick(w->e, start + 3 * h + 2 * CF_US_PER_S, &acted, &err), &err);
     assert_int_equal(acted, 0); /* once */
-    assert_int_equal(number(w, "SELECT overdue FROM work_item WHERE org_id = 'oa'"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT overdue FROM work_item WHERE org_id = 'oa'"), 0);
     ok(cf_workflow_tick(w->e, due + CF_US_PER_S, &acted, &err), &err);
-    assert_int_equal(number(w, "SELECT overdue FROM work_item WHERE org_id = 'oa'"), 1);
-    text(w, "SELECT state FROM work_item WHERE org_id = 'oa'", buf, sizeof(buf));
+    assert_int_equal(sql_number(w->r.db, "SELECT overdue FROM work_item WHERE org_id = 'oa'"), 1);
+    sql_text(w->r.db, "SELECT state FROM work_item WHERE org_id = 'oa'", buf, sizeof(buf));
     assert_string_equal(buf, "issued"); /* the mark does not change the state */
     ok(cf_workflow_tick(w->e, start + 6 * h + CF_US_PER_S, &acted, &err), &err);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'work-escalate' AND user_id = 'u-coord'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'work-escalate' AND user_id = 'u-coord'"), 2);
     ok(cf_workflow_tick(w->e, start + 8 * h, &acted, &err), &err);
-    assert_true(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'work-remind' AND user_id = 'u-a'") >= 3); /* pushed again */
+    assert_true(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'work-remind' AND user_id = 'u-a'") >= 3); /* pushed again */
     assert_int_equal(step(w, &unit_a, a, "sign", NULL, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT overdue FROM work_item WHERE org_id = 'oa'"), 0); /* a new clock */
-    assert_int_equal(number(w, "SELECT overdue_count FROM work_item WHERE org_id = 'oa'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT overdue FROM work_item WHERE org_id = 'oa'"), 0); /* a new clock */
+    assert_int_equal(sql_number(w->r.db, "SELECT overdue_count FROM work_item WHERE org_id = 'oa'"), 1);
 }
 
 static void deadline_of_the_form_goes_first(void **state)
@@ -525,9 +453,9 @@ static void deadline_of_the_form_goes_first(void **state)
     child_of(w, "oa", a);
     assert_int_equal(step(w, &unit_a, a, "sign", NULL, NULL, NULL), 0);
     assert_true(cf_time_parse(CF_STR("2031-05-06T10:00:00Z"), &us));
-    assert_int_equal(number(w, "SELECT due_us FROM work_item WHERE org_id = 'oa'"), us);
+    assert_int_equal(sql_number(w->r.db, "SELECT due_us FROM work_item WHERE org_id = 'oa'"), us);
     assert_int_equal(step(w, &unit_a, a, "feedback", "{}", NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT due_us FROM work_item WHERE org_id = 'oa'"), us); /* the same clock goes on */
+    assert_int_equal(sql_number(w->r.db, "SELECT due_us FROM work_item WHERE org_id = 'oa'"), us); /* the same clock goes on */
 }
 
 static void hand_down_and_combine(void **state)
@@ -546,8 +474,8 @@ static void hand_down_and_combine(void **state)
     assert_int_equal(step(w, &sub_a, a1, "sign", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &unit_a, a, "submit", ANSWER, NULL, NULL), CF_ECONFLICT); /* its own unit has not answered */
     assert_int_equal(step(w, &sub_a, a1, "submit", ANSWER, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback' AND user_id = 'u-a'"), 1); /* told: it is the unit's to review */
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback' AND user_id = 'u-coord'"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback' AND user_id = 'u-a'"), 1); /* told: it is the unit's to review */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback' AND user_id = 'u-coord'"), 0);
     assert_int_equal(step(w, &sub_a, a1, "approve", NULL, NULL, NULL), CF_EPERM); /* not its own answer */
     assert_int_equal(step(w, &unit_b, a1, "approve", NULL, NULL, NULL), CF_ENOENT);
     j = detail(w, &unit_a, a);
@@ -566,32 +494,32 @@ static void the_unit_checks_its_answer_first(void **state)
     struct world *w = *state;
     char a[37], b[37], buf[40];
 
-    run_sql(w, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES ('u-ha', 'ha', 'HA', 'oa', 1, 1)");
-    run_sql(w, "INSERT INTO role (id, name_zh, name_en, scope, permissions) VALUES ('unit_leader', 'h', 'h', 'subtree', '[\"notice.unit_review\",\"notice.read\"]')");
-    run_sql(w, "INSERT INTO user_role (user_id, role_id) VALUES ('u-ha', 'unit_leader')");
+    run_sql(w->r.db, "INSERT INTO app_user (id, name, display_name, org_id, created_us, updated_us) VALUES ('u-ha', 'ha', 'HA', 'oa', 1, 1)");
+    run_sql(w->r.db, "INSERT INTO role (id, name_zh, name_en, scope, permissions) VALUES ('unit_leader', 'h', 'h', 'subtree', '[\"notice.unit_review\",\"notice.read\"]')");
+    run_sql(w->r.db, "INSERT INTO user_role (user_id, role_id) VALUES ('u-ha', 'unit_leader')");
     issue(w);
     child_of(w, "oa", a);
     child_of(w, "ob", b);
     assert_int_equal(step(w, &unit_a, a, "sign", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &unit_a, a, "submit", ANSWER, NULL, NULL), 0);
-    text(w, "SELECT state FROM work_item WHERE org_id = 'oa'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT state FROM work_item WHERE org_id = 'oa'", buf, sizeof(buf));
     assert_string_equal(buf, "unit_review");
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE org_id = 'oa' AND fed_back_us IS NULL"), 1);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-unit-review' AND user_id = 'u-ha'"), 1);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback'"), 0); /* the city hears nothing yet */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE org_id = 'oa' AND fed_back_us IS NULL"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-unit-review' AND user_id = 'u-ha'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-feedback'"), 0); /* the city hears nothing yet */
     assert_int_equal(todo_count(w, &head_a), 1);
     assert_int_equal(step(w, &coord, a, "approve", NULL, NULL, NULL), CF_ECONFLICT);
     assert_int_equal(step(w, &unit_a, a, "unit_pass", NULL, NULL, NULL), CF_EPERM);
     assert_int_equal(step(w, &head_a, a, "unit_return", NULL, "写明修复版本", NULL), 0);
     assert_int_equal(step(w, &unit_a, a, "submit", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &head_a, a, "unit_pass", NULL, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE org_id = 'oa' AND fed_back_us IS NOT NULL AND state = 'pending_review'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE org_id = 'oa' AND fed_back_us IS NOT NULL AND state = 'pending_review'"), 1);
     assert_int_equal(step(w, &coord, a, "approve", NULL, NULL, NULL), 0);
     assert_int_equal(step(w, &unit_b, b, "sign", NULL, NULL, NULL), 0); /* a unit with nobody for it: straight to the issuer */
     assert_int_equal(step(w, &unit_b, b, "submit", ANSWER, NULL, NULL), 0);
-    text(w, "SELECT state FROM work_item WHERE org_id = 'ob'", buf, sizeof(buf));
+    sql_text(w->r.db, "SELECT state FROM work_item WHERE org_id = 'ob'", buf, sizeof(buf));
     assert_string_equal(buf, "pending_review");
-    run_sql(w, "UPDATE app_user SET active = 0 WHERE id = 'u-ha'");
+    run_sql(w->r.db, "UPDATE app_user SET active = 0 WHERE id = 'u-ha'");
 }
 
 static void a_supplement_reaches_every_receiver(void **state)
@@ -601,9 +529,9 @@ static void a_supplement_reaches_every_receiver(void **state)
     issue(w);
     assert_int_equal(step(w, &coord, w->id, "supplement", NULL, NULL, NULL), CF_EINVAL);
     assert_int_equal(step(w, &coord, w->id, "supplement", NULL, "另发现同类接口两处", NULL), 0);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-supplement'"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item_history WHERE action = 'supplemented' AND note = '另发现同类接口两处'"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND state = 'issued'"), 2); /* nobody loses his place */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-supplement'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item_history WHERE action = 'supplemented' AND note = '另发现同类接口两处'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE kind = 'notice-receipt' AND state = 'issued'"), 2); /* nobody loses his place */
 }
 
 static void withdraw_ends_all_copies(void **state)
@@ -612,11 +540,11 @@ static void withdraw_ends_all_copies(void **state)
 
     issue(w);
     assert_int_equal(step(w, &coord, w->id, "urge", NULL, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT SUM(urged) FROM work_item WHERE kind = 'notice-receipt'"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM message WHERE kind = 'notice-urge'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT SUM(urged) FROM work_item WHERE kind = 'notice-receipt'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM message WHERE kind = 'notice-urge'"), 2);
     assert_int_equal(step(w, &lead, w->id, "withdraw", NULL, "误发", NULL), 0);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE state = 'ended'"), 2);
-    assert_int_equal(number(w, "SELECT COUNT(*) FROM work_item WHERE done = 0"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE state = 'ended'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM work_item WHERE done = 0"), 0);
     assert_int_equal(todo_count(w, &unit_a), 0);
 }
 
@@ -633,13 +561,13 @@ static void duplicates_are_recognised(void **state)
 static void running_items_keep_their_version(void **state)
 {
     struct world *w = *state;
-    struct cf_workflow_options wo = {.db = w->db, .forms = w->forms, .messenger = w->m, .data_dir = w->dir};
+    struct cf_workflow_options wo = {.db = w->r.db, .forms = w->forms, .messenger = w->m, .data_dir = w->r.dir};
     struct cf_workflow_engine *e = NULL;
     struct cf_error err = {0};
     char cmd[1200], dir[100];
 
     assert_int_equal(create(w, &coord, NOTICE, NULL, NULL), 0);
-    (void)snprintf(dir, sizeof(dir), "%s/content", w->dir);
+    (void)snprintf(dir, sizeof(dir), "%s/content", w->r.dir);
     (void)snprintf(cmd, sizeof(cmd), "mkdir -p %s && cp -r '%s/content/workflows' %s/ && sed -i 's/研判通过, en: Judged/已研判, en: Judged/' %s/workflows/notice.yaml", dir, CF_TEST_ROOT, dir, dir);
     assert_int_equal(system(cmd), 0);
     wo.content_dir = dir;
@@ -653,9 +581,9 @@ static void running_items_keep_their_version(void **state)
     cf_workflow_engine_free(w->e);
     w->e = e;
     assert_int_equal(step(w, &coord, w->id, "judge", NULL, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT version FROM work_item"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT version FROM work_item"), 2);
     assert_int_equal(create(w, &coord, NOTICE, NULL, NULL), 0);
-    assert_int_equal(number(w, "SELECT MAX(version) FROM work_item"), 3);
+    assert_int_equal(sql_number(w->r.db, "SELECT MAX(version) FROM work_item"), 3);
 }
 
 int main(void)
@@ -668,12 +596,5 @@ int main(void)
         T(withdraw_ends_all_copies), T(duplicates_are_recognised), T(running_items_keep_their_version),
     };
 
-    int failed = cmocka_run_group_tests_name("notice workflow (SQLite)", tests, NULL, NULL);
-
-    if (pg_server_start(&pg)) {
-        on_pg = true;
-        failed += cmocka_run_group_tests_name("notice workflow (PostgreSQL)", tests, NULL, NULL);
-    }
-    pg_server_stop(&pg);
-    return failed;
+    return records_both("notice workflow", tests);
 }
