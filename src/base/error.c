@@ -20,7 +20,7 @@ const char *cf_err_text(int code)
     }
 }
 
-int cf_error_set(struct cf_error *err, int code, const char *fmt, ...)
+int(cf_error_set)(struct cf_error *err, int code, const char *fmt, ...)
 {
     va_list ap;
 
@@ -57,7 +57,7 @@ static int code_of_errno(int e)
     }
 }
 
-int cf_error_errno(struct cf_error *err, const char *fmt, ...)
+int(cf_error_errno)(struct cf_error *err, const char *fmt, ...)
 {
     int e = errno, n;
     va_list ap;
