@@ -60,26 +60,62 @@ struct reason {
     size_t n;
 };
 
-/* The part of a reason that names its kind: line numbers and quoted parts differ from rule to rule. */
-static cf_str kind_of(struct cf_arena *a, cf_str s)
-{
-    char *o = cf_arena_bytes(a, s.n + 1);
-    size_t n = 0;
-    bool quoted = false;
+#define DIFFERS "…"
 
-    if (!o)
-        return s;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"') {
-            quoted = !quoted;
-            o[n++] = quoted ? '"' : '"';
-            continue;
-        }
-        if (quoted || (s.p[i] >= '0' && s.p[i] <= '9'))
-            continue;
-        o[n++] = s.p[i];
+/* The length of the part at s that differs from rule to rule: a quoted text or a number. 0: neither stands there. */
+static size_t varying(cf_str s)
+{
+    size_t n = 0;
+
+    if (s.n && s.p[0] == '"') {
+        const char *end = memchr(s.p + 1, '"', s.n - 1);
+
+        return end ? (size_t)(end - s.p) + 1 : s.n;
     }
-    return (cf_str){o, n};
+    if (cf_str_starts(s, CF_STR(DIFFERS)))
+        return sizeof DIFFERS - 1;
+    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+        n++;
+    return n;
+}
+
+/* Are two reasons of one kind? *ret (may be NULL): what they have in common, DIFFERS for the other parts. */
+static bool same_kind(cf_str x, cf_str y, struct cf_buf *ret)
+{
+    while (x.n && y.n) {
+        size_t nx = varying(x), ny = varying(y);
+
+        if (!nx != !ny || (!nx && x.p[0] != y.p[0]))
+            return false;
+        if (ret && !nx)
+            cf_buf_byte(ret, x.p[0]);
+        else if (ret && nx == ny && memcmp(x.p, y.p, nx) == 0)
+            cf_buf_add(ret, x.p, nx);
+        else if (ret)
+            cf_buf_z(ret, x.p[0] == '"' ? "\"" DIFFERS "\"" : DIFFERS);
+        x = cf_str_sub(x, nx ? nx : 1, x.n);
+        y = cf_str_sub(y, ny ? ny : 1, y.n);
+    }
+    return x.n == 0 && y.n == 0;
+}
+
+/* The reason at hand joins the one it is of a kind with. */
+static void join_reason(struct cf_arena *a, struct reason *r, cf_str text)
+{
+    struct cf_buf b;
+    cf_str common;
+
+    r->n++;
+    if (!r->text.p) {
+        r->text = text;
+        return;
+    }
+    cf_buf_init(&b, 1 << 16);
+    (void)same_kind(r->text, text, &b);
+    common = cf_arena_copy(a, cf_buf_view(&b));
+    if (!b.failed && common.p)
+        r->text = common;
+    cf_buf_release(&b);
 }
 
 static int by_count(const void *a, const void *b)
@@ -97,7 +133,6 @@ void cf_cli_refused(const struct cf_ruleset *rs, FILE *f, bool each, bool summar
 
     cf_arena_init(&a, 0, 0);
     for (size_t i = 0; i < n; i++) {
-        cf_str kind = kind_of(&a, r[i].reason);
         size_t k = 0;
 
         if (each)
@@ -105,11 +140,10 @@ void cf_cli_refused(const struct cf_ruleset *rs, FILE *f, bool each, bool summar
                           r[i].title.n ? "\": " : "", CF_ARG(r[i].reason));
         if (!reason)
             continue;
-        while (k < n_reason && !cf_str_eq(reason[k].text, kind))
+        while (k < n_reason && !same_kind(reason[k].text, r[i].reason, NULL))
             k++;
-        if (k == n_reason)
-            reason[n_reason++].text = kind;
-        reason[k].n++;
+        n_reason += k == n_reason;
+        join_reason(&a, &reason[k], r[i].reason);
     }
     if (reason && summary) {
         qsort(reason, n_reason, sizeof *reason, by_count);

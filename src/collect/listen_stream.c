@@ -331,6 +331,7 @@ void *listen_stream_main(void *arg)
     struct tcp *t = calloc(1, sizeof *t);
     struct listen_stream *s = arg;
 
+    (void)pthread_setname_np(pthread_self(), "cf-tcp");
     if (!t)
         return NULL;
     t->s = s;

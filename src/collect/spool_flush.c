@@ -247,6 +247,7 @@ void *spool_flush_main(void *arg)
     int64_t tried_us = 0;
     bool more = true;
 
+    (void)pthread_setname_np(pthread_self(), "cf-spool");
     while (more) {
         int64_t now = cf_mono_us(), wake = now + CHECK_US;
         uint64_t number = 0;

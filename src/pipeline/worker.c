@@ -467,6 +467,7 @@ void *pipeline_worker_main(void *arg)
     struct worker *w = arg;
     struct cf_pipeline *p = w->p;
 
+    (void)pthread_setname_np(pthread_self(), "cf-worker");
     while (!atomic_load(&p->stop)) {
         struct cf_shared_box *norm = w->norm_box, *rules = w->rules_box, *enrich = w->enrich_box;
         struct cf_error err = {0};

@@ -2,8 +2,11 @@
 // Rules as edited content on the real server: created, changed, staged, imported, exported, tested, explained, back-tested; and what
 // the running detector does with each change.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { request, startServer } from './lib.mjs';
+import { request, run, startServer } from './lib.mjs';
 
 let s, api;
 const id = '0190c0de-0000-7000-8000-000000000001';
@@ -242,4 +245,13 @@ test('coverage, history, proposals that never hide a confirmed alert', async () 
 test('a unit officer sees no rules', async () => {
   const r = await request(s.url + '/api/v1/rules');
   assert.equal(r.status, 401);
+});
+
+test('refused rules are summed up by what they have in common, names included', () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-refused-'));
+  for (const [name, cond] of [['a', 'sel | near x'], ['b', 'sel | near y'], ['c', 'sel and gone'], ['d', 'sel and gone']]) fs.writeFileSync(path.join(dir, `${name}.yml`), rule().replace('condition: sel', `condition: ${cond}`).replace(id, `${id.slice(0, -1)}${name}`));
+  const r = run(['rules', 'check', dir]);
+  fs.rmSync(dir, { recursive: true });
+  assert.match(r.stdout, /2 refused: .*"…": "near" is not part of Sigma any more/);
+  assert.match(r.stdout, /2 refused: condition "sel and gone": there is no search named "gone"/);
 });
