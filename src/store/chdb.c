@@ -76,13 +76,21 @@ static int boot(struct cf_event_store *s, struct chdb *d, struct cf_error *reter
     return 0;
 }
 
+/* Without the second the engine gives a statement one thread for each whole GiB of memory that is free, and its memory is bounded
+ * at less than one: every search ran on a single core. What a search may take is bounded by max_memory_usage. */
+static void arg_threads(struct args *a, const struct cf_event_store *s)
+{
+    arg(a, "--max_threads=%lld", (long long)s->threads);
+    arg(a, "--max_threads_min_free_memory_per_thread=0");
+}
+
 static struct chdb_conn **connect_plain(struct cf_event_store *s, struct chdb *d)
 {
     struct args a = {.n = 0};
 
     arg(&a, "chengfang");
     arg(&a, "--path=%s", d->path);
-    arg(&a, "--max_threads=%lld", (long long)s->threads);
+    arg_threads(&a, s);
     return d->api->connect(a.n, a.v);
 }
 
@@ -276,7 +284,7 @@ static struct chdb_conn **connect_locked(struct cf_event_store *s, const struct 
     cf_buf_init(&filter, 16u << 20);
     arg(a, "chengfang");
     arg(a, "--path=%s", d->path);
-    arg(a, "--max_threads=%lld", (long long)s->threads);
+    arg_threads(a, s);
     arg(a, "--max_execution_time=%.3f", (double)q->lim.max_ms / 1000.0);
     arg(a, "--max_memory_usage=%lld", (long long)q->lim.max_memory);
     arg(a, "--max_result_rows=%lld", (long long)q->lim.max_rows);

@@ -157,6 +157,16 @@ static cf_str contains(struct cf_arena *a, cf_str w)
     return (cf_str){o, n};
 }
 
+static int tokens(struct cf_search_sql *s, cf_str w, struct cf_error *reterr)
+{
+    int r;
+
+    cf_buf_z(&s->cond, "hasAllTokens(" CF_EVENT_WORDS_SQL ", tokens(");
+    r = bind(s, w, "String", reterr);
+    cf_buf_z(&s->cond, ", '" CF_EVENT_TOKENIZER "'))");
+    return r;
+}
+
 static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct cf_error *reterr)
 {
     struct cf_buf *c = &s->cond;
@@ -175,11 +185,8 @@ static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct
         return bind(s, p, "String", reterr);
     }
     cf_buf_byte(c, '(');
-    if (has_tokens(w)) {
-        cf_buf_z(c, "hasAllTokens(" CF_EVENT_WORDS_SQL ", tokens(");
-        r = bind(s, w, "String", reterr);
-        cf_buf_z(c, ", '" CF_EVENT_TOKENIZER "'))");
-    }
+    if (has_tokens(w))
+        r = tokens(s, w, reterr);
     if (r == 0 && !single_token(w)) {
         cf_buf_z(c, has_tokens(w) ? " AND " CF_EVENT_WORDS_SQL " LIKE " : CF_EVENT_WORDS_SQL " LIKE ");
         r = bind(s, contains(s->arena, w), "String", reterr);
@@ -483,6 +490,42 @@ static int exists(struct cf_search_sql *s, cf_str name, struct cf_error *reterr)
     return 0;
 }
 
+/* A word that the token index decides alone. */
+static bool plain_word(const struct cf_search_node *n)
+{
+    return n->kind == CF_S_WORD && !n->a.wild && single_token(n->a.text);
+}
+
+/* All parts must hold. The plain words among them are one question to the index instead of one each. */
+static int all_of(struct cf_search_sql *s, const struct cf_search_node *n, struct cf_error *reterr)
+{
+    struct cf_buf *c = &s->cond, words;
+    bool any = false;
+    int r = 0;
+
+    cf_buf_init(&words, CF_SEARCH_QUERY_MAX * 2);
+    for (const struct cf_search_node *k = n->child; k; k = k->next) {
+        if (!plain_word(k))
+            continue;
+        if (words.n)
+            cf_buf_byte(&words, ' ');
+        cf_buf_str(&words, k->a.text);
+    }
+    if (words.n) {
+        r = words.failed ? no_memory(reterr) : tokens(s, lower(s->arena, cf_buf_view(&words)), reterr);
+        any = true;
+    }
+    for (const struct cf_search_node *k = n->child; r == 0 && k; k = k->next) {
+        if (plain_word(k))
+            continue;
+        cf_buf_z(c, any ? " AND " : "");
+        r = cf_search_to_sql(k, s, reterr);
+        any = true;
+    }
+    cf_buf_release(&words);
+    return r;
+}
+
 int cf_search_to_sql(const struct cf_search_node *n, struct cf_search_sql *s, struct cf_error *reterr)
 {
     int r = 0;
@@ -500,10 +543,12 @@ int cf_search_to_sql(const struct cf_search_node *n, struct cf_search_sql *s, st
     case CF_S_AND:
     case CF_S_OR:
         cf_buf_byte(&s->cond, '(');
-        for (const struct cf_search_node *c = n->child; r == 0 && c; c = c->next) {
+        if (n->kind == CF_S_AND)
+            r = all_of(s, n, reterr);
+        for (const struct cf_search_node *c = n->child; n->kind == CF_S_OR && r == 0 && c; c = c->next) {
             r = cf_search_to_sql(c, s, reterr);
             if (c->next)
-                cf_buf_z(&s->cond, n->kind == CF_S_AND ? " AND " : " OR ");
+                cf_buf_z(&s->cond, " OR ");
         }
         cf_buf_byte(&s->cond, ')');
         return r;
