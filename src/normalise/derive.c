@@ -56,7 +56,7 @@ static cf_str folder(cf_str v)
 static cf_str extension(cf_str v)
 {
     cf_str b = base_name(v);
-    const char *dot = b.n && b.p ? memrchr(b.p, '.', b.n) : NULL; /* b.p: said for the compiler's null check */
+    const char *dot = b.n ? memrchr(b.p, '.', b.n) : NULL;
 
     if (!dot || dot == b.p || dot + 1 == b.p + b.n || b.p + b.n - dot > 12)
         return CF_STR_NONE;

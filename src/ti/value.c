@@ -476,7 +476,7 @@ static bool read_email(cf_str s, struct cf_ti_value *ret)
         ret->p[i] = lower(s.p[i]);
     }
     n = cf_ti_host(cf_str_sub(s, k + 1, s.n), host);
-    if (n == 0 || !memchr(host, '.', n))
+    if (n == 0 || !memchr(host, '.', n) || k + 1 + n > 320) /* RFC 5321's 64 + 1 + 255; a host grows by its "xn--" form */
         return false;
     ret->p[k] = '@';
     memcpy(ret->p + k + 1, host, n + 1);
