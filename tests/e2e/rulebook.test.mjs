@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { request, run, startServer } from './lib.mjs';
+import { run, startServer } from './lib.mjs';
 
 let s, api;
 const id = '0190c0de-0000-7000-8000-000000000001';
@@ -242,9 +242,22 @@ test('coverage, history, proposals that never hide a confirmed alert', async () 
   for (const x of p.proposals) if (x.confirmed || x.confirmed_events) assert.equal(x.safe, false);
 });
 
-test('a unit officer sees no rules', async () => {
-  const r = await request(s.url + '/api/v1/rules');
-  assert.equal(r.status, 401);
+test('a unit officer sees no rules, changes none and sees no alert of the city', async () => {
+  const unit = await api.post('/api/v1/organisations', { name: 'Pier hospital', kind: 'unit', parent_id: 'root' });
+  assert.equal(unit.status, 201, unit.text);
+  const made = await api.post('/api/v1/users', { name: 'officer', display_name: 'Officer', org_id: unit.body.id, roles: ['unit_officer'] });
+  assert.equal(made.status, 201, made.text);
+  const officer = await s.signIn('officer', made.body.password);
+  assert.deepEqual([officer.user.scope, officer.user.permissions.some((p) => p.startsWith('rule.'))], ['subtree', false]);
+  for (const where of ['', '/' + id, '/coverage', '/history', '/statistics', `/${id}/versions`, `/${id}/staged`, ':export?ids=' + id])
+    assert.equal((await officer.get('/api/v1/rules' + where)).status, 403, where);
+  for (const [where, body] of [[':validate', { yaml: rule() }], [':test', { yaml: rule(), records: line('x', 1) }], [':backtest', { yaml: rule() }], ['', { yaml: rule() }]])
+    assert.equal((await officer.post('/api/v1/rules' + where, body)).status, 403, where);
+  assert.equal((await officer.patch('/api/v1/rules/' + id, { enabled: false })).status, 403);
+  assert.equal((await api.get('/api/v1/rules/' + id)).body.enabled, true);
+  const city = (await alerts()).items[0]; // its events are of no unit
+  assert.deepEqual((await officer.get('/api/v1/alerts')).body.items, []);
+  assert.equal((await officer.get('/api/v1/alerts/' + city.id)).status, 404);
 });
 
 test('refused rules are summed up by what they have in common, names included', () => {
