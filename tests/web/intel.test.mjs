@@ -3,22 +3,16 @@
 // a feed whose address is shown once, a hunt, sources, statistics; in both languages.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { request, startServer } from '../e2e/lib.mjs'
-import { openBrowser, Person, unable } from './lib.mjs'
+import { request } from '../e2e/lib.mjs'
+import { openConsole, unable } from './lib.mjs'
 
 describe('intelligence', { skip: unable() }, () => {
-  let server, browser, p
+  let c, p
   before(async () => {
-    server = await startServer()
-    await server.signIn('admin')
-    browser = await openBrowser()
-    p = await Person.at(browser, server)
-    await p.signIn('admin', server.passwords.admin)
+    c = await openConsole()
+    p = c.p
   })
-  after(async () => {
-    await browser?.close()
-    await server?.stop()
-  })
+  after(() => c?.close())
   const rows = '.tbl tbody tr[data-id]'
 
   test('a pasted report is previewed, then imported; the bad row says why', async () => {
@@ -32,13 +26,19 @@ describe('intelligence', { skip: unable() }, () => {
     await p.page.waitForFunction(() => document.querySelector('.imp-out h2')?.textContent.includes('导入完成'))
   })
 
-  test('the list filters by the URL, the detail shows sightings, an analyst withdraws', async () => {
+  test('the list filters by the URL, the detail says that nothing met it yet, a value is withdrawn with a reason', async () => {
     await p.goto('/intel/indicators?status=active')
     await p.page.waitForSelector(rows)
     assert.equal(await p.$(rows).count(), 2)
     await p.$(rows, { hasText: '45.77.66.1' }).click()
     await p.page.waitForSelector('.ip .facts')
     assert.match(await p.$('.ip').textContent(), /尚无命中/)
+    await p.$('.ip-act').getByRole('button', { name: '撤回' }).click()
+    await p.page.fill('.el-message-box textarea', '误收录')
+    await p.$('.el-message-box__btns .el-button--primary').click()
+    await p.page.waitForFunction((r) => document.querySelectorAll(r).length === 1, rows)
+    const gone = (await c.api.get('/api/v1/indicators?filter=' + encodeURIComponent('value:45.77.66.1'))).body.items[0]
+    assert.deepEqual([gone.status, gone.note], ['withdrawn', '误收录'])
     await p.goto('/intel/review')
     await p.page.waitForSelector(rows)
     assert.match(await p.$(rows).first().textContent(), /8\.8\.8\.8/)
@@ -64,6 +64,6 @@ describe('intelligence', { skip: unable() }, () => {
       await p.goto(where)
       await p.page.waitForFunction((t) => document.querySelector('h1')?.textContent.includes(t), text)
     }
-    assert.deepEqual(p.faults, [])
+    await p.clean()
   })
 })

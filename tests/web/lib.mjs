@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import { root } from '../e2e/lib.mjs'
+import { root, startServer } from '../e2e/lib.mjs'
 
 const require = createRequire(path.join(root, 'web/package.json'))
 export const chromium = process.env.CF_CHROMIUM || '/usr/bin/chromium'
@@ -92,4 +92,29 @@ export class Person {
   async close() {
     await this.context.close()
   }
+}
+
+/** A server with its first administrator at the API and in a browser. `ready` prepares data or waits for it before the browser opens. */
+export async function openConsole({ ready, ...options } = {}) {
+  const c = { server: await startServer(options), close: async () => { await c.browser?.close(); await c.server.stop() } }
+  try {
+    c.api = await c.server.signIn('admin')
+    await ready?.(c.api, c.server)
+    c.browser = await openBrowser()
+    c.p = await Person.at(c.browser, c.server)
+    await c.p.signIn('admin', c.server.passwords.admin)
+    return c
+  } catch (e) {
+    await c.close()
+    throw e
+  }
+}
+/** Asks `fn` until it answers something true, which is returned; `what` words the failure after a minute. */
+export async function until(fn, what) {
+  for (let i = 0; i < 300; i++) {
+    const v = await fn()
+    if (v) return v
+    await new Promise((ok) => setTimeout(ok, 200)) // polled condition, bounded by the loop
+  }
+  assert.fail(what())
 }

@@ -2,14 +2,11 @@
 // Data quality page: what a person sees of rates, silence, fields and failures, and doing failed records again.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { startServer } from '../e2e/lib.mjs'
-import { openBrowser, Person, unable } from './lib.mjs'
+import { openConsole, Person, unable, until } from './lib.mjs'
 
 describe('data quality', { skip: unable() }, () => {
-  let server, browser, api, p
-  before(async () => {
-    server = await startServer()
-    api = await server.signIn('admin')
+  let c, api, p
+  const prepare = async (api) => {
     await api.post('/api/v1/sources', { name: 'quiet', silent_after_seconds: 5 })
     const now = Date.now()
     const good = Array.from({ length: 480 }, (_, k) => `<38>1 ${new Date(now - 90000).toISOString()} gw-${k % 3} sshd 77 - - Failed password for u${k} from 203.0.113.9 port 4022 ssh2`)
@@ -18,21 +15,18 @@ describe('data quality', { skip: unable() }, () => {
       const r = await api.call('POST', `/api/v1/records:bulk?source=${source}&format=text`, body, { 'content-type': 'application/octet-stream' })
       assert.equal(r.status, 200, r.text)
     }
-    for (let i = 0; ; i++) {
-      const rows = (await api.get('/api/v1/quality/sources?limit=100')).body.items
-      const f = (await api.get('/api/v1/quality/failures')).body
-      if (rows.find((x) => x.name === 'quiet')?.silent && rows.find((x) => x.name === 'gateway')?.sampled && f.groups?.[0]?.count === 60) break
-      assert.ok(i < 300, JSON.stringify([rows, f]))
-      await new Promise((ok) => setTimeout(ok, 200)) // polled condition, bounded by the loop
-    }
-    browser = await openBrowser()
-    p = await Person.at(browser, server)
-    await p.signIn('admin', server.passwords.admin)
+    let rows, f
+    await until(async () => {
+      rows = (await api.get('/api/v1/quality/sources?limit=100')).body.items
+      f = (await api.get('/api/v1/quality/failures')).body
+      return rows.find((x) => x.name === 'quiet')?.silent && rows.find((x) => x.name === 'gateway')?.sampled && f.groups?.[0]?.count === 60
+    }, () => JSON.stringify([rows, f]))
+  }
+  before(async () => {
+    c = await openConsole({ ready: prepare })
+    ;({ api, p } = c)
   })
-  after(async () => {
-    await browser?.close()
-    await server?.stop()
-  })
+  after(() => c?.close())
 
   test('the silent source is first, the other ones have rate and skew; a click shows the fields', async () => {
     await p.goto('/quality')
@@ -60,8 +54,8 @@ describe('data quality', { skip: unable() }, () => {
   })
 
   test('English', async () => {
-    const q = await Person.at(browser, server, { locale: 'en', theme: 'dark' })
-    await q.signIn('admin', server.passwords.admin)
+    const q = await Person.at(c.browser, c.server, { locale: 'en', theme: 'dark' })
+    await q.signIn('admin', c.server.passwords.admin)
     await q.goto('/quality?hours=168')
     await q.page.waitForSelector('tr[data-source=gateway] .spark')
     assert.match(await q.$('.page').textContent(), /Data quality.*Records nobody understood/s)

@@ -2,29 +2,22 @@
 // Alerts worked by keyboard, an incident, searching, rules; over the demo city's logs and what the real rules find in them.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { startServer } from '../e2e/lib.mjs'
-import { openBrowser, Person, unable } from './lib.mjs'
+import { openConsole, Person, unable, until } from './lib.mjs'
 
 describe('triage', { skip: unable() }, () => {
-  let server, browser, api, p
+  let c, server, browser, api, p
   before(async () => {
-    server = await startServer({ args: ['--demo'], config: 'demo:\n  rate: 20\n  backfill_lines: 4000\n  chain_every: 0s\n' })
-    api = await server.signIn('admin')
-    for (let i = 0; ; i++) {
-      const r = await api.get('/api/v1/alerts?limit=1')
-      const n = await api.get('/api/v1/incidents?limit=1')
-      if (r.body.total >= 20 && n.body.total >= 3) break
-      assert.ok(i < 600, `the demo's attacks are not detected: ${r.body.total} alerts\n${server.log()}`)
-      await new Promise((ok) => setTimeout(ok, 200)) // polled condition, bounded by the loop
-    }
-    browser = await openBrowser()
-    p = await Person.at(browser, server)
-    await p.signIn('admin', server.passwords.admin)
+    c = await openConsole({
+      args: ['--demo'],
+      config: 'demo:\n  rate: 20\n  backfill_lines: 4000\n  chain_every: 0s\n',
+      ready: (a, s) => {
+        const total = async (list) => (await a.get(`/api/v1/${list}?limit=1`)).body.total
+        return until(async () => (await total('alerts')) >= 20 && (await total('incidents')) >= 3, () => `the demo's attacks are not detected\n${s.log()}`)
+      }
+    })
+    ;({ server, browser, api, p } = c)
   })
-  after(async () => {
-    await browser?.close()
-    await server?.stop()
-  })
+  after(() => c?.close())
   const rows = '.tbl tbody tr[data-id]'
 
   test('alerts by keyboard: j k Enter, take, confirm, false positive with undo', async () => {
@@ -95,10 +88,14 @@ describe('triage', { skip: unable() }, () => {
 
   test('why it fired: matched fields, raw records, history, advice', async () => {
     const a = (await api.get('/api/v1/alerts?limit=1&sort=-score')).body.items[0]
+    assert.equal((await api.post(`/api/v1/alerts/${a.id}/actions`, { action: 'comment', note: '已电话核实' })).status, 200)
+    const { advice, rule } = (await api.get('/api/v1/alerts/' + a.id)).body
     await p.goto('/alerts/' + a.id)
     await p.page.waitForSelector('.ab.wide h1')
     assert.equal((await p.page.textContent('.ab h1')).trim(), a.title)
     assert.ok((await p.$('.kv td.strong').count()) >= 1)
+    await p.$('.ab.wide .ab-side', { hasText: '已电话核实' }).waitFor()
+    assert.ok((await p.page.textContent('.ab-main')).includes(rule.advice_zh ?? advice))
     await p.page.getByRole('tab', { name: /原始记录/ }).click()
     await p.page.waitForSelector('.ev .raw, .ev .ef')
     await p.clean()
