@@ -40,8 +40,8 @@ async function send(lines) {
   assert.ok(r.status < 300, r.text);
 }
 /** A condition that events bring about; bounded. */
-async function until(what, fn) {
-  for (let i = 0; i < 300; i++) {
+async function until(what, fn, tries = 300) {
+  for (let i = 0; i < tries; i++) {
     const v = await fn();
     if (v) return v;
     await new Promise((ok) => setTimeout(ok, 100)); // polled condition
@@ -212,7 +212,7 @@ test('back-tested over stored events: days, entities, what people had decided', 
   await api.post(`/api/v1/alerts/${a.id}/actions`, { action: 'confirm', note: 'real' });
   const r = await api.post('/api/v1/rules:backtest', { yaml: rule(), from: 'now-400d', to: 'now+400d' });
   assert.equal(r.status, 202, r.text);
-  const job = await until('the back-test does not end', async () => { const j = (await api.get('/api/v1/backtests/' + r.body.id)).body; return ['done', 'failed', 'cancelled'].includes(j.state) && j; });
+  const job = await until('the back-test does not end', async () => { const j = (await api.get('/api/v1/backtests/' + r.body.id)).body; return ['done', 'failed', 'cancelled'].includes(j.state) && j; }, 1800);
   assert.equal(job.state, 'done', job.error);
   assert.equal(job.result.matches, 4);
   assert.equal(job.result.events, 4);
@@ -222,7 +222,7 @@ test('back-tested over stored events: days, entities, what people had decided', 
   assert.equal(job.result.alerts.confirmed, 1);
   assert.ok(job.result.samples.every((x) => x.event_id && x.original.includes('gatekeeper')));
   const scoped = await api.post('/api/v1/rules:backtest', { id, query: 'source.ip:198.51.100.2', from: 'now-400d', to: 'now+400d' });
-  const one = await until('the second back-test does not end', async () => { const j = (await api.get('/api/v1/backtests/' + scoped.body.id)).body; return j.state === 'done' && j; });
+  const one = await until('the second back-test does not end', async () => { const j = (await api.get('/api/v1/backtests/' + scoped.body.id)).body; return j.state === 'done' && j; }, 1800);
   assert.equal(one.result.matches, 1);
   assert.equal((await api.post(`/api/v1/backtests/${scoped.body.id}/cancel`)).status, 409);
   assert.equal((await api.post('/api/v1/rules:backtest', { id, query: 'a:(' })).status, 400);
