@@ -5,20 +5,14 @@
 
 #include "api/event_export.h"
 #include "api/rule_view.h"
+#include "base/jstr.h"
 
 #define EVENTS_MAX INT64_C(20000000)
 #define EVENTS_DEFAULT INT64_C(5000000)
 
-static cf_str jtext(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-
-    return json_is_string(v) ? cf_str_n(json_string_value(v), json_string_length(v)) : CF_STR_NONE;
-}
-
 static int times(struct cf_req *req, struct cf_backtest_request *q, struct cf_error *reterr)
 {
-    cf_str from = jtext(req->json, "from"), to = jtext(req->json, "to");
+    cf_str from = cf_json_text(req->json, "from"), to = cf_json_text(req->json, "to");
     int64_t now = cf_now_us();
 
     if (!cf_time_parse_rel(from.n ? from : CF_STR("now-7d"), now, &q->from_us) || !cf_time_parse_rel(to.n ? to : CF_STR("now"), now, &q->to_us) || q->from_us >= q->to_us) {
@@ -37,12 +31,12 @@ static int text_of(struct cf_req *req, struct cf_backtest_request *q, struct cf_
     struct rule_row *row;
     int r = rule_library(req, &lib, reterr);
 
-    q->yaml = jtext(req->json, "yaml");
+    q->yaml = cf_json_text(req->json, "yaml");
     if (r == 0 && !q->yaml.n) {
         r = rule_view_open(req, &v, reterr);
         if (r < 0)
             return r;
-        row = rule_view_find(&v, jtext(req->json, "id"), reterr);
+        row = rule_view_find(&v, cf_json_text(req->json, "id"), reterr);
         t = row ? rule_text(req, row, NULL) : NULL;
         q->yaml = json_is_string(t) ? cf_arena_copy(req->arena, cf_str_n(json_string_value(t), json_string_length(t))) : CF_STR_NONE;
         json_decref(t);
@@ -59,8 +53,8 @@ static int text_of(struct cf_req *req, struct cf_backtest_request *q, struct cf_
         (void)cf_req_field_error(req, "yaml", "%s", json_string_value(json_object_get(json_array_get(json_object_get(check, "errors"), 0), "message")));
         r = cf_error_set(reterr, CF_EINVAL, "the rule text has mistakes");
     } else {
-        q->rule_id = cf_arena_copy(req->arena, jtext(first, "id"));
-        q->title = cf_arena_copy(req->arena, jtext(first, "title"));
+        q->rule_id = cf_arena_copy(req->arena, cf_json_text(first, "id"));
+        q->title = cf_arena_copy(req->arena, cf_json_text(first, "title"));
     }
     json_decref(check);
     return r;
@@ -119,7 +113,7 @@ static int get_job(struct cf_req *req, struct cf_error *reterr) { return reply_j
 
 static int start(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_backtest_request q = {.who = rule_who(req), .query = jtext(req->json, "query"), .max_events = json_integer_value(json_object_get(req->json, "max_events"))};
+    struct cf_backtest_request q = {.who = rule_who(req), .query = cf_json_text(req->json, "query"), .max_events = json_integer_value(json_object_get(req->json, "max_events"))};
     char id[37];
     int r = times(req, &q, reterr);
 

@@ -6,6 +6,7 @@
 
 #include "api/event_export.h"
 #include "api/rule_view.h"
+#include "base/jstr.h"
 #include "event/event.h"
 #include "incident/incident.h"
 #include "normalise/normalise.h"
@@ -22,13 +23,6 @@ struct trial {
     struct cf_ruleset *own; /* compiled from a text */
     struct cf_detector *det;
 };
-
-static cf_str jtext(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-
-    return json_is_string(v) ? cf_str_n(json_string_value(v), json_string_length(v)) : CF_STR_NONE;
-}
 
 static void trial_close(struct trial *t)
 {
@@ -321,7 +315,7 @@ static int test_rule(struct cf_req *req, struct cf_error *reterr)
     struct trial t;
     int64_t t0 = cf_mono_us();
     size_t n = 0, matches = 0;
-    int r = items ? trial_open(req, jtext(req->json, "yaml"), &t, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
+    int r = items ? trial_open(req, cf_json_text(req->json, "yaml"), &t, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
 
     if (r < 0) {
         json_decref(out);
@@ -354,14 +348,14 @@ static int test_rule(struct cf_req *req, struct cf_error *reterr)
 static int one_event(struct trial *t, struct item *it, struct cf_error *reterr)
 {
     const json_t *body = t->req->json, *event = json_object_get(body, "event");
-    cf_str id = jtext(body, "event_id"), raw = jtext(body, "raw");
+    cf_str id = cf_json_text(body, "event_id"), raw = cf_json_text(body, "raw");
 
     if (id.n)
         return from_store(t, cf_arena_copy(t->req->arena, id), it, reterr);
     if (json_is_object(event))
         return from_json(t, event, &it->ev, reterr);
     if (raw.n)
-        return from_text(t, raw, jtext(body, "source").p ? jtext(body, "source") : CF_STR(""), cf_now_us(), &it->ev, reterr);
+        return from_text(t, raw, cf_json_text(body, "source").p ? cf_json_text(body, "source") : CF_STR(""), cf_now_us(), &it->ev, reterr);
     return cf_error_set(reterr, CF_EINVAL, "event_id, event or raw says what is to be explained");
 }
 
@@ -443,7 +437,7 @@ static int overview_reply(struct trial *t, const struct item *it, struct cf_erro
 
 static int explain_event(struct cf_req *req, struct cf_error *reterr)
 {
-    cf_str rule_id = jtext(req->json, "rule_id");
+    cf_str rule_id = cf_json_text(req->json, "rule_id");
     struct item it = {0};
     struct trial t;
     int r = trial_open(req, CF_STR_NONE, &t, reterr);

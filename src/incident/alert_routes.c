@@ -304,7 +304,7 @@ static void publish_alert(struct cf_req *req, const json_t *j)
 
 static int alerts_act(struct cf_req *req, struct cf_error *reterr)
 {
-    cf_str id = cf_req_path(req, "id"), act = inc_body(req->json, "action");
+    cf_str id = cf_req_path(req, "id"), act = cf_json_text(req->json, "action");
     struct cf_work_effects fx = {0};
     struct inc_ctx c;
     json_t *j, *brief;

@@ -251,7 +251,7 @@ static int to_notice(struct inc_ctx *c, const struct inc_case *k)
 
 int inc_incident_act(struct inc_ctx *c, cf_str incident_id, const json_t *body)
 {
-    cf_str act = inc_body(body, "action"), note = cf_str_trim(inc_body(body, "note"));
+    cf_str act = cf_json_text(body, "action"), note = cf_str_trim(cf_json_text(body, "note"));
     struct inc_case k = {.level = 0};
     int r = read_case(c, incident_id, &k);
 
@@ -268,11 +268,11 @@ int inc_incident_act(struct inc_ctx *c, cf_str incident_id, const json_t *body)
         return r == 0 && cf_str_eqz(k.status, "open") ? set_status(c, &k, CF_STR("investigating"), note) : r;
     }
     if (cf_str_eqz(act, "assign"))
-        return set_owner(c, &k, inc_body(body, "owner"), note);
+        return set_owner(c, &k, cf_json_text(body, "owner"), note);
     if (cf_str_eqz(act, "comment"))
         return note.n ? entry(c, cf_str_c(k.id), "comment", note, CF_STR_NONE, CF_STR_NONE) : cf_error_set(c->err, CF_EINVAL, "note: the comment is empty");
     if (cf_str_eqz(act, "status"))
-        return set_status(c, &k, inc_body(body, "status"), note);
+        return set_status(c, &k, cf_json_text(body, "status"), note);
     if (cf_str_eqz(act, "close"))
         return set_status(c, &k, CF_STR("closed"), note);
     if (cf_str_eqz(act, "reopen"))

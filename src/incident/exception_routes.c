@@ -66,7 +66,7 @@ static int exceptions_create(struct cf_req *req, struct cf_error *reterr)
 
     if (r < 0)
         return r;
-    r = inc_end(req, &c, inc_exception_add(&c, inc_body(req->json, "rule_id"), reach(req), inc_body(req->json, "alert_id"), req->json, inc_body(req->json, "note"), id));
+    r = inc_end(req, &c, inc_exception_add(&c, cf_json_text(req->json, "rule_id"), reach(req), cf_json_text(req->json, "alert_id"), req->json, cf_json_text(req->json, "note"), id));
     if (r < 0)
         return r;
     j = one(req, cf_str_c(id), reterr);
@@ -84,7 +84,7 @@ static int exceptions_preview(struct cf_req *req, struct cf_error *reterr)
     int r = cf_tx_begin(inc_app(req)->db, CF_TX_READ, &c.tx, reterr);
 
     if (r == 0)
-        j = inc_exception_preview(&c, inc_body(req->json, "rule_id"), reach(req), json_object_get(req->json, "fields"), days ? (int)json_integer_value(days) : 7);
+        j = inc_exception_preview(&c, cf_json_text(req->json, "rule_id"), reach(req), json_object_get(req->json, "fields"), days ? (int)json_integer_value(days) : 7);
     cf_tx_rollback(&c.tx);
     if (!j)
         return reterr->code < 0 ? reterr->code : CF_EDB;
@@ -95,11 +95,11 @@ static int exceptions_preview(struct cf_req *req, struct cf_error *reterr)
 static int change(struct inc_ctx *c, cf_str id, const json_t *body)
 {
     const json_t *on = json_object_get(body, "enabled"), *until = json_object_get(body, "expires_at");
-    cf_str note = inc_body(body, "note");
+    cf_str note = cf_json_text(body, "note");
     int64_t us = 0;
     int r = 0;
 
-    if (json_is_string(until) && (!cf_time_parse(inc_body(body, "expires_at"), &us) || us <= cf_now_us()))
+    if (json_is_string(until) && (!cf_time_parse(cf_json_text(body, "expires_at"), &us) || us <= cf_now_us()))
         return cf_error_set(c->err, CF_EINVAL, "expires_at: a time in the future is needed");
     if (on)
         r = cf_tx_exec(c->tx, "UPDATE alert_exception SET enabled = ? WHERE id = ?", c->err, CF_I(json_is_true(on)), CF_S(id));

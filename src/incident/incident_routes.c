@@ -257,7 +257,7 @@ static void publish(struct cf_req *req, cf_str id)
 
 static int incidents_act(struct cf_req *req, struct cf_error *reterr)
 {
-    cf_str id = cf_req_path(req, "id"), act = inc_body(req->json, "action");
+    cf_str id = cf_req_path(req, "id"), act = cf_json_text(req->json, "action");
     struct cf_work_effects fx = {0};
     struct inc_ctx c;
     json_t *j;

@@ -30,13 +30,6 @@ static const struct action {
     {"comment", S_ALL, NULL, true},
 };
 
-cf_str inc_body(const json_t *body, const char *key)
-{
-    const json_t *v = json_object_get(body, key);
-
-    return json_is_string(v) ? cf_str_n(json_string_value(v), json_string_length(v)) : CF_STR_NONE;
-}
-
 static unsigned state_bit(cf_str s)
 {
     for (unsigned i = 0; i < 7; i++)
@@ -156,13 +149,13 @@ static int side_effects(struct inc_ctx *c, struct inc_alert *al, const struct ac
     if (r == 0 && strncmp(act->name, "convert", 7) == 0)
         r = convert(c, al, strcmp(act->name, "convert_notice") == 0);
     if (r == 0 && strcmp(act->name, "false_positive") == 0 && json_is_object(spec))
-        r = inc_exception_add(c, al->rule_id, c->who->scope == CF_SCOPE_ALL ? CF_STR_NONE : al->org, cf_str_c(al->id), spec, inc_body(body, "note"), id);
+        r = inc_exception_add(c, al->rule_id, c->who->scope == CF_SCOPE_ALL ? CF_STR_NONE : al->org, cf_str_c(al->id), spec, cf_json_text(body, "note"), id);
     return r;
 }
 
 int inc_alert_act(struct inc_ctx *c, cf_str alert_id, const json_t *body)
 {
-    cf_str name = inc_body(body, "action"), note = cf_str_trim(inc_body(body, "note")), owner = CF_STR_NONE, to;
+    cf_str name = cf_json_text(body, "action"), note = cf_str_trim(cf_json_text(body, "note")), owner = CF_STR_NONE, to;
     const struct action *act = NULL;
     struct inc_alert al = {.level = CF_LEVEL_INFO};
     int64_t now = cf_now_us();
@@ -185,7 +178,7 @@ int inc_alert_act(struct inc_ctx *c, cf_str alert_id, const json_t *body)
     if (strcmp(act->name, "take") == 0)
         owner = c->who->user_id;
     if (strcmp(act->name, "assign") == 0) {
-        owner = inc_body(body, "owner");
+        owner = cf_json_text(body, "owner");
         if (r == 0 && (!owner.n || !user_exists(c, owner)))
             r = cf_error_set(c->err, CF_EINVAL, "owner: there is no such person");
     }
@@ -207,7 +200,7 @@ int inc_alert_act(struct inc_ctx *c, cf_str alert_id, const json_t *body)
 
 int inc_exception_add(struct inc_ctx *c, cf_str rule_id, cf_str match_org, cf_str alert_id, const json_t *spec, cf_str note, char ret_id[37])
 {
-    cf_str expires = inc_body(spec, "expires_at");
+    cf_str expires = cf_json_text(spec, "expires_at");
     struct inc_condition *cond;
     int64_t until = 0, now = cf_now_us();
     json_t *stored;

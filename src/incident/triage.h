@@ -3,6 +3,7 @@
 #ifndef CF_INCIDENT_TRIAGE_H
 #define CF_INCIDENT_TRIAGE_H
 
+#include "base/jstr.h"
 #include "directory/directory.h"
 #include "incident/incident_int.h"
 #include "form/form.h"
@@ -38,7 +39,6 @@ int inc_opinion(struct inc_ctx *c, cf_str incident, const json_t *form);
 int inc_order(struct inc_ctx *c, cf_str incident, const json_t *form); /* a draft of workflow incident-order: made_id */
 int inc_event_level(int importance, int loss, int harm);               /* 1 especially major ... 4 general */
 json_t *inc_process_json(struct cf_tx *tx, cf_str incident, bool english, const struct cf_form_set *forms); /* classification, opinions, orders, early times */
-cf_str inc_body(const json_t *body, const char *key); /* text member, or absent */
 int inc_notice_from(struct inc_ctx *c, const struct inc_alert *al, const char *source_type, cf_str source_id, cf_str title, cf_str content);
 
 #endif

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * HTTP: a notice as an official document (content/documents/notice.html), for printing. */
+#include "base/jstr.h"
 #include "form/content.h"
 #include "notice/document.h"
 #include "notice/notice.h"
 #include "workflow/reply.h"
 
 static const struct cf_app *app_of(const struct cf_req *req) { return req->app; }
-
-static cf_str text_of(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-
-    return json_is_string(v) ? cf_str_n(json_string_value(v), json_string_length(v)) : CF_STR("");
-}
 
 /* 2026年11月21日, Beijing time; "" for no time. */
 static cf_str chinese_date(struct cf_arena *a, int64_t us)
@@ -103,31 +97,31 @@ static int notices_document(struct cf_req *req, struct cf_error *reterr)
 
     if (!item)
         return reterr->code < 0 ? reterr->code : CF_ENOENT;
-    if (!cf_str_starts(text_of(item, "kind"), CF_STR("notice"))) {
+    if (!cf_str_starts(cf_json_text(item, "kind"), CF_STR("notice"))) {
         json_decref(item);
         return cf_error_set(reterr, CF_ENOENT, "there is no such notice");
     }
     receipt = json_is_object(json_object_get(item, "parent"));
     top = receipt ? json_object_get(item, "parent") : item;
     form = json_object_get(json_object_get(top, "form"), "data");
-    number = text_of(item, "number");
+    number = cf_json_text(item, "number");
     draft = number.n == 0;
-    issuer = text_of(json_object_get(item, "issuer"), "name");
-    issued = date_of(a, text_of(item, "issued_at"));
+    issuer = cf_json_text(json_object_get(item, "issuer"), "name");
+    issued = date_of(a, cf_json_text(item, "issued_at"));
     r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
     if (r == 0) { /* a receiver reads its own name only, never who else was told */
-        receivers = receipt ? text_of(json_object_get(item, "org"), "name") : org_names(tx, a, json_object_get(form, "receivers"));
+        receivers = receipt ? cf_json_text(json_object_get(item, "org"), "name") : org_names(tx, a, json_object_get(form, "receivers"));
         copies = receipt ? CF_STR("") : org_names(tx, a, json_object_get(form, "copies"));
         cf_tx_rollback(&tx);
         const struct cf_doc_text v[] = {
             {"draft", draft ? CF_STR("未 签 发") : CF_STR("")},
             {"number", draft ? CF_STR("（未编号）") : number},
             {"urgency", json_is_true(json_object_get(form, "urgent")) ? CF_STR("特急") : CF_STR("")},
-            {"head_org", issuer}, {"issuer", issuer}, {"title", text_of(form, "title").n ? text_of(form, "title") : text_of(item, "title")},
+            {"head_org", issuer}, {"issuer", issuer}, {"title", cf_json_text(form, "title").n ? cf_json_text(form, "title") : cf_json_text(item, "title")},
             {"receiver", receivers.n ? receivers : CF_STR("（未选择主送单位）")},
-            {"content", text_of(form, "content")}, {"assets", text_of(form, "assets")}, {"requirements", text_of(form, "requirements")},
-            {"suggestions", text_of(form, "suggestions")}, {"deadline", date_of(a, text_of(form, "deadline"))}, {"contact", text_of(form, "contact")},
-            {"phone", text_of(form, "contact_phone")}, {"attachments", attachment_list(a, item, receipt)}, {"copies", copies},
+            {"content", cf_json_text(form, "content")}, {"assets", cf_json_text(form, "assets")}, {"requirements", cf_json_text(form, "requirements")},
+            {"suggestions", cf_json_text(form, "suggestions")}, {"deadline", date_of(a, cf_json_text(form, "deadline"))}, {"contact", cf_json_text(form, "contact")},
+            {"phone", cf_json_text(form, "contact_phone")}, {"attachments", attachment_list(a, item, receipt)}, {"copies", copies},
             {"issued_on", issued.n ? issued : CF_STR("（未签发）")}, {"printed_on", issued.n ? issued : chinese_date(a, cf_now_us())},
         };
 

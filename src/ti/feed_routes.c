@@ -6,6 +6,7 @@
 
 #include "api/list.h"
 #include "app/app.h"
+#include "base/jstr.h"
 #include "ti/ti_int.h"
 
 #define TOKEN_BYTES 24
@@ -33,13 +34,6 @@ static const struct cf_list list = {.from = "ti_feed f LEFT JOIN organisation o 
 static struct cf_app *app_of(struct cf_req *req) { return req->app; }
 static int get_list(struct cf_req *req, struct cf_error *reterr) { return cf_list_reply(req, app_of(req)->db, &list, reterr); }
 
-static cf_str body(const struct cf_req *req, const char *key)
-{
-    const json_t *j = json_object_get(req->json, key);
-
-    return json_is_string(j) ? cf_str_n(json_string_value(j), json_string_length(j)) : CF_STR_NONE;
-}
-
 static void hash_token(cf_str token, char out[65])
 {
     struct cf_digest d = {{0}};
@@ -51,8 +45,8 @@ static void hash_token(cf_str token, char out[65])
 static int post_one(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_app *app = app_of(req);
-    cf_str org = body(req, "org_id").n ? body(req, "org_id") : req->who->org_id;
-    struct ti_select s = {.types = body(req, "types"), .tlp_max = ti_tlp_parse(body(req, "tlp_max"))};
+    cf_str org = cf_json_text(req->json, "org_id").n ? cf_json_text(req->json, "org_id") : req->who->org_id;
+    struct ti_select s = {.types = cf_json_text(req->json, "types"), .tlp_max = ti_tlp_parse(cf_json_text(req->json, "tlp_max"))};
     uint8_t secret[TOKEN_BYTES];
     char id[37], token[2 * TOKEN_BYTES + 1], hash[65];
     struct cf_dbval unused[24];
@@ -66,7 +60,7 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
     cf_buf_init(&sql, 1 << 16);
     r = ti_select_sql(&s, &sql, unused, &n, reterr) < 0 ? cf_req_field_error(req, "types", "%s", reterr->msg) : 0;
     cf_buf_release(&sql);
-    if (r == 0 && body(req, "expires_at").n && !cf_time_parse(body(req, "expires_at"), &expires))
+    if (r == 0 && cf_json_text(req->json, "expires_at").n && !cf_time_parse(cf_json_text(req->json, "expires_at"), &expires))
         r = cf_req_field_error(req, "expires_at", "not a time");
     if (r == 0 && !cf_random(secret, sizeof secret))
         r = cf_error_set(reterr, CF_EIO, "no random numbers");
@@ -82,7 +76,7 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
         r = cf_tx_exec(tx,
                        "INSERT INTO ti_feed (id, org_id, name, token_hash, types, min_confidence, tlp_max, per_hour, max_items, expires_us, created_by, created_us)"
                        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                       reterr, CF_Z(id), CF_S(org), CF_S(body(req, "name")), CF_Z(hash), CF_S(s.types), NUM("min_confidence", 0), CF_I(s.tlp_max < 0 ? 1 : s.tlp_max), NUM("per_hour", 60),
+                       reterr, CF_Z(id), CF_S(org), CF_S(cf_json_text(req->json, "name")), CF_Z(hash), CF_S(s.types), NUM("min_confidence", 0), CF_I(s.tlp_max < 0 ? 1 : s.tlp_max), NUM("per_hour", 60),
                        NUM("max_items", 100000), expires ? CF_I(expires) : CF_NUL, CF_S(req->who->user_id), CF_I(cf_now_us()));
     if (r == 0)
         r = cf_tx_commit(&tx, reterr);

@@ -5,6 +5,7 @@
 
 #include "api/list.h"
 #include "app/app.h"
+#include "base/jstr.h"
 #include "ti/ti_int.h"
 
 #define SEVERITY_SQL "CASE i.severity WHEN 0 THEN 'informational' WHEN 1 THEN 'low' WHEN 2 THEN 'medium' WHEN 3 THEN 'high' ELSE 'critical' END"
@@ -81,13 +82,6 @@ static int get_list(struct cf_req *req, struct cf_error *reterr)
     struct cf_list l = list_for(req);
 
     return cf_list_reply(req, app_of(req)->db, &l, reterr);
-}
-
-static cf_str body(const struct cf_req *req, const char *key)
-{
-    const json_t *j = json_object_get(req->json, key);
-
-    return json_is_string(j) ? cf_str_n(json_string_value(j), json_string_length(j)) : CF_STR_NONE;
 }
 
 /* ---- one ----------------------------------------------------------------------------------------------------------------- */
@@ -214,8 +208,8 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
     enum cf_ti_type type = CF_TI_ANY;
     struct ti_source src;
     struct cf_ti_value v;
-    struct ti_item it = {.value = &v, .confidence = -1, .severity = ti_severity_parse(body(req, "severity")), .tlp = ti_tlp_parse(body(req, "tlp")),
-                         .threat_type = body(req, "threat_type"), .family = body(req, "family"), .group = body(req, "group"), .description = body(req, "description"),
+    struct ti_item it = {.value = &v, .confidence = -1, .severity = ti_severity_parse(cf_json_text(req->json, "severity")), .tlp = ti_tlp_parse(cf_json_text(req->json, "tlp")),
+                         .threat_type = cf_json_text(req->json, "threat_type"), .family = cf_json_text(req->json, "family"), .group = cf_json_text(req->json, "group"), .description = cf_json_text(req->json, "description"),
                          .tags = json_object_get(req->json, "tags"), .techniques = json_object_get(req->json, "techniques")};
     struct ti_writer w = {.db = app->db, .source = &src, .excluded = box ? box->p : NULL, .active = cf_principal_may(req->who, CF_STR("ti.review"))};
     const char *why;
@@ -223,16 +217,16 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
     int r = 0;
 
     w.user = cf_arena_strdup(req->arena, req->who->user_id);
-    if (body(req, "type").n && !cf_ti_type_parse(body(req, "type"), &type))
+    if (cf_json_text(req->json, "type").n && !cf_ti_type_parse(cf_json_text(req->json, "type"), &type))
         r = cf_req_field_error(req, "type", "there is no such type");
-    if (r == 0 && !cf_ti_value_read(body(req, "value"), type, &v, &why))
+    if (r == 0 && !cf_ti_value_read(cf_json_text(req->json, "value"), type, &v, &why))
         r = cf_req_field_error(req, "value", "%s", why);
-    if (r == 0 && body(req, "valid_until").n && !cf_time_parse(body(req, "valid_until"), &it.until_us))
+    if (r == 0 && cf_json_text(req->json, "valid_until").n && !cf_time_parse(cf_json_text(req->json, "valid_until"), &it.until_us))
         r = cf_req_field_error(req, "valid_until", "not a time");
     if (json_object_get(req->json, "confidence"))
         it.confidence = (int)json_integer_value(json_object_get(req->json, "confidence"));
     if (r == 0)
-        r = ti_source_read(app->db, body(req, "source").n ? body(req, "source") : CF_STR("upload"), &src, reterr);
+        r = ti_source_read(app->db, cf_json_text(req->json, "source").n ? cf_json_text(req->json, "source") : CF_STR("upload"), &src, reterr);
     if (r == 0)
         r = ti_writer_begin(&w, reterr);
     if (r == 0) {
@@ -278,21 +272,21 @@ static int patch_one(struct cf_req *req, struct cf_error *reterr)
     char sql[120];
     int r = before ? 0 : reterr->code;
 
-    if (r == 0 && body(req, "valid_until").n && !cf_time_parse(body(req, "valid_until"), &until))
+    if (r == 0 && cf_json_text(req->json, "valid_until").n && !cf_time_parse(cf_json_text(req->json, "valid_until"), &until))
         r = cf_req_field_error(req, "valid_until", "not a time");
     if (r == 0)
         r = cf_tx_begin(app_of(req)->db, CF_TX_WRITE, &tx, reterr);
     for (size_t i = 0; i < sizeof texts / sizeof *texts && r == 0; i++) {
         (void)snprintf(sql, sizeof sql, "UPDATE ti_indicator SET %s = ? WHERE id = ?", texts[i].col);
         if (json_object_get(req->json, texts[i].key))
-            r = cf_tx_exec(tx, sql, reterr, CF_S(body(req, texts[i].key)), CF_S(id));
+            r = cf_tx_exec(tx, sql, reterr, CF_S(cf_json_text(req->json, texts[i].key)), CF_S(id));
     }
     if (r == 0 && conf)
         r = cf_tx_exec(tx, "UPDATE ti_indicator SET confidence = ? WHERE id = ?", reterr, CF_I(json_integer_value(conf)), CF_S(id));
-    if (r == 0 && body(req, "severity").n)
-        r = cf_tx_exec(tx, "UPDATE ti_indicator SET severity = ? WHERE id = ?", reterr, CF_I(ti_severity_parse(body(req, "severity"))), CF_S(id));
-    if (r == 0 && body(req, "tlp").n)
-        r = cf_tx_exec(tx, "UPDATE ti_indicator SET tlp = ? WHERE id = ?", reterr, CF_I(ti_tlp_parse(body(req, "tlp"))), CF_S(id));
+    if (r == 0 && cf_json_text(req->json, "severity").n)
+        r = cf_tx_exec(tx, "UPDATE ti_indicator SET severity = ? WHERE id = ?", reterr, CF_I(ti_severity_parse(cf_json_text(req->json, "severity"))), CF_S(id));
+    if (r == 0 && cf_json_text(req->json, "tlp").n)
+        r = cf_tx_exec(tx, "UPDATE ti_indicator SET tlp = ? WHERE id = ?", reterr, CF_I(ti_tlp_parse(cf_json_text(req->json, "tlp"))), CF_S(id));
     if (r == 0 && until)
         r = cf_tx_exec(tx, "UPDATE ti_indicator SET valid_until_us = ? WHERE id = ?", reterr, CF_I(until), CF_S(id));
     if (r == 0)
@@ -345,7 +339,7 @@ static int act_one(struct cf_req *req, struct cf_tx *tx, const struct action *a,
         return 0;
     }
     (void)snprintf(sql, sizeof sql, "UPDATE ti_indicator SET %s, updated_us = ?, reviewed_by = ?, reviewed_us = ?, note = COALESCE(?, note) WHERE id = ?", a->sql);
-    const struct cf_dbval with[] = {CF_I(now), CF_S(req->who->user_id), CF_I(now), CF_S(body(req, "note").n ? body(req, "note") : CF_STR_NONE), CF_Z(id)};
+    const struct cf_dbval with[] = {CF_I(now), CF_S(req->who->user_id), CF_I(now), CF_S(cf_json_text(req->json, "note").n ? cf_json_text(req->json, "note") : CF_STR_NONE), CF_Z(id)};
 
     r = cf_tx_execv(tx, sql, with, 5, &n, reterr);
     *changed += n;
@@ -363,7 +357,7 @@ static int review(struct cf_req *req, struct cf_error *reterr)
     int r = 0;
 
     for (i = 0; i < sizeof actions / sizeof *actions; i++)
-        if (cf_str_eqz(body(req, "action"), actions[i].name))
+        if (cf_str_eqz(cf_json_text(req->json, "action"), actions[i].name))
             a = &actions[i];
     if (!a)
         r = cf_req_field_error(req, "action", "activate, reject, withdraw or false_positive");
@@ -400,7 +394,7 @@ static int lookup(struct cf_req *req, struct cf_error *reterr)
     char id[37], buf[80];
 
     (void)reterr;
-    if (cf_ti_value_read(body(req, "value"), CF_TI_ANY, &v, &why)) {
+    if (cf_ti_value_read(cf_json_text(req->json, "value"), CF_TI_ANY, &v, &why)) {
         (void)json_object_set_new(out, "type", json_string(cf_ti_type_name(v.type)));
         (void)json_object_set_new(out, "value", json_string(v.p));
         if (set)
@@ -490,8 +484,8 @@ static int from_incident(struct cf_req *req, struct cf_error *reterr)
     r = ti_writer_begin(&w, reterr);
     json_array_foreach(values, i, j)
     {
-        struct ti_item it = {.value = &v, .confidence = -1, .severity = -1, .tlp = -1, .threat_type = body(req, "threat_type"), .family = body(req, "family"),
-                             .description = body(req, "description").n ? body(req, "description") : number};
+        struct ti_item it = {.value = &v, .confidence = -1, .severity = -1, .tlp = -1, .threat_type = cf_json_text(req->json, "threat_type"), .family = cf_json_text(req->json, "family"),
+                             .description = cf_json_text(req->json, "description").n ? cf_json_text(req->json, "description") : number};
 
         w.line = (int64_t)i + 1;
         if (r == 0 && json_is_string(j) && cf_ti_value_read(cf_str_c(json_string_value(j)), CF_TI_ANY, &v, &why))
@@ -531,7 +525,7 @@ static int add_sighting(struct cf_req *req, struct cf_error *reterr)
         r = cf_tx_exec(tx,
                        "INSERT INTO ti_sighting (id, indicator_id, org_id, kind, field, day, first_us, last_us, count, note) VALUES (?,?,?,'report','',?,?,?,?,?)"
                        " ON CONFLICT (indicator_id, org_id, kind, field, day) DO UPDATE SET count = ti_sighting.count + excluded.count, last_us = excluded.last_us, note = excluded.note",
-                       reterr, CF_Z(row), CF_S(id), CF_S(req->who->org_id), CF_I(at / CF_US_PER_DAY), CF_I(at), CF_I(at), CF_I(n), CF_S(body(req, "note")));
+                       reterr, CF_Z(row), CF_S(id), CF_S(req->who->org_id), CF_I(at / CF_US_PER_DAY), CF_I(at), CF_I(at), CF_I(n), CF_S(cf_json_text(req->json, "note")));
     if (r == 0)
         r = cf_tx_exec(tx, "UPDATE ti_indicator SET last_seen_us = ? WHERE id = ?", reterr, CF_I(at), CF_S(id));
     if (r == 0)

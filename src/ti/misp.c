@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * MISP events: attributes, also inside objects, become indicators; tags give TLP and techniques, galaxies give family and
  * group. Attributes that are no indicators (text, attachments ...) are reported as not matchable. */
+#include "base/jstr.h"
 #include "ti/ti_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-static cf_str str(const json_t *o, const char *key)
-{
-    const json_t *j = json_object_get(o, key);
-
-    return json_is_string(j) ? cf_str_n(json_string_value(j), json_string_length(j)) : CF_STR_NONE;
-}
 
 /* MISP writes numbers as numbers or as text */
 static int64_t num(const json_t *o, const char *key)
@@ -21,13 +15,13 @@ static int64_t num(const json_t *o, const char *key)
 
     if (json_is_integer(j))
         return json_integer_value(j);
-    (void)cf_str_i64(str(o, key), &n);
+    (void)cf_str_i64(cf_json_text(o, key), &n);
     return n;
 }
 
 static int64_t when(const json_t *o, const char *key)
 {
-    cf_str s = str(o, key);
+    cf_str s = cf_json_text(o, key);
     int64_t us = 0;
 
     if (s.n && cf_time_parse(s, &us))
@@ -87,7 +81,7 @@ static void read_tag(cf_str name, int *tlp, json_t *tags, json_t *techniques, ch
 
 static int attribute(struct ctx *c, const json_t *a, struct cf_error *reterr)
 {
-    cf_str type = str(a, "type"), value = str(a, "value");
+    cf_str type = cf_json_text(a, "type"), value = cf_json_text(a, "value");
     struct ti_item it = c->base;
     struct cf_ti_value v;
     json_t *tags = json_copy(c->tags), *techniques = json_copy(c->techniques);
@@ -99,16 +93,16 @@ static int attribute(struct ctx *c, const json_t *a, struct cf_error *reterr)
 
     memcpy(family, c->family, sizeof family);
     memcpy(group, c->group, sizeof group);
-    json_array_foreach(json_object_get(a, "Tag"), i, j) read_tag(str(j, "name"), &it.tlp, tags, techniques, family, group);
+    json_array_foreach(json_object_get(a, "Tag"), i, j) read_tag(cf_json_text(j, "name"), &it.tlp, tags, techniques, family, group);
     it.value = &v;
     it.tags = tags;
     it.techniques = techniques;
     it.family = cf_str_c(family);
     it.group = cf_str_c(group);
-    it.ext_id = str(a, "uuid");
-    if (str(a, "comment").n)
-        it.description = str(a, "comment");
-    it.threat_type = str(a, "category");
+    it.ext_id = cf_json_text(a, "uuid");
+    if (cf_json_text(a, "comment").n)
+        it.description = cf_json_text(a, "comment");
+    it.threat_type = cf_json_text(a, "category");
     it.last_us = when(a, "timestamp") ? when(a, "timestamp") : it.last_us;
     it.first_us = when(a, "first_seen") ? when(a, "first_seen") : it.first_us;
     if (when(a, "last_seen"))
@@ -151,10 +145,10 @@ static int event(struct ti_writer *w, const json_t *ev, struct cf_error *reterr)
     c.tags = json_array();
     c.techniques = json_array();
     c.base.severity = level >= 1 && level <= 4 ? severities[level] : -1;
-    c.base.description = str(ev, "info");
+    c.base.description = cf_json_text(ev, "info");
     c.base.first_us = when(ev, "date");
     c.base.last_us = when(ev, "timestamp");
-    json_array_foreach(json_object_get(ev, "Tag"), i, a) read_tag(str(a, "name"), &c.base.tlp, c.tags, c.techniques, c.family, c.group);
+    json_array_foreach(json_object_get(ev, "Tag"), i, a) read_tag(cf_json_text(a, "name"), &c.base.tlp, c.tags, c.techniques, c.family, c.group);
     json_array_foreach(json_object_get(ev, "Attribute"), i, a)
     {
         if (r == 0)
@@ -197,7 +191,7 @@ int ti_misp_doc(struct ti_writer *w, const json_t *doc, struct cf_error *reterr)
     if (!j)
         j = doc;
     if (!json_is_array(json_object_get(j, "Attribute")) && !json_is_array(json_object_get(j, "Object"))) {
-        ti_writer_bad(w, str(j, "uuid"), "no MISP event: Attribute or Object is missing");
+        ti_writer_bad(w, cf_json_text(j, "uuid"), "no MISP event: Attribute or Object is missing");
         return 0;
     }
     return event(w, j, reterr);

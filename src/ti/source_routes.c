@@ -5,6 +5,7 @@
 
 #include "api/list.h"
 #include "app/app.h"
+#include "base/jstr.h"
 #include "directory/password.h"
 #include "ti/ti_int.h"
 
@@ -49,16 +50,9 @@ static int reply_one(struct cf_req *req, int status, cf_str id, struct cf_error 
 }
 static int get_one(struct cf_req *req, struct cf_error *reterr) { return reply_one(req, 200, cf_req_path(req, "id"), reterr); }
 
-static cf_str body(const struct cf_req *req, const char *key)
-{
-    const json_t *j = json_object_get(req->json, key);
-
-    return json_is_string(j) ? cf_str_n(json_string_value(j), json_string_length(j)) : CF_STR_NONE;
-}
-
 static int set_secret(struct cf_req *req, struct cf_tx *tx, cf_str id, struct cf_error *reterr)
 {
-    cf_str s = body(req, "secret");
+    cf_str s = cf_json_text(req->json, "secret");
     struct cf_secret_key key;
     char sealed[1400];
     int r;
@@ -91,7 +85,7 @@ static int set_values(struct cf_req *req, struct cf_tx *tx, cf_str id, struct cf
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields && r == 0; i++) {
         const json_t *j = json_object_get(req->json, fields[i].key);
-        cf_str s = body(req, fields[i].key);
+        cf_str s = cf_json_text(req->json, fields[i].key);
         struct cf_dbval v = CF_NUL;
         char *text = NULL;
 
@@ -119,7 +113,7 @@ static int set_values(struct cf_req *req, struct cf_tx *tx, cf_str id, struct cf
 
 static int check(struct cf_req *req)
 {
-    cf_str url = body(req, "url"), kind = body(req, "kind");
+    cf_str url = cf_json_text(req->json, "url"), kind = cf_json_text(req->json, "kind");
 
     if (url.n && !cf_str_istarts(url, CF_STR("http://")) && !cf_str_istarts(url, CF_STR("https://")))
         return cf_req_field_error(req, "url", "http:// or https://");
@@ -151,7 +145,7 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
         r = cf_tx_begin(app_of(req)->db, CF_TX_WRITE, &tx, reterr);
     if (r == 0)
         r = cf_tx_exec(tx, "INSERT INTO ti_source (id, org_id, name, kind, created_us, updated_us) VALUES (?,?,?,?,?,?)", reterr, CF_Z(id),
-                       CF_S(req->who->org_id.n ? req->who->org_id : CF_STR("root")), CF_S(body(req, "name")), CF_S(body(req, "kind")), CF_I(now), CF_I(now));
+                       CF_S(req->who->org_id.n ? req->who->org_id : CF_STR("root")), CF_S(cf_json_text(req->json, "name")), CF_S(cf_json_text(req->json, "kind")), CF_I(now), CF_I(now));
     if (r == CF_EEXIST)
         r = cf_req_field_error(req, "name", "there is a source of this name");
     if (r == 0)

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * STIX 2.0 and 2.1 objects in and out. Indicators become rows of the library (each alternative of a pattern one row); every
  * other object is kept as it is, relationships also as edges. */
+#include "base/jstr.h"
 #include "ti/ti_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static cf_str str(const json_t *o, const char *key)
-{
-    const json_t *j = json_object_get(o, key);
-
-    return json_is_string(j) ? cf_str_n(json_string_value(j), json_string_length(j)) : CF_STR_NONE;
-}
-
 static int64_t when(const json_t *o, const char *key)
 {
-    cf_str s = str(o, key);
+    cf_str s = cf_json_text(o, key);
     int64_t us;
 
     return s.n && cf_time_parse(s, &us) ? us : 0;
@@ -77,9 +71,9 @@ static json_t *techniques_of(const json_t *obj)
 
     json_array_foreach(json_object_get(obj, "external_references"), i, j)
     {
-        cf_str id = str(j, "external_id");
+        cf_str id = cf_json_text(j, "external_id");
 
-        if (id.n >= 5 && id.n < 12 && id.p[0] == 'T' && id.p[1] >= '0' && id.p[1] <= '9' && cf_str_istarts(str(j, "source_name"), CF_STR("mitre")))
+        if (id.n >= 5 && id.n < 12 && id.p[0] == 'T' && id.p[1] >= '0' && id.p[1] <= '9' && cf_str_istarts(cf_json_text(j, "source_name"), CF_STR("mitre")))
             (void)json_array_append_new(out, json_stringn(id.p, id.n));
     }
     return out;
@@ -87,7 +81,7 @@ static json_t *techniques_of(const json_t *obj)
 
 static int read_indicator(struct ti_writer *w, const json_t *obj, bool *matchable, struct cf_error *reterr)
 {
-    cf_str pattern = str(obj, "pattern"), type = str(obj, "pattern_type"), id = str(obj, "id");
+    cf_str pattern = cf_json_text(obj, "pattern"), type = cf_json_text(obj, "pattern_type"), id = cf_json_text(obj, "id");
     const json_t *labels = json_object_get(obj, "indicator_types"), *conf = json_object_get(obj, "confidence");
     struct one o = {.w = w, .item = {.confidence = -1, .severity = -1, .tlp = tlp_of(obj)}};
     struct cf_error err = {0};
@@ -101,12 +95,12 @@ static int read_indicator(struct ti_writer *w, const json_t *obj, bool *matchabl
         return 0;
     }
     o.item.ext_id = id;
-    o.item.description = str(obj, "description").n ? str(obj, "description") : str(obj, "name");
+    o.item.description = cf_json_text(obj, "description").n ? cf_json_text(obj, "description") : cf_json_text(obj, "name");
     o.item.threat_type = json_is_string(json_array_get(labels, 0)) ? cf_str_c(json_string_value(json_array_get(labels, 0))) : CF_STR_NONE;
-    o.item.family = str(obj, "x_chengfang_family");
-    o.item.group = str(obj, "x_chengfang_group");
-    if (str(obj, "x_chengfang_severity").n)
-        o.item.severity = ti_severity_parse(str(obj, "x_chengfang_severity"));
+    o.item.family = cf_json_text(obj, "x_chengfang_family");
+    o.item.group = cf_json_text(obj, "x_chengfang_group");
+    if (cf_json_text(obj, "x_chengfang_severity").n)
+        o.item.severity = ti_severity_parse(cf_json_text(obj, "x_chengfang_severity"));
     if (json_is_integer(conf) && json_integer_value(conf) >= 0 && json_integer_value(conf) <= 100)
         o.item.confidence = (int)json_integer_value(conf);
     o.item.from_us = when(obj, "valid_from");
@@ -135,7 +129,7 @@ static int read_indicator(struct ti_writer *w, const json_t *obj, bool *matchabl
 
 int ti_stix_object(struct ti_writer *w, const json_t *obj, struct cf_error *reterr)
 {
-    cf_str type = str(obj, "type"), id = str(obj, "id");
+    cf_str type = cf_json_text(obj, "type"), id = cf_json_text(obj, "id");
     bool matchable = false;
     int r = 0;
 

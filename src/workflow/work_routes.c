@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * HTTP: work items of every kind, attachments, workflow definitions. */
 #include "api/list.h"
+#include "base/jstr.h"
 #include "form/content.h"
 #include "workflow/engine_int.h"
 #include "workflow/reply.h"
@@ -204,17 +205,10 @@ static int items_get(struct cf_req *req, struct cf_error *reterr)
 
 /* ---- steps ---- */
 
-static cf_str text_of(const json_t *body, const char *key)
-{
-    const json_t *v = json_object_get(body, key);
-
-    return json_is_string(v) ? cf_str_n(json_string_value(v), json_string_length(v)) : CF_STR_NONE;
-}
-
 static int do_transition(struct cf_req *req, struct cf_tx *tx, struct cf_work_effects *fx, void *ctx, struct cf_error *reterr)
 {
-    const struct cf_work_act a = {.id = cf_req_path(req, "id"), .transition = text_of(req->json, "transition"), .note = text_of(req->json, "note"),
-                                  .expect_state = text_of(req->json, "state"), .expect_revision = json_integer_value(json_object_get(req->json, "revision")),
+    const struct cf_work_act a = {.id = cf_req_path(req, "id"), .transition = cf_json_text(req->json, "transition"), .note = cf_json_text(req->json, "note"),
+                                  .expect_state = cf_json_text(req->json, "state"), .expect_revision = json_integer_value(json_object_get(req->json, "revision")),
                                   .form = json_object_get(req->json, "form"), .english = cf_req_english(req)};
 
     return cf_work_transition(app_of(req)->workflows, tx, req->who, &a, fx, ctx, reterr);
