@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rules as edited content over HTTP: validate, create, change, delete, versions, restore, import, export, lists, hits of staged
- * rules. After each change the running detector has the new set before the reply goes out. */
+ * Rules as edited content over HTTP: validate, create, change, delete, versions, restore. After each
+ * change the running detector has the new set before the reply goes out. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "api/rule_view.h"
-
-static cf_str jtext(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-
-    return json_is_string(v) ? cf_str_n(json_string_value(v), json_string_length(v)) : CF_STR_NONE;
-}
+#include "base/jstr.h"
 
 static int validate(struct cf_req *req, struct cf_error *reterr)
 {
@@ -20,7 +14,7 @@ static int validate(struct cf_req *req, struct cf_error *reterr)
     int r = rule_library(req, &lib, reterr);
 
     if (r == 0)
-        r = cf_rulebook_check(&lib, jtext(req->json, "yaml"), &o, reterr);
+        r = cf_rulebook_check(&lib, cf_json_text(req->json, "yaml"), &o, reterr);
     if (r == 0)
         cf_reply_json(req, 200, o);
     return r;
@@ -106,7 +100,7 @@ static int edit_open(struct cf_req *req, struct edit *e, cf_str yaml, struct cf_
         r = cf_error_set(reterr, CF_ENOMEM, "no memory");
     json_array_foreach(rules, i, one)
     {
-        cf_str id = jtext(one, "id");
+        cf_str id = cf_json_text(one, "id");
 
         if (r == 0 && id.n)
             e->ids[e->n_ids++] = cf_arena_copy(req->arena, id);
@@ -137,14 +131,6 @@ static int reply_rule(struct cf_req *req, int status, cf_str id, struct cf_error
     return row ? 0 : reterr->code;
 }
 
-static int commit(struct cf_req *req, struct cf_tx **tx, int r, struct cf_error *reterr)
-{
-    if (r == 0)
-        r = cf_tx_commit(tx, reterr);
-    cf_tx_rollback(tx);
-    return r == 0 ? rule_apply(req, true, reterr) : r;
-}
-
 static int put_text(struct edit *e, struct cf_rule_save *s, struct cf_error *reterr)
 {
     const char *state = json_string_value(json_object_get(e->req->json, "state"));
@@ -153,7 +139,7 @@ static int put_text(struct edit *e, struct cf_rule_save *s, struct cf_error *ret
     int r = cf_tx_begin(rule_app(e->req)->db, CF_TX_WRITE, &tx, reterr);
 
     s->yaml = e->yaml;
-    s->title = jtext(json_array_get(json_object_get(e->check, "rules"), 0), "title");
+    s->title = cf_json_text(json_array_get(json_object_get(e->check, "rules"), 0), "title");
     s->ids = e->ids;
     s->n_ids = e->n_ids;
     s->who = rule_who(e->req);
@@ -161,27 +147,19 @@ static int put_text(struct edit *e, struct cf_rule_save *s, struct cf_error *ret
         r = cf_rulebook_put(tx, s, NULL, reterr);
     for (size_t i = 0; r == 0 && state && cf_rule_state_parse(cf_str_c(state), &st) && i < e->n_ids; i++)
         r = cf_rulebook_set_state(tx, e->ids[i], st, s->note, e->req->who->user_name, reterr);
-    return commit(e->req, &tx, r, reterr);
-}
-
-static const struct rule_row *find(const struct rule_view *v, cf_str id)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (id.n && cf_str_eq(v->rows[i].info->id, id))
-            return &v->rows[i];
-    return NULL;
+    return rule_commit(e->req, &tx, r, reterr);
 }
 
 static int create(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_rule_save s = {.action = "create", .expect_version = -1, .note = jtext(req->json, "note")};
+    struct cf_rule_save s = {.action = "create", .expect_version = -1, .note = cf_json_text(req->json, "note")};
     struct edit e;
-    int r = edit_open(req, &e, jtext(req->json, "yaml"), reterr);
+    int r = edit_open(req, &e, cf_json_text(req->json, "yaml"), reterr);
 
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < e.n_ids; i++)
-        if (find(&e.v, e.ids[i]))
+        if (rule_view_row(&e.v, e.ids[i]))
             r = cf_error_set(reterr, CF_EEXIST, "there is a rule with the id %.*s already; edit that one, or give this one another id", CF_ARG(e.ids[i]));
     if (r == 0) {
         s.text_id = e.ids[0];
@@ -212,7 +190,7 @@ static int shipped_ids(struct edit *e, const struct rule_row *row, struct cf_rul
 /* Fills s for a change of the rule `id`: its stored text, or the shipped file it stands in. */
 static int base_of(struct edit *e, cf_str id, struct cf_rule_save *s, struct cf_error *reterr)
 {
-    const struct rule_row *row = find(&e->v, id);
+    const struct rule_row *row = rule_view_row(&e->v, id);
     json_t *stored = NULL, *one, *list;
     cf_str *ids;
     size_t i;
@@ -226,7 +204,7 @@ static int base_of(struct edit *e, cf_str id, struct cf_rule_save *s, struct cf_
     } else if (r == 0) {
         list = json_object_get(stored, "replaces");
         ids = CF_NEW_N(e->req->arena, cf_str, json_array_size(list) + json_array_size(json_object_get(stored, "ids")) + 1);
-        s->text_id = cf_arena_copy(e->req->arena, jtext(stored, "id"));
+        s->text_id = cf_arena_copy(e->req->arena, cf_json_text(stored, "id"));
         s->edited = json_is_true(json_object_get(stored, "edited"));
         json_array_foreach(list, i, one) ids[s->n_replaces++] = cf_arena_copy(e->req->arena, cf_str_c(json_string_value(one)));
         if (s->edited) /* an id that the new text leaves out must not come back from the shipped file */
@@ -237,7 +215,7 @@ static int base_of(struct edit *e, cf_str id, struct cf_rule_save *s, struct cf_
     }
     json_decref(stored);
     for (i = 0; i < e->n_ids; i++) {
-        const struct rule_row *other = find(&e->v, e->ids[i]);
+        const struct rule_row *other = rule_view_row(&e->v, e->ids[i]);
 
         holds = holds || cf_str_eq(e->ids[i], id);
         if (r == 0 && other && !cf_str_eq(e->ids[i], id) && !(row && cf_str_eq(other->info->file, row->info->file)))
@@ -269,7 +247,7 @@ static int put_rule(struct cf_req *req, struct cf_error *reterr)
 {
     cf_str id = cf_req_path(req, "id");
     json_t *version = json_object_get(req->json, "version");
-    int r = change(req, id, jtext(req->json, "yaml"), "edit", jtext(req->json, "note"), json_is_integer(version) ? json_integer_value(version) : -1, reterr);
+    int r = change(req, id, cf_json_text(req->json, "yaml"), "edit", cf_json_text(req->json, "note"), json_is_integer(version) ? json_integer_value(version) : -1, reterr);
 
     if (r == 0) {
         cf_req_audit(req, NULL, NULL, req->json);
@@ -291,7 +269,7 @@ static int delete_rule(struct cf_req *req, struct cf_error *reterr)
         r = rule_view_open(req, &v, reterr);
         if (r < 0)
             return r;
-        r = find(&v, id) ? cf_error_set(reterr, CF_ECONFLICT, "a shipped rule cannot be deleted; disable it") : cf_error_set(reterr, CF_ENOENT, "there is no such rule");
+        r = rule_view_row(&v, id) ? cf_error_set(reterr, CF_ECONFLICT, "a shipped rule cannot be deleted; disable it") : cf_error_set(reterr, CF_ENOENT, "there is no such rule");
         rule_view_close(&v);
         return r;
     }
@@ -302,8 +280,8 @@ static int delete_rule(struct cf_req *req, struct cf_error *reterr)
     if (r == 0)
         r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
     if (r == 0)
-        r = cf_rulebook_remove(tx, jtext(stored, "id"), "delete", CF_STR_NONE, rule_who(req), reterr);
-    r = commit(req, &tx, r, reterr);
+        r = cf_rulebook_remove(tx, cf_json_text(stored, "id"), "delete", CF_STR_NONE, rule_who(req), reterr);
+    r = rule_commit(req, &tx, r, reterr);
     if (r == 0) {
         cf_req_audit(req, NULL, stored, NULL);
         cf_reply_empty(req, 204);
@@ -361,14 +339,14 @@ static int versions(struct cf_req *req, struct cf_error *reterr)
 
     if (r < 0)
         return r;
-    row = find(&v, id);
+    row = rule_view_row(&v, id);
     if (!row) {
         rule_view_close(&v);
         return cf_error_set(reterr, CF_ENOENT, "there is no such rule");
     }
     r = cf_rulebook_get(rule_app(req)->db, id, &stored, reterr);
     if (r == 0)
-        r = cf_rulebook_versions(rule_app(req)->db, jtext(stored, "id"), &list, reterr);
+        r = cf_rulebook_versions(rule_app(req)->db, cf_json_text(stored, "id"), &list, reterr);
     else if (r == CF_ENOENT) { /* a shipped rule that was edited once and restored keeps its history */
         r = cf_rulebook_versions(rule_app(req)->db, id, &list, reterr);
     }
@@ -395,18 +373,18 @@ static int restore(struct cf_req *req, struct cf_error *reterr)
     int r = cf_rulebook_get(rule_app(req)->db, id, &stored, reterr);
 
     if (r == 0)
-        text_id = jtext(stored, "id");
+        text_id = cf_json_text(stored, "id");
     if (want == 0 && r == 0) {
         if (!json_is_true(json_object_get(stored, "edited")))
             r = cf_error_set(reterr, CF_EINVAL, "a custom rule has no shipped version");
         if (r == 0)
             r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
         if (r == 0)
-            r = cf_rulebook_remove(tx, text_id, "shipped", jtext(req->json, "note"), rule_who(req), reterr);
-        r = commit(req, &tx, r, reterr);
+            r = cf_rulebook_remove(tx, text_id, "shipped", cf_json_text(req->json, "note"), rule_who(req), reterr);
+        r = rule_commit(req, &tx, r, reterr);
     } else if (want > 0 && (r == 0 || r == CF_ENOENT)) {
         r = cf_rulebook_versions(rule_app(req)->db, text_id, &list, reterr);
-        json_array_foreach(list, i, one) if (json_integer_value(json_object_get(one, "version")) == want) yaml = jtext(one, "yaml");
+        json_array_foreach(list, i, one) if (json_integer_value(json_object_get(one, "version")) == want) yaml = cf_json_text(one, "yaml");
         if (r == 0 && yaml.n == 0)
             r = cf_error_set(reterr, CF_ENOENT, "the rule has no version %lld with a text", (long long)want);
         if (r == 0)
@@ -419,238 +397,6 @@ static int restore(struct cf_req *req, struct cf_error *reterr)
     json_decref(stored);
     json_decref(list);
     return r;
-}
-
-/* ---- import ---- */
-
-static int refuse(json_t *report, cf_str file, json_t *errors)
-{
-    return json_array_append_new(report, json_pack("{s:s%,s:s,s:o}", "file", file.p, file.n, "result", "refused", "errors", errors));
-}
-
-static int import_file(struct cf_req *req, struct cf_tx *tx, const struct rule_view *v, const struct cf_rules_options *lib, const struct cf_rule_file *f, json_t *report,
-                       struct cf_error *reterr)
-{
-    enum cf_rule_state state = CF_RULE_ENABLED;
-    cf_str want = cf_req_query(req, "state"), first;
-    struct cf_rule_save s = {.action = "import", .yaml = f->text, .note = f->name, .expect_version = -1, .who = rule_who(req)};
-    const struct rule_row *row;
-    json_t *check = NULL, *rules, *one, *stored = NULL, *old;
-    cf_str *ids;
-    size_t i;
-    int r;
-    bool same;
-
-    if (f->text.n > CF_RULE_TEXT_MAX)
-        return refuse(report, f->name, json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the file is larger than 256 KiB"));
-    r = cf_rulebook_check(lib, f->text, &check, reterr);
-    if (r < 0)
-        return r;
-    rules = json_object_get(check, "rules");
-    first = jtext(json_array_get(rules, 0), "id");
-    if (!json_is_true(json_object_get(check, "valid")) || first.n == 0) {
-        r = refuse(report, f->name, first.n || !json_is_true(json_object_get(check, "valid"))
-                                        ? json_incref(json_object_get(check, "errors"))
-                                        : json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the rule has no id"));
-        json_decref(check);
-        return r;
-    }
-    ids = CF_NEW_N(req->arena, cf_str, json_array_size(rules) + 1);
-    json_array_foreach(rules, i, one) if (jtext(one, "id").n) ids[s.n_ids++] = cf_arena_copy(req->arena, jtext(one, "id"));
-    s.ids = ids;
-    row = find(v, first);
-    s.text_id = ids[0];
-    s.title = jtext(json_array_get(rules, 0), "title");
-    if (row && row->stored && cf_rulebook_get(rule_app(req)->db, first, &stored, reterr) == 0) {
-        s.text_id = cf_arena_copy(req->arena, jtext(stored, "id"));
-        s.edited = json_is_true(json_object_get(stored, "edited"));
-    } else if (row) {
-        s.edited = true;
-    }
-    if (s.edited) { /* every id the shipped file or the old text held */
-        cf_str *rep = CF_NEW_N(req->arena, cf_str, v->n + 1);
-
-        for (i = 0; rep && i < v->n; i++)
-            if (cf_str_eq(v->rows[i].info->file, row->info->file) && v->rows[i].info->id.n)
-                rep[s.n_replaces++] = v->rows[i].info->id;
-        s.replaces = rep;
-    }
-    old = row ? rule_text(req, row, NULL) : NULL;
-    same = json_is_string(old) && cf_str_eq(cf_str_n(json_string_value(old), json_string_length(old)), f->text);
-    if (!same && tx)
-        r = cf_rulebook_put(tx, &s, NULL, reterr);
-    for (i = 0; r == 0 && tx && !same && want.n && cf_rule_state_parse(want, &state) && i < s.n_ids; i++)
-        r = cf_rulebook_set_state(tx, s.ids[i], state, f->name, req->who->user_name, reterr);
-    if (r == 0)
-        (void)json_array_append_new(report, json_pack("{s:s%,s:s,s:s%,s:s%,s:i}", "file", f->name.p, f->name.n, "result", same ? "unchanged" : row ? "updated" : "added", "id",
-                                                      ids[0].p, ids[0].n, "title", s.title.p, s.title.n, "rules", (int)s.n_ids));
-    json_decref(old);
-    json_decref(stored);
-    json_decref(check);
-    return r;
-}
-
-/* {"files":[{"name","text"}]}, a YAML text, or an archive. */
-static int take_files(struct cf_req *req, struct cf_rule_file **ret, size_t *ret_n, struct cf_error *reterr)
-{
-    json_t *j = req->body.n && req->body.p[0] == '{' ? json_loadb(req->body.p, req->body.n, 0, NULL) : NULL, *list = json_object_get(j, "files"), *one;
-    struct cf_rule_file *part;
-    size_t i, n;
-    int r = 0;
-
-    if (!json_is_array(list)) {
-        json_decref(j);
-        return cf_rulebook_unpack(req->arena, cf_req_query(req, "name"), req->body, ret, ret_n, reterr);
-    }
-    *ret = CF_NEW_N(req->arena, struct cf_rule_file, json_array_size(list) + 1);
-    *ret_n = 0;
-    json_array_foreach(list, i, one)
-    {
-        r = cf_rulebook_unpack(req->arena, CF_STR("x.yml"), jtext(one, "text"), &part, &n, reterr);
-        if (r < 0)
-            break;
-        part[0].name = cf_arena_copy(req->arena, jtext(one, "name").p ? jtext(one, "name") : CF_STR("rule.yml"));
-        (*ret)[(*ret_n)++] = part[0];
-    }
-    json_decref(j);
-    return r;
-}
-
-static int import_rules(struct cf_req *req, struct cf_error *reterr)
-{
-    bool dry = cf_str_eqz(cf_req_query(req, "dry_run"), "true");
-    struct cf_rules_options lib;
-    struct cf_rule_file *f = NULL;
-    struct rule_view v;
-    struct cf_tx *tx = NULL;
-    json_t *report = json_array(), *one;
-    int64_t counts[4] = {0};
-    static const char *const results[] = {"added", "updated", "unchanged", "refused"};
-    size_t n = 0, i;
-    int r = take_files(req, &f, &n, reterr);
-
-    if (r == 0 && n == 0)
-        r = cf_error_set(reterr, CF_EINVAL, "there is no .yml or .yaml file in it");
-    if (r == 0)
-        r = rule_library(req, &lib, reterr);
-    if (r == 0)
-        r = rule_view_open(req, &v, reterr);
-    if (r < 0) {
-        json_decref(report);
-        return r;
-    }
-    if (!dry)
-        r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
-    for (i = 0; r == 0 && i < n; i++) {
-        r = import_file(req, tx, &v, &lib, &f[i], report, reterr);
-        if (r < 0)
-            cf_error_context(reterr, "%.*s", (int)(f[i].name.n < 200 ? f[i].name.n : 200), f[i].name.p);
-    }
-    rule_view_close(&v);
-    if (!dry)
-        r = commit(req, &tx, r, reterr);
-    if (r < 0) {
-        json_decref(report);
-        return r;
-    }
-    json_array_foreach(report, i, one) for (int k = 0; k < 4; k++) counts[k] += strcmp(json_string_value(json_object_get(one, "result")), results[k]) == 0;
-    one = json_pack("{s:I,s:I,s:I,s:I}", "added", (json_int_t)counts[0], "updated", (json_int_t)counts[1], "unchanged", (json_int_t)counts[2], "refused", (json_int_t)counts[3]);
-    cf_req_audit(req, NULL, NULL, one);
-    (void)json_object_set_new(one, "files", report);
-    cf_reply_json(req, 200, one);
-    return 0;
-}
-
-/* ---- export ---- */
-
-static cf_str file_name(struct cf_req *req, const struct cf_rule_info *ri)
-{
-    char slug[81];
-    size_t n = 0;
-
-    for (size_t i = 0; i < ri->title.n && n < 80; i++) {
-        char c = ri->title.p[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
-
-        if (ok)
-            slug[n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-        else if (n && slug[n - 1] != '_')
-            slug[n++] = '_';
-    }
-    while (n && slug[n - 1] == '_')
-        n--;
-    return cf_arena_printf(req->arena, "%.*s/%.*s%s%.*s.yml", (int)(ri->product.n ? ri->product.n : 3), ri->product.n ? ri->product.p : "any", (int)n, slug, n ? "_" : "",
-                           (int)(ri->id.n < 8 ? ri->id.n : 8), ri->id.n ? ri->id.p : "");
-}
-
-static int gather(struct cf_req *req, struct rule_view *v, struct cf_rule_file *f, size_t *n, struct cf_error *reterr)
-{
-    for (size_t i = 0; i < v->n; i++) {
-        bool seen = false;
-        json_t *t;
-
-        for (size_t k = 0; k < i && !seen; k++) /* several rules of one file go out once */
-            seen = cf_str_eq(v->rows[k].info->file, v->rows[i].info->file) && !cf_str_eq(v->rows[k].info->file, CF_STR(""));
-        if (seen)
-            continue;
-        t = rule_text(req, &v->rows[i], NULL);
-        if (json_is_string(t)) {
-            f[*n].name = file_name(req, v->rows[i].info);
-            f[*n].text = cf_arena_copy(req->arena, cf_str_n(json_string_value(t), json_string_length(t)));
-            if (!f[*n].text.p) {
-                json_decref(t);
-                return cf_error_set(reterr, CF_ENOMEM, "no memory");
-            }
-            ++*n;
-        }
-        json_decref(t);
-    }
-    return 0;
-}
-
-static int export_rules(struct cf_req *req, struct cf_error *reterr)
-{
-    cf_str ids = cf_req_query(req, "ids"), format = cf_req_query(req, "format"), id;
-    const char *kind = cf_str_eqz(format, "tar.gz") ? "tar.gz" : "zip";
-    struct cf_rule_file *f;
-    struct rule_view v;
-    struct cf_buf out;
-    size_t n = 0, kept = 0;
-    int r = rule_view_open(req, &v, reterr);
-
-    if (r < 0)
-        return r;
-    if (ids.n) {
-        for (size_t i = 0; i < v.n; i++) {
-            cf_str rest = ids;
-
-            while (cf_str_cut(&rest, ',', &id))
-                if (cf_str_eq(id, v.rows[i].info->id)) {
-                    v.rows[kept++] = v.rows[i];
-                    break;
-                }
-        }
-        v.n = kept;
-    } else {
-        r = rule_view_filter(&v, cf_req_query(req, "filter"), reterr);
-    }
-    f = CF_NEW_N(req->arena, struct cf_rule_file, v.n + 1);
-    if (r == 0)
-        r = f ? gather(req, &v, f, &n, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
-    rule_view_close(&v);
-    if (r == 0 && n == 0)
-        r = cf_error_set(reterr, CF_ENOENT, "no rule fits");
-    if (r < 0)
-        return r;
-    cf_buf_init(&out, (size_t)256 << 20);
-    r = cf_rulebook_pack(f, n, kind, &out, reterr);
-    if (r < 0) {
-        cf_buf_release(&out);
-        return r;
-    }
-    cf_reply_header(req, "Content-Disposition", strcmp(kind, "zip") == 0 ? "attachment; filename=\"rules.zip\"" : "attachment; filename=\"rules.tar.gz\"");
-    cf_reply_bytes(req, 200, strcmp(kind, "zip") == 0 ? "application/zip" : "application/gzip", &out);
-    return 0;
 }
 
 #define YAML "\"yaml\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":262144}"
@@ -670,14 +416,11 @@ static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/rules/{id}/restore", .permission = "rule.write", .handler = restore, .scope = "all",
      .request = "{\"type\":\"object\",\"required\":[\"version\"],\"additionalProperties\":false,\"properties\":{\"version\":{\"type\":\"integer\",\"minimum\":0}," NOTE "}}",
      .doc = "Go back to an older text (0: the shipped one); this makes a new version"},
-    {.method = CF_POST, .path = "/api/v1/rules:import", .permission = "rule.write", .handler = import_rules, .flags = CF_RF_RAW_BODY | CF_RF_UPLOAD, .scope = "all",
-     .doc = "Import a YAML file, an archive of them, or {files:[{name,text}]}; ?name= ?state= ?dry_run=true; the reply reports per file"},
-    {.method = CF_GET, .path = "/api/v1/rules:export", .permission = "rule.read", .handler = export_rules, .flags = CF_RF_SENSITIVE, .scope = "all",
-     .doc = "Rules as an archive: ?ids=a,b or ?filter=, ?format=zip|tar.gz"},
 };
 
 void cf_rule_edit_routes(void)
 {
     cf_routes_add(routes, sizeof routes / sizeof *routes);
+    cf_rule_transfer_routes();
     cf_rule_list_routes();
 }

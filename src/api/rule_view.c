@@ -368,14 +368,29 @@ json_t *rule_row_json(const struct rule_view *v, const struct rule_row *row)
                      rule_str(public_file(v->req, ri->file)), "correlation", ri->correlation, "author", rule_str(ri->author));
 }
 
+const struct rule_row *rule_view_row(const struct rule_view *v, cf_str id)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (id.n && cf_str_eq(v->rows[i].info->id, id))
+            return &v->rows[i];
+    return NULL;
+}
+
 struct rule_row *rule_view_find(struct rule_view *v, cf_str id, struct cf_error *reterr)
 {
-    for (size_t i = 0; i < v->n; i++) {
-        if (cf_str_eq(v->rows[i].info->id, id))
-            return &v->rows[i];
-    }
-    (void)cf_error_set(reterr, CF_ENOENT, "there is no such rule");
-    return NULL;
+    const struct rule_row *row = rule_view_row(v, id);
+
+    if (!row)
+        (void)cf_error_set(reterr, CF_ENOENT, "there is no such rule");
+    return row ? &v->rows[row - v->rows] : NULL;
+}
+
+int rule_commit(struct cf_req *req, struct cf_tx **tx, int r, struct cf_error *reterr)
+{
+    if (r == 0)
+        r = cf_tx_commit(tx, reterr);
+    cf_tx_rollback(tx);
+    return r == 0 ? rule_apply(req, true, reterr) : r;
 }
 
 /* Text of a file, or JSON null (an archive's member, a file that is gone). */

@@ -44,8 +44,12 @@ int rule_library(struct cf_req *req, struct cf_rules_options *ret, struct cf_err
 /* Rules and switches as the records have them now, in the running pipeline. */
 int rule_apply(struct cf_req *req, bool texts, struct cf_error *reterr);
 struct cf_rule_who rule_who(const struct cf_req *req);
+/* Ends the transaction (r < 0: undone) and gives the running detector the new set. */
+int rule_commit(struct cf_req *req, struct cf_tx **tx, int r, struct cf_error *reterr);
+const struct rule_row *rule_view_row(const struct rule_view *v, cf_str id); /* NULL: none has it */
 
 void cf_rule_edit_routes(void);
+void cf_rule_transfer_routes(void);
 void cf_rule_list_routes(void);
 void cf_rule_test_routes(void);
 void cf_rule_backtest_routes(void);
