@@ -13,6 +13,7 @@
 #include "api/http.h"
 #include "api/rules.h"
 #include "api/sse.h"
+#include "app/intakes.h"
 #include "app/server.h"
 #include "app/tls_cert.h"
 #include "asset/asset.h"
@@ -238,66 +239,6 @@ static void assets_changed(void *app)
         cf_pipeline_assets_changed(a->pipeline);
 }
 
-/* The syslog listener over TLS; without a certificate of its own it shows the console's. */
-static int tls_listener(struct cf_app_run *run, struct cf_listen_options *o, struct cf_error *reterr)
-{
-    static const char *const modes[] = {"none", "optional", "required"};
-    const struct cf_server_config *c = &run->config;
-    const char **allowed = CF_NEW_N(&run->arena, const char *, c->syslog_tls_allowed.n + 1);
-    size_t mode = 0;
-    int r = 0;
-
-    while (mode < 3 && !cf_str_eqz(c->syslog_tls_client, modes[mode]))
-        mode++;
-    if (mode == 3)
-        return cf_error_set(reterr, CF_EINVAL, "syslog.tls_client: write none, optional or required");
-    for (size_t i = 0; i < c->syslog_tls_allowed.n; i++)
-        allowed[i] = cf_arena_strdup(&run->arena, c->syslog_tls_allowed.v[i]);
-    o->tls = cf_arena_strdup(&run->arena, c->syslog_tls);
-    o->tls_options = (struct cf_listen_tls_options){
-        .cert = cf_arena_strdup(&run->arena, c->syslog_tls_cert), .key = cf_arena_strdup(&run->arena, c->syslog_tls_key),
-        .client = (enum cf_tls_client)mode, .ca = cf_arena_strdup(&run->arena, c->syslog_tls_ca), .allowed = allowed,
-        .n_allowed = c->syslog_tls_allowed.n, .handshake_us = c->syslog_tls_handshake,
-    };
-    if (!c->syslog_tls.n || c->syslog_tls_cert.n)
-        return 0;
-    if (c->http_cert.n) {
-        o->tls_options.cert = cf_arena_strdup(&run->arena, c->http_cert);
-        o->tls_options.key = cf_arena_strdup(&run->arena, c->http_key);
-    } else {
-        o->tls_options.cert = in_data(run, "tls/server.crt");
-        o->tls_options.key = in_data(run, "tls/server.key");
-        r = cf_tls_self_signed(in_data(run, "tls"), o->tls_options.cert, o->tls_options.key, reterr);
-    }
-    return r;
-}
-
-static int tail_paths(struct cf_app_run *run, struct cf_tail_options *o, struct cf_error *reterr)
-{
-    const struct cf_server_config *c = &run->config;
-    struct cf_tail_path *path = CF_NEW_N(&run->arena, struct cf_tail_path, c->tail_paths.n + 1);
-
-    o->path = path;
-    o->files_max = (size_t)c->tail_files_max;
-    o->line_max = (size_t)c->syslog_line_max;
-    o->poll_us = c->tail_poll;
-    o->rotated_us = c->tail_rotated;
-    o->packed = c->tail_packed;
-    o->from_end = cf_str_eqz(c->tail_from, "end");
-    if (!o->from_end && !cf_str_eqz(c->tail_from, "start"))
-        return cf_error_set(reterr, CF_EINVAL, "tail.from: write start or end");
-    for (; o->n_paths < c->tail_paths.n; o->n_paths++)
-        if (cf_tail_path_parse(c->tail_paths.v[o->n_paths], &path[o->n_paths], reterr) < 0)
-            return reterr->code;
-    return 0;
-}
-
-static void free_tail_paths(struct cf_tail_options *o)
-{
-    for (size_t i = 0; i < o->n_paths; i++)
-        cf_tail_path_release((struct cf_tail_path *)(uintptr_t)&o->path[i]);
-}
-
 static int start_ti(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_ti_options o = {
@@ -322,31 +263,19 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
         .data_dir = run->app.data_dir, .content_dir = run->app.content_dir, .zone = c->pipeline_zone, .workers = c->pipeline_workers,
         .geo = cf_arena_strdup(&run->arena, c->enrich_geo), .n_rules = c->rules_paths.n, .no_rules = !c->rules_enabled,
         .spool = {.cap = c->spool_cap, .segment_size = c->spool_segment, .batch_rows = c->pipeline_batch_rows, .batch_bytes = 16 << 20, .min_free = c->spool_min_free ? c->spool_min_free : -1},
-        .listen = {.line_max = (size_t)c->syslog_line_max, .connections_max = (unsigned)c->syslog_connections, .idle_us = c->syslog_idle,
-                   .refuse_unknown = cf_str_eqz(c->syslog_unknown, "refuse")},
     };
     const char **rules = CF_NEW_N(&run->arena, const char *, c->rules_paths.n + 1);
-    int r;
+    int r = 0;
 
-    if (!o.listen.refuse_unknown && !cf_str_eqz(c->syslog_unknown, "accept"))
-        return cf_error_set(reterr, CF_EINVAL, "syslog.unknown: write accept or refuse");
     for (size_t i = 0; i < c->rules_paths.n; i++)
         rules[i] = cf_arena_strdup(&run->arena, c->rules_paths.v[i]);
     o.rules = rules;
-    if (run->mode == CF_APP_SERVER) {
-        o.listen.udp = cf_arena_strdup(&run->arena, c->syslog_udp);
-        o.listen.tcp = cf_arena_strdup(&run->arena, c->syslog_tcp);
-        o.listen.netflow = cf_arena_strdup(&run->arena, c->netflow_listen);
-        o.listen.netflow_templates = (size_t)c->netflow_templates;
-        o.listen.netflow_timeout_us = c->netflow_timeout;
-        if (tls_listener(run, &o.listen, reterr) < 0 || tail_paths(run, &o.tail, reterr) < 0) {
-            free_tail_paths(&o.tail);
-            return reterr->code;
-        }
-    }
+    if (run->mode == CF_APP_SERVER)
+        r = app_intakes(c, run->app.data_dir, &run->arena, &o, reterr);
     cf_asset_changed = assets_changed;
-    r = cf_pipeline_start(&o, &run->app.pipeline, reterr);
-    free_tail_paths(&o.tail); /* copied */
+    if (r == 0)
+        r = cf_pipeline_start(&o, &run->app.pipeline, reterr);
+    app_intakes_release(&o); /* copied */
     return r;
 }
 

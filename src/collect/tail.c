@@ -29,57 +29,6 @@ void tail_error(struct cf_tail *t, const char *path, const char *what, const cha
     (void)pthread_mutex_unlock(&t->mu);
 }
 
-/* ---- configuration --------------------------------------------------------------------------------------------------------- */
-
-int cf_tail_path_parse(cf_str text, struct cf_tail_path *ret, struct cf_error *reterr)
-{
-    struct {
-        const char *key;
-        char **to;
-    } opt[] = {{"source=", &ret->source}, {"parser=", &ret->parser}, {"format=", &ret->format}, {"encoding=", &ret->encoding}};
-    cf_str word;
-
-    memset(ret, 0, sizeof *ret);
-    text = cf_str_trim(text);
-    while (cf_str_cut(&text, ' ', &word)) {
-        size_t i = 0;
-
-        if (word.n == 0)
-            continue;
-        if (!ret->pattern) {
-            ret->pattern = strndup(word.p, word.n);
-            continue;
-        }
-        while (i < 4 && !cf_str_starts(word, cf_str_c(opt[i].key)))
-            i++;
-        if (i == 4 || *opt[i].to) {
-            cf_tail_path_release(ret);
-            return cf_error_set(reterr, CF_EINVAL, "tail.paths: \"%.*s\": write PATTERN source=NAME parser=NAME format=NAME encoding=NAME", CF_ARG(word));
-        }
-        *opt[i].to = strndup(word.p + strlen(opt[i].key), word.n - strlen(opt[i].key));
-    }
-    for (size_t i = 0; i < 4; i++)
-        if (!*opt[i].to)
-            *opt[i].to = strdup("");
-    if (!ret->pattern || ret->pattern[0] != '/') {
-        int r = cf_error_set(reterr, CF_EINVAL, "tail.paths: \"%s\" is no absolute path", ret->pattern ? ret->pattern : "");
-
-        cf_tail_path_release(ret);
-        return r;
-    }
-    return 0;
-}
-
-void cf_tail_path_release(struct cf_tail_path *p)
-{
-    free(p->pattern);
-    free(p->source);
-    free(p->parser);
-    free(p->format);
-    free(p->encoding);
-    memset(p, 0, sizeof *p);
-}
-
 /* ---- which files --------------------------------------------------------------------------------------------------------------- */
 
 static struct tail_file *open_file(struct cf_tail *t, uint64_t dev, uint64_t ino)
@@ -105,7 +54,7 @@ static void rename_file(struct cf_tail *t, struct tail_file *f, const char *path
     atomic_fetch_add(&t->s_rotations, 1);
 }
 
-static void look_at(struct cf_tail *t, const struct cf_tail_path *cfg, const char *path)
+static void look_at(struct cf_tail *t, const struct cf_intake *cfg, const char *path)
 {
     struct tail_file *f;
     struct stat st;
@@ -160,14 +109,14 @@ static void find_by_inode(struct cf_tail *t, size_t slot)
     d = opendir(dir[0] ? dir : "/");
     while (d && (e = readdir(d)))
         if (e->d_ino == t->pos[slot].ino) {
-            const struct cf_tail_path *cfg = &t->path[0];
+            const struct cf_intake *cfg = &t->path[0];
             struct tail_file *f;
             uint32_t gen = t->pos[slot].gen;
 
             for (size_t i = 0; i < t->o.n_paths; i++) { /* of the pattern in the same folder, where there is one */
-                const char *end = strrchr(t->path[i].pattern, '/');
+                const char *end = strrchr(t->path[i].what, '/');
 
-                if ((size_t)(end - t->path[i].pattern) == strlen(dir) && strncmp(t->path[i].pattern, dir, strlen(dir)) == 0)
+                if ((size_t)(end - t->path[i].what) == strlen(dir) && strncmp(t->path[i].what, dir, strlen(dir)) == 0)
                     cfg = &t->path[i];
             }
             (void)snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
@@ -191,8 +140,8 @@ static void look(struct cf_tail *t)
     for (size_t i = 0; i < t->o.n_paths; i++) {
         glob_t g;
 
-        watch_dirs(t, t->path[i].pattern);
-        if (glob(t->path[i].pattern, GLOB_BRACE, NULL, &g) != 0)
+        watch_dirs(t, t->path[i].what);
+        if (glob(t->path[i].what, GLOB_BRACE, NULL, &g) != 0)
             continue;
         for (size_t k = 0; k < g.gl_pathc; k++)
             look_at(t, &t->path[i], g.gl_pathv[k]);
@@ -292,10 +241,9 @@ static int set_up(struct cf_tail *t, const struct cf_tail_options *o, struct cf_
     if (!t->buf || !t->out || !t->rec || !t->path || !t->state_path)
         return cf_error_set(reterr, CF_ENOMEM, "file tail");
     for (size_t i = 0; i < o->n_paths; i++) {
-        const struct cf_tail_path *p = &o->path[i];
-
-        t->path[i] = (struct cf_tail_path){strdup(p->pattern), strdup(p->source), strdup(p->parser), strdup(p->format), strdup(p->encoding)};
-        if (!t->path[i].pattern || !t->path[i].source || !t->path[i].parser || !t->path[i].format || !t->path[i].encoding)
+        if (o->path[i].what[0] != '/')
+            return cf_error_set(reterr, CF_EINVAL, "tail.paths: \"%s\" is no absolute path", o->path[i].what);
+        if (!cf_intake_copy(&t->path[i], &o->path[i]))
             return cf_error_set(reterr, CF_ENOMEM, "file tail");
     }
     r = tail_pos_load(t, reterr);
@@ -355,7 +303,7 @@ void cf_tail_stop(struct cf_tail *t)
     if (t->notify_fd >= 0)
         (void)close(t->notify_fd);
     for (size_t i = 0; t->path && i < t->o.n_paths; i++)
-        cf_tail_path_release(&t->path[i]);
+        cf_intake_release(&t->path[i]);
     for (size_t i = 0; i < t->n_pos; i++)
         free(t->pos[i].path);
     free(t->pos);

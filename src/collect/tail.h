@@ -8,25 +8,15 @@
 #define CF_COLLECT_TAIL_H
 
 #include "collect/counters.h"
+#include "collect/intake.h"
 #include "collect/source.h"
 #include "collect/spool.h"
-
-struct cf_tail_path {
-    char *pattern;   /* glob(7) */
-    char *source;    /* data source; "" none: counted as "file" */
-    char *parser;    /* source file for normalise where the data source names none */
-    char *format;
-    char *encoding;  /* "" or "utf-8": as it is (GB18030 is found out later); else any name iconv knows, turned into UTF-8 */
-};
-/* "PATTERN source=NAME parser=NAME format=NAME encoding=NAME" -> *ret, freed with cf_tail_path_release. */
-int cf_tail_path_parse(cf_str text, struct cf_tail_path *ret, struct cf_error *reterr);
-void cf_tail_path_release(struct cf_tail_path *p);
 
 struct cf_tail_options {
     struct cf_spool *spool;
     struct cf_counters *counters;
     struct cf_shared *sources;        /* struct cf_source_table */
-    const struct cf_tail_path *path;  /* copied */
+    const struct cf_intake *path;     /* copied; what: glob(7), absolute */
     size_t n_paths;
     const char *state_path;           /* DATA/tail.state */
     size_t line_max;                  /* longer lines are cut and counted */

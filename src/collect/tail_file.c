@@ -244,11 +244,11 @@ static bool open_encoding(struct cf_tail *t, struct tail_file *f)
     }
     f->cd = iconv_open("UTF-8", e);
     if (f->cd == (iconv_t)-1)
-        tail_error(t, f->cfg->pattern, "encoding not known", e);
+        tail_error(t, f->cfg->what, "encoding not known", e);
     return f->cd != (iconv_t)-1;
 }
 
-struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_tail_path *cfg, const char *path, bool by_inode)
+struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cfg, const char *path, bool by_inode)
 {
     struct tail_file *f;
     struct stat st;
@@ -397,14 +397,13 @@ static bool hand_over(struct cf_tail *t, struct tail_file *f, const struct cut *
     struct cf_counter *k;
     struct cf_error err = {0};
     struct cf_buf mark;
-    cf_str name = cf_str_c(f->cfg->source);
     int r;
 
     if (c->n == 0) { /* blank lines, the rest of a cut one */
         f->at += c->used;
         return true;
     }
-    cf_source_by_name(t->o.sources, name, &info);
+    cf_intake_look(f->cfg, t->o.sources, "file", &info);
     if (!info.enabled)
         return false; /* switched off: the file waits */
     next.off = f->at + c->used;
@@ -412,8 +411,8 @@ static bool hand_over(struct cf_tail *t, struct tail_file *f, const struct cut *
     cf_buf_init(&mark, 8192);
     (void)tail_pos_text(&next, p->off, 300, &mark);
     const struct cf_spool_origin o = {
-        .source = cf_str_c(info.source[0] ? info.source : f->cfg->parser), .format = cf_str_c(f->cfg->format[0] ? f->cfg->format : info.format),
-        .peer = cf_str_c(p->path), .org = cf_str_c(info.org[0] ? info.org : "root"), .key = name.n ? name : CF_STR("file"), .mark = cf_buf_view(&mark),
+        .source = cf_str_c(info.source), .format = cf_str_c(f->cfg->format[0] ? f->cfg->format : info.format), .peer = cf_str_c(p->path),
+        .org = cf_str_c(info.org), .key = cf_str_c(info.name), .mark = cf_buf_view(&mark),
         .received_us = cf_now_us(),
     };
     k = cf_counters_get(t->o.counters, o.key, o.org);

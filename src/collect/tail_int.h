@@ -28,7 +28,7 @@ struct tail_pos {
 struct tail_file {
     int fd;
     size_t slot;               /* of its position in cf_tail.pos */
-    const struct cf_tail_path *cfg;
+    const struct cf_intake *cfg;
     struct tail_file *next;
     bool named;                /* its path led to it at the last look */
     bool skip;                 /* inside a line that was cut */
@@ -50,7 +50,7 @@ struct tail_file {
 
 struct cf_tail {
     struct cf_tail_options o;
-    struct cf_tail_path *path;
+    struct cf_intake *path;
     char *state_path;
     pthread_t thread;
     bool on;
@@ -84,7 +84,7 @@ size_t tail_pos_find(const struct cf_tail *t, uint64_t dev, uint64_t ino); /* SI
 size_t tail_pos_add(struct cf_tail *t, const struct tail_pos *p);          /* takes p->path; SIZE_MAX: no memory */
 int tail_pos_load(struct cf_tail *t, struct cf_error *reterr);
 /* tail_file.c */
-struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_tail_path *cfg, const char *path, bool by_inode);
+struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cfg, const char *path, bool by_inode);
 bool tail_file_step(struct cf_tail *t, struct tail_file *f); /* true: took something, there may be more */
 void tail_file_close(struct cf_tail *t, struct tail_file *f, bool flush);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the health page shows: components, the five numbers, spool, store, listeners; Prometheus lines. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/list.h"
 #include "app/app.h"
@@ -56,6 +57,24 @@ static json_t *tail_json(struct cf_pipeline *p)
                      s.paused ? "paused" : "ok");
 }
 
+static json_t *kafka_json(struct cf_pipeline *p)
+{
+    static const size_t max = 200;
+    struct cf_kafka_topic_stats *v = calloc(max, sizeof *v);
+    json_t *topics = json_array();
+    struct cf_kafka_stats s;
+
+    cf_kafka_get_stats(p->kafka, &s);
+    for (size_t i = 0, n = v ? cf_kafka_topics(p->kafka, v, max) : 0; i < n; i++)
+        (void)json_array_append_new(topics, json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "topic", v[i].topic, "source", v[i].source, "parser", v[i].parser, "org", v[i].org,
+                                                      "partitions", (json_int_t)v[i].partitions, "lag", (json_int_t)v[i].lag, "received", (json_int_t)v[i].records, "off", v[i].off));
+    free(v);
+    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:o}", "name", "kafka", "group", p->o.kafka.group, "received", (json_int_t)s.records, "bytes", (json_int_t)s.bytes, "lag", (json_int_t)s.lag,
+                     "partitions", (json_int_t)s.partitions, "empty", (json_int_t)s.empty, "cut", (json_int_t)s.cut, "bad", (json_int_t)s.bad, "rebalances",
+                     (json_int_t)s.rebalances, "rewinds", (json_int_t)s.rewinds, "commits", (json_int_t)s.commits, "commit_failed", (json_int_t)s.commit_failed,
+                     "errors", (json_int_t)s.errors, "error", s.error, "status", !s.connected ? "error" : s.paused ? "paused" : "ok", "topics", topics);
+}
+
 static json_t *listeners_json(struct cf_pipeline *p)
 {
     struct cf_listener *l = p->listener;
@@ -64,6 +83,8 @@ static json_t *listeners_json(struct cf_pipeline *p)
 
     if (p->tail)
         (void)json_array_append_new(list, tail_json(p));
+    if (p->kafka)
+        (void)json_array_append_new(list, kafka_json(p));
     if (!l)
         return list;
     cf_listener_get_stats(l, &s);
@@ -180,6 +201,17 @@ static void listener_metrics(struct cf_pipeline *p, struct cf_buf *out)
         metric(out, "tail_rotations_total", "counter", "followed files that were renamed or lost their name", (double)t.rotations);
         metric(out, "tail_truncations_total", "counter", "followed files that began again", (double)t.truncations);
         metric(out, "tail_errors_total", "counter", "files that could not be read", (double)t.errors);
+    }
+    if (p->kafka) {
+        struct cf_kafka_stats k;
+
+        cf_kafka_get_stats(p->kafka, &k);
+        metric(out, "kafka_lag", "gauge", "messages of our partitions that are not in the spool yet", (double)k.lag);
+        metric(out, "kafka_partitions", "gauge", "partitions the group gave us", (double)k.partitions);
+        metric(out, "kafka_records_total", "counter", "records taken from topics", (double)k.records);
+        metric(out, "kafka_bad_total", "counter", "messages or batches that could not be read", (double)k.bad);
+        metric(out, "kafka_errors_total", "counter", "errors of connections, sign-in and the group", (double)k.errors);
+        metric(out, "kafka_commits_failed_total", "counter", "commits of offsets that failed", (double)k.commit_failed);
     }
     if (!p->listener)
         return;

@@ -39,6 +39,8 @@ void pipeline_commit(struct cf_pipeline *p, bool last)
         r = cf_event_store_sync(p->o.events, &err);
     if (r == 0)
         r = cf_tail_save(p->tail, &err); /* the marks in what is deleted now */
+    if (r == 0)
+        r = cf_kafka_save(p->kafka, &err);
     if (r == 0) { /* header lines the spool forgets now */
         char path[4200];
         (void)snprintf(path, sizeof path, "%s/streams.state", p->data_dir);

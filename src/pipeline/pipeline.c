@@ -281,6 +281,22 @@ static int start_tail(struct cf_pipeline *p, struct cf_error *reterr)
     return cf_tail_start(&o, &p->tail, reterr);
 }
 
+/* Only what an earlier run took is found out here; records come after cf_kafka_run. */
+static int start_kafka(struct cf_pipeline *p, struct cf_error *reterr)
+{
+    struct cf_kafka_options o = p->o.kafka;
+    char path[4200];
+
+    if (!o.brokers || !o.brokers[0])
+        return 0;
+    (void)snprintf(path, sizeof path, "%s/kafka.state", p->data_dir);
+    o.spool = p->spool;
+    o.counters = p->counters;
+    o.sources = &p->sources;
+    o.state_path = path;
+    return cf_kafka_start(&o, &p->kafka, reterr);
+}
+
 static int start_listeners(struct cf_pipeline *p, struct cf_error *reterr)
 {
     struct cf_listen_options o = p->o.listen;
@@ -341,7 +357,11 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
     if (r == 0)
         r = load_streams(p, reterr);
     if (r == 0)
-        r = start_tail(p, reterr); /* before the workers: it reads what they will delete */
+        r = start_kafka(p, reterr); /* this and the next before the workers: they read what those will delete */
+    if (r == 0)
+        r = start_tail(p, reterr);
+    if (r == 0 && p->kafka)
+        r = cf_kafka_run(p->kafka, reterr);
     if (r == 0)
         pipeline_windows_load(p);
     if (r == 0)
@@ -383,7 +403,9 @@ void cf_pipeline_stop(struct cf_pipeline *p)
         (void)pthread_join(p->keeper, NULL);
     cf_listener_stop(p->listener); /* after the keeper, which reads its figures; what it takes meanwhile is durable in the spool */
     cf_tail_stop(p->tail);
+    cf_kafka_stop(p->kafka);
     p->tail = NULL;
+    p->kafka = NULL;
     if (p->spool && p->keeper_on) {
         pipeline_commit(p, true);
     }

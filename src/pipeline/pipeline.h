@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "collect/counters.h"
+#include "collect/kafka.h"
 #include "collect/listen.h"
 #include "collect/spool.h"
 #include "collect/tail.h"
@@ -37,6 +38,7 @@ struct cf_pipeline_options {
     int64_t workers;                     /* 0: one per core */
     struct cf_spool_options spool;       /* dir is set to DATA/spool */
     struct cf_tail_options tail;         /* spool, counters, sources, state_path are set; n_paths 0: off */
+    struct cf_kafka_options kafka;       /* spool, counters, sources, state_path are set; brokers "" or NULL: off */
     struct cf_listen_options listen;     /* spool, counters, sources are set; udp and tcp NULL: no listeners */
 };
 struct cf_pipeline;

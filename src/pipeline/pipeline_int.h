@@ -68,6 +68,7 @@ struct cf_pipeline {
     struct cf_counters *counters;
     struct cf_listener *listener;
     struct cf_tail *tail;
+    struct cf_kafka *kafka;
     struct reprocess *reprocess; /* the newest, under reprocess_mu */
     pthread_mutex_t reprocess_mu;
     size_t n_silent, n_watched; /* registered data sources; under mu */

@@ -43,7 +43,7 @@ static void append(const char *path, const char *text)
 }
 static struct cf_tail *follow(struct cf_spool *spool)
 {
-    struct cf_tail_path p;
+    struct cf_intake p;
     struct cf_tail_options o = {.spool = spool, .counters = counters, .sources = &sources, .path = &p, .n_paths = 1, .state_path = state, .line_max = 4096, .poll_us = 20000,
                                 .packed = true};
     struct cf_error err = {0};
@@ -51,10 +51,10 @@ static struct cf_tail *follow(struct cf_spool *spool)
     char text[400];
 
     (void)snprintf(text, sizeof text, "%s/*.log source=web", logs);
-    assert_int_equal(cf_tail_path_parse(cf_str_c(text), &p, &err), 0);
+    assert_int_equal(cf_intake_parse("tail.paths", cf_str_c(text), &p, &err), 0);
     if (cf_tail_start(&o, &t, &err) != 0)
         fail_msg("tail: %s", err.msg);
-    cf_tail_path_release(&p);
+    cf_intake_release(&p);
     return t;
 }
 /* Reads n records out of the spool, joined by '|'. */
@@ -200,18 +200,26 @@ static void position_text(void **s)
 static void path_text(void **s)
 {
     struct cf_error err = {0};
-    struct cf_tail_path p;
+    struct cf_intake p;
+    const struct cf_tail_options o = {.spool = t_open(1 << 20, 0, 0), .path = &p, .n_paths = 1, .state_path = state};
+    struct cf_tail *t = NULL;
 
     (void)s;
-    assert_int_equal(cf_tail_path_parse(CF_STR("/var/log/*.log  encoding=gb18030 source=fw format=kv parser=topsec"), &p, &err), 0);
-    assert_string_equal(p.pattern, "/var/log/*.log");
+    assert_int_equal(cf_intake_parse("tail.paths", CF_STR("/var/log/*.log  encoding=gb18030 source=fw format=kv parser=topsec org=u-1"), &p, &err), 0);
+    assert_string_equal(p.what, "/var/log/*.log");
     assert_string_equal(p.encoding, "gb18030");
     assert_string_equal(p.source, "fw");
     assert_string_equal(p.format, "kv");
     assert_string_equal(p.parser, "topsec");
-    cf_tail_path_release(&p);
-    assert_int_equal(cf_tail_path_parse(CF_STR("/var/log/x colour=red"), &p, &err), CF_EINVAL);
-    assert_int_equal(cf_tail_path_parse(CF_STR("var/log/x"), &p, &err), CF_EINVAL);
+    assert_string_equal(p.org, "u-1");
+    cf_intake_release(&p);
+    assert_int_equal(cf_intake_parse("tail.paths", CF_STR("/var/log/x colour=red"), &p, &err), CF_EINVAL);
+    assert_non_null(strstr(err.msg, "tail.paths"));
+    assert_int_equal(cf_intake_parse("tail.paths", CF_STR("  "), &p, &err), CF_EINVAL);
+    assert_int_equal(cf_intake_parse("tail.paths", CF_STR("var/log/x"), &p, &err), 0);
+    assert_int_equal(cf_tail_start(&o, &t, &err), CF_EINVAL); /* not absolute */
+    cf_intake_release(&p);
+    cf_spool_close(o.spool);
 }
 
 int main(void)
@@ -221,7 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lost_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(long_lines, setup, teardown),
         cmocka_unit_test(position_text),
-        cmocka_unit_test(path_text),
+        cmocka_unit_test_setup_teardown(path_text, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Kafka consumer group with real servers against real sockets: librdkafka's mock cluster runs in a process of its own
+// (tests/tools/kafka_mock.c). Offsets after durability, kill -9, rebalances between two servers, a full spool, an
+// administrator's reset, brokers that go away. COL-001, COL-032, COL-033, COL-034.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import readline from 'node:readline';
+import { after, before, test } from 'node:test';
+import { binary, run, startServer } from './lib.mjs';
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-kafka-'));
+const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
+let s, api, mock, brokers;
+const data = path.join(dir, 'data');
+const config = (more = '') => `kafka:
+  brokers: "${brokers}"
+  group: city
+  topics: ["logs source=kafka-logs parser=sshd", "^audit-.* source=kafka-audit", other]
+  session_timeout: 4s
+  commit_interval: 200ms
+${more}`;
+
+async function until(what, fn, seconds = 40) {
+  let last;
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
+    last = await fn();
+    if (last === true) return;
+  }
+  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
+}
+/** The mock cluster: ask(line) -> its answer. */
+async function startMock() {
+  const child = spawn(path.join(path.dirname(binary), 'kafka_mock'), ['2'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const waiting = [];
+  readline.createInterface({ input: child.stdout }).on('line', (l) => waiting.shift()(l));
+  const next = () => new Promise((r) => waiting.push(r));
+  const first = await next();
+  brokers = first.replace(/^brokers /, '');
+  return {
+    ask: async (line) => { const p = next(); child.stdin.write(line + '\n'); return p; },
+    ok: async (line) => { const p = next(); child.stdin.write(line + '\n'); assert.equal(await p, 'ok', line); },
+    stop: () => child.stdin.end(),
+  };
+}
+const start = async (env = {}, cfg = config()) => {
+  s = await startServer({ config: cfg, data, env });
+  api = s.token('admin');
+};
+const search = async (a, query, extra = {}) => (await a.post('/api/v1/events:search', { query, from: 'now-1d', to: 'now+1d', limit: 1, ...extra })).body;
+const kafka = async (a = api) => (await a.get('/api/v1/health')).body.listeners.find((l) => l.name === 'kafka');
+
+async function usersOf(a, host) {
+  const seen = new Map();
+  for (let cursor; ;) {
+    const r = await search(a, `host.name:${host}`, { limit: 1000, cursor, fields: ['user.name'] });
+    for (const e of r.items) seen.set(e.user.name, (seen.get(e.user.name) || 0) + 1);
+    cursor = r.next;
+    if (!cursor) return seen;
+  }
+}
+/** Every u<k>, 0 <= k < n, exactly once over all servers. */
+async function exactlyOnce(servers, host, n, seconds = 60) {
+  await until(`${host}: ${n} records stored`, async () => {
+    let t = 0;
+    for (const a of servers) t += (await search(a, `host.name:${host}`)).total;
+    return t >= n || t;
+  }, seconds);
+  for (const a of servers) await until('drained', async () => { const h = (await a.get('/api/v1/health')).body; return h.pipeline.queue_bytes === 0 || h.pipeline.queue_bytes; });
+  const seen = new Map();
+  for (const a of servers) for (const [u, c] of await usersOf(a, host)) seen.set(u, (seen.get(u) || 0) + c);
+  const missing = [], twice = [];
+  for (let k = 0; k < n; k++) {
+    const c = seen.get(`u${k}`) || 0;
+    if (c === 0) missing.push(k);
+    if (c > 1) twice.push(k);
+  }
+  assert.deepEqual({ missing: missing.slice(0, 5), nMissing: missing.length, twice: twice.slice(0, 5), nTwice: twice.length, size: seen.size },
+    { missing: [], nMissing: 0, twice: [], nTwice: 0, size: n });
+}
+const sum = (t) => t.split(' ').reduce((a, x) => a + Math.max(0, Number(x)), 0);
+const committed = async (topic, parts) => sum(await mock.ask(`committed city ${topic} ${parts}`));
+
+before(async () => {
+  mock = await startMock();
+  await mock.ok('topic logs 4');
+  await mock.ok('topic audit-a 2');
+  await mock.ok('topic other 1');
+  fs.mkdirSync(data);
+  await start();
+});
+after(async () => {
+  await s?.stop();
+  mock?.stop();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+test('records of several topics arrive, each with its data source; offsets are committed; lag goes to 0', async () => {
+  await mock.ok('lines logs 4 k-first 0 5000');
+  await mock.ok('lines audit-a 2 k-audit 0 100');
+  await exactlyOnce([api], 'k-first', 5000);
+  await exactlyOnce([api], 'k-audit', 100);
+  await until('committed', async () => { const c = await committed('logs', 4); return c === 5000 || c; });
+  await until('lag 0', async () => { const k = await kafka(); return (k.lag === 0 && k.status === 'ok' && k.partitions === 7) || k; });
+  const k = await kafka();
+  assert.equal(k.group, 'city');
+  assert.deepEqual(k.topics.find((t) => t.topic === 'logs'), { topic: 'logs', source: 'kafka-logs', parser: 'sshd', org: '', partitions: 4, lag: 0, received: 5000, off: false });
+  assert.equal(k.topics.find((t) => t.topic === 'audit-a').source, 'kafka-audit');
+  await until('data sources', async () => {
+    const names = (await api.get('/api/v1/sources?limit=100')).body.items.map((x) => x.name);
+    return (names.includes('kafka-logs') && names.includes('kafka-audit')) || names;
+  });
+});
+
+test('messages without a value and with odd bytes', async () => {
+  await mock.ok('null other 0');
+  await mock.ok('value other 0 <38>1 2026-11-21T06:00:00Z k-odd app 1 - - before \u0001\u0002 after');
+  await mock.ok('null other 0');
+  await until('stored', async () => { const t = (await search(api, 'host.name:k-odd')).total; return t === 1 || t; });
+  await until('all three committed', async () => { const c = await committed('other', 1); return c === 3 || c; });
+  await until('counted, no lag', async () => { const k = await kafka(); return (k.empty === 2 && k.lag === 0) || k; });
+});
+
+for (const point of ['kafka.appended:3', 'kafka.before_save:2', 'kafka.saved:2', 'kafka.before_commit:2', 'kafka.committed:2', 'spool.synced:4', 'spool.half_write:3'])
+  test(`killed at ${point}: nothing lost, nothing twice`, { timeout: 120000 }, async () => {
+    const host = `k-${point.replace(/[^a-z]/g, '-')}`;
+    await s.stop();
+    await start({ CF_CRASH_AT: point });
+    let k = 0, over = false;
+    s.exited.then(() => { over = true; });
+    for (let round = 0; round < 400 && !over; round++, k += 200) {
+      await mock.ok(`lines logs 4 ${host} ${k} 200`);
+      await sleep(20);
+    }
+    assert.equal((await s.exited).signal, 'SIGKILL');
+    await mock.ok(`lines logs 4 ${host} ${k} 100`);
+    await start();
+    await exactlyOnce([api], host, k + 100);
+  });
+
+test('killed at any moment, three times', { timeout: 180000 }, async () => {
+  let k = 0;
+  for (let round = 0; round < 3; round++) {
+    await until('partitions', async () => (await kafka()).partitions === 7 || kafka());
+    for (let n = 0; n < 10 + round * 5; n++, k += 200) {
+      await mock.ok(`lines logs 4 k-any ${k} 200`);
+      await sleep(10);
+    }
+    await s.kill();
+    await start();
+  }
+  await exactlyOnce([api], 'k-any', k);
+});
+
+test('a second server of the group takes partitions and gives them back: each record once', { timeout: 120000 }, async () => {
+  const s2 = await startServer({ config: config() });
+  const api2 = s2.token('admin');
+  await until('shared', async () => { const a = await kafka(), b = await kafka(api2); return (a.partitions > 0 && b.partitions > 0 && a.partitions + b.partitions === 7) || [a.partitions, b.partitions]; });
+  await mock.ok('lines logs 4 k-two 0 4000');
+  await exactlyOnce([api, api2], 'k-two', 4000);
+  assert.ok((await kafka(api2)).received > 0, 'the second one had its share');
+  const p = s2.stop({ keep: true });
+  for (let k = 4000; k < 8000; k += 200) await mock.ok(`lines logs 4 k-two ${k} 200`);
+  await p;
+  await until('all partitions back', async () => (await kafka()).partitions === 7 || kafka());
+  await startServer({ config: 'log:\n  level: warn\n', data: s2.data }).then(async (s3) => { // what it had taken is in its own store
+    await exactlyOnce([api, s3.token('admin')], 'k-two', 8000);
+    await s3.stop();
+  });
+  fs.rmSync(s2.data, { recursive: true, force: true });
+});
+
+test('a disabled data source: its topics wait, others go on; nothing is lost', async () => {
+  const src = (await api.get('/api/v1/sources?limit=100')).body.items.find((x) => x.name === 'kafka-audit');
+  assert.equal((await api.patch(`/api/v1/sources/${src.id}`, { enabled: false })).status, 200);
+  await until('seen', async () => (await api.get(`/api/v1/sources/${src.id}`)).body.enabled === false);
+  await sleep(1500); // the table of sources is loaded again within a second
+  await mock.ok('lines audit-a 2 k-wait 0 300');
+  await mock.ok('lines logs 4 k-goon 0 300');
+  await exactlyOnce([api], 'k-goon', 300);
+  await until('lag', async () => { const k = await kafka(); return (k.lag === 300 && k.topics.find((t) => t.topic === 'audit-a').off === true) || k; });
+  assert.equal((await search(api, 'host.name:k-wait')).total, 0);
+  assert.equal((await api.patch(`/api/v1/sources/${src.id}`, { enabled: true })).status, 200);
+  await exactlyOnce([api], 'k-wait', 300);
+});
+
+test('the spool is full: partitions are paused, the membership is kept, everything comes afterwards', { timeout: 120000 }, async () => {
+  await s.stop();
+  await start({}, config('spool:\n  min_free: 900000G\n')); // no disk has that
+  await mock.ok('lines other 1 k-full 0 6000 600');
+  await until('paused', async () => { const k = await kafka(); return (k.status === 'paused' && k.partitions === 7) || k; }, 60);
+  const before = await kafka();
+  await sleep(5000); // longer than the session timeout
+  const later = await kafka();
+  assert.equal(later.partitions, 7);
+  assert.equal(later.rebalances, before.rebalances);
+  assert.ok(later.lag > 0, 'what is not taken shows as lag');
+  await s.stop();
+  await start();
+  await exactlyOnce([api], 'k-full', 6000);
+});
+
+test('an administrator resets the group: the records come again, and only then', async () => {
+  await until('committed', async () => { const t = await mock.ask('committed city audit-a 2'); return t === '200 200' || t; });
+  await s.stop();
+  await until('reset taken', async () => (await mock.ask('commit city audit-a 0 190')) === 'ok');
+  await start();
+  await until('ten records again', async () => {
+    const n = [...(await usersOf(api, 'k-wait')).values()].filter((c) => c === 2).length;
+    return n === 10 || n;
+  });
+  assert.equal((await kafka()).rewinds, 1);
+});
+
+test('brokers go away and come back', { timeout: 120000 }, async () => {
+  await mock.ok('down 1');
+  await mock.ok('down 2');
+  await until('said so', async () => { const k = await kafka(); return (k.status === 'error' && /broker|refused/i.test(k.error)) || k; });
+  await mock.ok('up 1');
+  await mock.ok('up 2');
+  await mock.ok('lines logs 4 k-back 0 400');
+  await exactlyOnce([api], 'k-back', 400);
+  await until('ok again', async () => { const k = await kafka(); return k.status === 'ok' || k; });
+});
+
+test('configuration: wrong values are errors that name the key, secrets stay unsaid', async () => {
+  const secret = path.join(dir, 'password');
+  fs.writeFileSync(secret, 'harbour-secret-77\n');
+  const bad = (text) => {
+    const d = fs.mkdtempSync(path.join(dir, 'bad-'));
+    fs.writeFileSync(path.join(d, 'chengfang.yaml'), text + 'store:\n  events: none\n');
+    const r = run(['serve', '--data', d, '--listen', '127.0.0.1:0']);
+    assert.notEqual(r.status, 0);
+    assert.ok(!r.stderr.includes('harbour-secret-77') && !r.stdout.includes('harbour-secret-77'));
+    return r.stderr;
+  };
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n`), /kafka\.topics/);
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n  topics: ["a colour=red"]\n`), /kafka\.topics.*colour=red/s);
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n  topics: ["^a("]\n`), /regular expression/);
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n  topics: [a]\n  from: middle\n`), /kafka\.from/);
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n  topics: [a]\n  security: loud\n`), /security\.protocol/);
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n  topics: [a]\n  security: sasl_plaintext\n  sasl_mechanism: LOUD\n  sasl_user: u\n  sasl_password_file: ${secret}\n`), /sasl/i);
+  assert.match(bad(`kafka:\n  brokers: "${brokers}"\n  topics: [a]\n  security: ssl\n  tls_ca: ${dir}/none.pem\n`), /none\.pem|ssl\.ca/);
+  assert.match(run(['serve', '--print-config']).stdout, /kafka:[\s\S]*sasl_password_file/);
+});
