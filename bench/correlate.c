@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Correlation by itself: events are made in memory (three fields each), matched by one rule and counted. No normalising, no store.
- * usage: bench_correlate keys N | distinct N EVENTS | brute EVENTS. Prints one JSON line per figure. */
+ * usage: bench_correlate keys N | distinct N EVENTS | brute EVENTS | late EVENTS. Prints one JSON line per figure. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +69,7 @@ struct result {
     struct cf_corr_counters c;
 };
 
-static struct result run(struct cf_ruleset *rs, uint64_t n, uint32_t groups, uint32_t values, int64_t step_us)
+static struct result run(struct cf_ruleset *rs, uint64_t n, uint32_t groups, uint32_t values, int64_t step_us, int64_t late_us)
 {
     struct cf_detector *d = cf_detector_new(rs);
     struct cf_arena a;
@@ -88,7 +88,9 @@ static struct result run(struct cf_ruleset *rs, uint64_t n, uint32_t groups, uin
         const struct cf_hit *h;
         size_t hits;
 
-        if (cf_detect(d, event(&a, i, (uint32_t)(i % groups), (uint32_t)(i % values), T0 + (int64_t)i * step_us), &h, &hits) < 0)
+        int64_t t = T0 + (int64_t)i * step_us - (i / 4000 % 2 ? late_us : 0); /* every other 4,000 events come late */
+
+        if (cf_detect(d, event(&a, i, (uint32_t)(i % groups), (uint32_t)(i % values), t), &h, &hits) < 0)
             exit(1);
         r.hits += hits;
         if (i % 1024 == 1023)
@@ -111,21 +113,39 @@ int main(int argc, char **argv)
 
     if (strcmp(what, "keys") == 0) {
         rs = rules("type: event_count, rules: [failed], group-by: [source.ip], timespan: 24h, condition: {gte: 10}");
-        r = run(rs, n, (uint32_t)n, 1, 10);
+        r = run(rs, n, (uint32_t)n, 1, 10, 0);
         (void)printf("{\"name\":\"correlation, memory of %llu live keys\",\"value\":%.1f,\"unit\":\"MB\",\"goal\":120,\"note\":\"growth of RSS, %llu keys, %llu evicted\"}\n",
                      (unsigned long long)n, rss() - before, (unsigned long long)r.c.keys, (unsigned long long)r.c.evicted);
         (void)printf("{\"name\":\"correlation, new keys\",\"value\":%.0f,\"unit\":\"events/s\"}\n", (double)n / r.seconds);
     } else if (strcmp(what, "distinct") == 0) {
         rs = rules("type: value_count, rules: [failed], group-by: [source.ip], timespan: 1h, condition: {field: user.name, gte: 100000}");
-        r = run(rs, events, 1, (uint32_t)n, 1000);
+        r = run(rs, events, 1, (uint32_t)n, 1000, 0);
         (void)printf("{\"name\":\"correlation, value_count, %llu distinct values\",\"value\":%.0f,\"unit\":\"events/s\",\"goal\":500000,\"note\":\"%llu events, one group, one core\"}\n",
                      (unsigned long long)n, (double)events / r.seconds, (unsigned long long)events);
     } else if (strcmp(what, "brute") == 0) {
         rs = rules("type: event_count, rules: [failed], group-by: [source.ip], timespan: 5m, condition: {gte: 5}");
-        r = run(rs, n, 1800, 7, 1000);
+        r = run(rs, n, 1800, 7, 1000, 0);
         (void)printf("{\"name\":\"correlation, event_count, 1,800 groups\",\"value\":%.0f,\"unit\":\"events/s\",\"note\":\"%llu hits\"}\n", (double)n / r.seconds, (unsigned long long)r.hits);
+    } else if (strcmp(what, "late") == 0) {
+        static const struct {
+            const char *name, *corr;
+            uint32_t values;
+        } of[] = {{"event_count, 80,000 in a window", "type: event_count, rules: [failed], group-by: [source.ip], timespan: 1h, condition: {gte: 100000}", 7},
+                  {"value_count, 1,800 distinct", "type: value_count, rules: [failed], group-by: [source.ip], timespan: 1h, condition: {field: user.name, gte: 100000}", 1800},
+                  {"value_count, one short of true", "type: value_count, rules: [failed], group-by: [source.ip], timespan: 1h, condition: {field: user.name, gte: 8}", 7},
+                  {"event_count, always true", "type: event_count, rules: [failed], group-by: [source.ip], timespan: 1h, condition: {gte: 5}", 7}};
+
+        for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+            for (int late = 0; late < 2; late++) {
+                rs = rules(of[i].corr);
+                r = run(rs, n, 1, of[i].values, 45000, late ? INT64_C(200) * CF_US_PER_S : 0);
+                (void)printf("{\"name\":\"correlation, %s: %s\",\"value\":%.0f,\"unit\":\"events/s\",\"note\":\"%llu hits, %llu too late\"}\n", of[i].name,
+                             late ? "half of them 200 s late" : "in order", (double)n / r.seconds, (unsigned long long)r.hits, (unsigned long long)r.c.late);
+                cf_ruleset_free(rs);
+            }
+        return 0;
     } else {
-        (void)fprintf(stderr, "usage: bench_correlate keys N | distinct N EVENTS | brute EVENTS\n");
+        (void)fprintf(stderr, "usage: bench_correlate keys N | distinct N EVENTS | brute EVENTS | late EVENTS\n");
         return 2;
     }
     cf_ruleset_free(rs);

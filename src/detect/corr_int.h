@@ -25,6 +25,11 @@ struct cf_extra { /* what most keys never need */
     double *sorted;        /* percentile: the window's numbers in order */
     uint32_t n_dist, used_dist, cap_dist;
     uint32_t cap_sorted;
+    struct { /* no window that ends in [from, to + span] can become true by fewer than n + 1 more entries (corr_window.c) */
+        bool known;
+        uint32_t n;
+        int64_t from, to, fired_us; /* fired_us as it was then */
+    } room;
 };
 struct cf_state { /* one correlation and group; small, there may be a million */
     uint64_t key;
@@ -84,7 +89,23 @@ double cf_agg_now(const struct cf_corr *k, const struct cf_state *s);
 void cf_agg_reset(struct cf_state *s);
 bool cf_agg_true(const struct cf_corr *k, double v);
 
+/* ---- windows (corr_window.c) ---- */
+struct cf_fire { /* a condition that became true; filled under the shard's lock, acted on after it */
+    bool yes;
+    double value;
+    int64_t t;
+    cf_str text;       /* group values */
+    uint64_t *events;
+    size_t n_events;
+};
+/* The newest entry of s, or one that came late and stands at `at`, moves the windows it lies in. 0 or CF_ENOMEM. */
+int cf_window_newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, struct cf_fire *f);
+int cf_window_late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, uint32_t at, struct cf_fire *f);
+int cf_note_fire(struct cf_arena *a, struct cf_state *s, uint32_t from, uint32_t to, double value, struct cf_fire *f);
+
 /* ---- keys (corr_state.c) ---- */
+/* How many of the n entries are older than t. */
+uint32_t cf_entries_before(const struct cf_entry *e, uint32_t n, int64_t t);
 struct cf_state *cf_state_find(struct cf_shard *sh, uint64_t key);
 struct cf_state *cf_state_make(struct cf_correlator *c, struct cf_shard *sh, uint64_t key, uint32_t corr, cf_str text);
 void cf_state_drop(struct cf_shard *sh, struct cf_state *s);

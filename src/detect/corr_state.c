@@ -110,6 +110,23 @@ void cf_state_drop(struct cf_shard *sh, struct cf_state *s)
     cf_state_free(s);
 }
 
+uint32_t cf_entries_before(const struct cf_entry *e, uint32_t n, int64_t t)
+{
+    uint32_t lo = 0;
+
+    while (n) {
+        uint32_t half = n / 2;
+
+        if (e[lo + half].t < t) {
+            lo += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return lo;
+}
+
 ptrdiff_t cf_state_insert(struct cf_state *s, const struct cf_entry *e)
 {
     uint32_t at = s->n;
@@ -125,8 +142,8 @@ ptrdiff_t cf_state_insert(struct cf_state *s, const struct cf_entry *e)
         s->e = p;
         s->cap_log++;
     }
-    while (at && s->e[at - 1].t > e->t)
-        at--;
+    if (at && s->e[at - 1].t > e->t)
+        at = cf_entries_before(s->e, at, e->t + 1);
     memmove(s->e + at + 1, s->e + at, (s->n - at) * sizeof *s->e);
     s->e[at] = *e;
     s->n++;

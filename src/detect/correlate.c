@@ -9,17 +9,7 @@
 #define LATENESS_US (INT64_C(300) * CF_US_PER_S)  /* how far behind a key's newest entry an event may be */
 #define AHEAD_US (INT64_C(3600) * CF_US_PER_S)    /* clocks further ahead than this are not believed */
 #define BYTES_MAX (UINT64_C(512) << 20)           /* all shards */
-#define EVENTS_MAX 1000u                          /* listed with a hit: the newest */
 #define KEY_MAX 4096u
-
-struct fire { /* a condition that became true; filled under the shard's lock, acted on after it */
-    bool yes;
-    double value;
-    int64_t t;
-    cf_str text;       /* group values */
-    uint64_t *events;
-    size_t n_events;
-};
 
 struct cf_correlator *cf_correlator_new(const struct cf_ruleset *rs)
 {
@@ -185,131 +175,14 @@ static bool entry_value(const struct cf_detector *d, const struct cf_corr *k, ui
     return false;
 }
 
-static int note_fire(struct cf_arena *a, struct cf_state *s, uint32_t from, uint32_t to, double value, struct fire *f)
-{
-    if (to - from > EVENTS_MAX)
-        from = to - EVENTS_MAX;
-    f->events = CF_NEW_N(a, uint64_t, to - from + 1);
-    f->text = cf_arena_copy(a, (cf_str){s->text, s->text_n});
-    if (!f->events || !f->text.p)
-        return CF_ENOMEM;
-    for (uint32_t i = from; i < to; i++) /* one event that hit several rules is listed once */
-        if (!f->n_events || f->events[f->n_events - 1] != s->e[i].seq)
-            f->events[f->n_events++] = s->e[i].seq;
-    f->value = value;
-    f->t = to > 0 ? s->e[to - 1].t : 0;
-    f->yes = true;
-    return 0;
-}
-
-static bool may_fire(const struct cf_corr *k, const struct cf_state *s, int64_t t)
-{
-    return !s->active || cf_state_fired(s) == CF_TIME_NONE || t > cf_state_fired(s) + k->span_us;
-}
-
-/* The entry is the newest: the running aggregate moves on. */
-static int newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, struct fire *f)
-{
-    const struct cf_entry *e = &s->e[s->n - 1];
-    double v;
-    int r = 0;
-
-    if (!cf_agg_join(k, s, e))
-        return CF_ENOMEM;
-    while (s->e[s->win].t < e->t - k->span_us) {
-        cf_agg_leave(k, s, &s->e[s->win]);
-        s->win++;
-    }
-    if (s->n - s->win == 1 && (k->type == CF_C_SUM || k->type == CF_C_AVG))
-        s->x->sum = e->u.num; /* no rounding left over from what went */
-    v = cf_agg_now(k, s);
-    if (!cf_agg_true(k, v)) {
-        s->active = false;
-        return 0;
-    }
-    if (may_fire(k, s, e->t)) {
-        r = cf_state_extra(s) ? note_fire(a, s, s->win, s->n, v, f) : CF_ENOMEM;
-        if (r < 0)
-            return r;
-        s->x->fired_us = e->t;
-        s->x->fired_seq = e->seq;
-    }
-    s->active = true;
-    return r;
-}
-
-/* A late entry joins the running window or lies before it; the others keep their places in it. */
-static bool join_late(const struct cf_corr *k, struct cf_state *s, uint32_t at)
-{
-    if (s->e[at].t >= s->e[s->n - 1].t - k->span_us)
-        return cf_agg_join(k, s, &s->e[at]);
-    s->win++;
-    return true;
-}
-
-/* Moves a window with a running aggregate of its own on to the entries [from, to): each joins and leaves once. */
-static bool slide(const struct cf_corr *k, struct cf_state *w, uint32_t from, uint32_t to)
-{
-    if (w->n == 0)
-        w->n = w->win = from;
-    while (w->n < to) {
-        w->n++;
-        if (!cf_agg_join(k, w, &w->e[w->n - 1]))
-            return false;
-    }
-    while (w->win < from) {
-        cf_agg_leave(k, w, &w->e[w->win]);
-        w->win++;
-    }
-    return true;
-}
-
-/* The entry came late: every window it lies in is looked at again, as far as it may fire. */
-static int late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, uint32_t at, struct fire *f)
-{
-    struct cf_state w = {.e = s->e};
-    uint32_t from = 0;
-    int r = join_late(k, s, at) ? 0 : CF_ENOMEM;
-
-    for (uint32_t j = at; j < s->n && s->e[j].t <= s->e[at].t + k->span_us && r == 0 && !f->yes; j++) {
-        bool newest_window = j + 1 == s->n;
-
-        if (!newest_window && s->e[j + 1].t == s->e[j].t)
-            continue; /* a window ends after all entries of its last moment */
-        if (cf_state_fired(s) != CF_TIME_NONE && s->e[j].t <= s->x->fired_us + k->span_us && s->e[j].t >= s->x->fired_us - k->span_us)
-            continue;
-        if (newest_window)
-            from = s->win;
-        while (s->e[from].t < s->e[j].t - k->span_us)
-            from++;
-        if (!newest_window && !slide(k, &w, from, j + 1)) {
-            r = CF_ENOMEM;
-            break;
-        }
-        double v = cf_agg_now(k, newest_window ? s : &w);
-        if (cf_agg_true(k, v)) {
-            r = cf_state_extra(s) ? note_fire(a, s, from, j + 1, v, f) : CF_ENOMEM;
-            if (r < 0)
-                break;
-            s->x->fired_us = s->x->fired_us == CF_TIME_NONE || s->e[j].t > s->x->fired_us ? s->e[j].t : s->x->fired_us;
-            s->x->fired_seq = s->e[at].seq > s->x->fired_seq ? s->e[at].seq : s->x->fired_seq;
-        }
-    }
-    cf_agg_reset(&w);
-    free(w.x);
-    if (r == 0)
-        s->active = cf_agg_true(k, cf_agg_now(k, s));
-    return r;
-}
-
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_arena *a, const struct cf_corr *k, struct cf_state *s,
-                     const struct cf_entry *e, int64_t mark, struct fire *f)
+                     const struct cf_entry *e, int64_t mark, struct cf_fire *f)
 {
     ptrdiff_t at;
-    uint32_t old = 0;
     int64_t keep_from;
+    int r;
 
     if (s->n && e->t < least(s->e[s->n - 1].t, mark) - c->lateness_us) {
         (void)atomic_fetch_add_explicit(&c->late, 1, memory_order_relaxed);
@@ -327,22 +200,15 @@ static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
         }
         return 0;
     }
-    if ((uint32_t)at == s->n - 1) {
-        int r = newest(a, k, s, f);
-
-        if (r < 0)
-            return r;
-    } else {
-        int r = late(a, k, s, (uint32_t)at, f);
-
-        if (r < 0)
-            return r;
-    }
+    r = (uint32_t)at == s->n - 1 ? cf_window_newest(a, k, s, f) : cf_window_late(a, k, s, (uint32_t)at, f);
+    if (r < 0)
+        return r;
     keep_from = least(s->e[s->n - 1].t, mark) - k->span_us - c->lateness_us;
-    while (old < s->win && s->e[old].t < keep_from)
-        old++;
-    if (old > s->n / 2 && old > 0)
-        cf_state_cut(k, s, old);
+    if (s->n / 2 < s->win && s->e[s->n / 2].t < keep_from) { /* more than half of them are over */
+        uint32_t old = cf_entries_before(s->e, s->n, keep_from);
+
+        cf_state_cut(k, s, old < s->win ? old : s->win);
+    }
     if (s->n > ENTRIES_MAX) {
         (void)atomic_fetch_add_explicit(&c->evicted, s->n / 4, memory_order_relaxed);
         cf_state_cut(k, s, s->n / 4);
@@ -351,7 +217,7 @@ static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
 }
 
 /* "field=value,field=value", and the same as matched fields. */
-static int fire_hit(struct cf_detector *d, const struct cf_rule *rule, const struct fire *f)
+static int fire_hit(struct cf_detector *d, const struct cf_rule *rule, const struct cf_fire *f)
 {
     const struct cf_corr *k = rule->corr;
     struct cf_match_field *m = CF_NEW_N(d->ev->arena, struct cf_match_field, k->n_group + 1);
@@ -380,7 +246,7 @@ static int fire_hit(struct cf_detector *d, const struct cf_rule *rule, const str
     return cf_add_hit(d, &h);
 }
 
-static int fired(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, const struct fire *f)
+static int fired(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, const struct cf_fire *f)
 {
     int r = 0;
 
@@ -399,7 +265,7 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
     struct cf_entry e = {.t = event_time(d->ev), .seq = d->ev->seq};
     struct cf_shard *sh;
     struct cf_state *s;
-    struct fire f = {0};
+    struct cf_fire f = {0};
     int64_t mark = reached(c);
     uint32_t now_s;
     int r = CF_ENOMEM;
@@ -450,7 +316,7 @@ int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
 /* ---- windows that are over ---- */
 
 /* Decides the oldest window of a key; what lies behind it opens the next one. */
-static int close_one(struct cf_correlator *c, struct cf_shard *sh, struct cf_arena *a, struct cf_state *s, struct fire *f)
+static int close_one(struct cf_correlator *c, struct cf_shard *sh, struct cf_arena *a, struct cf_state *s, struct cf_fire *f)
 {
     const struct cf_corr *k = c->rs->rules[s->corr].corr;
     uint32_t n = 0;
@@ -461,7 +327,7 @@ static int close_one(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
         n++;
     v = cf_agg_fresh(k, s->e, 0, n);
     if (cf_agg_true(k, v))
-        r = note_fire(a, s, 0, n, v, f);
+        r = cf_note_fire(a, s, 0, n, v, f);
     s->win = n;
     cf_state_cut(k, s, n);
     if (s->n == 0)
@@ -472,7 +338,7 @@ static int close_one(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
 }
 
 /* A stand-in for the events of a closed window: its time and its group. */
-static struct cf_event *stand_in(struct cf_detector *d, const struct cf_corr *k, const struct fire *f)
+static struct cf_event *stand_in(struct cf_detector *d, const struct cf_corr *k, const struct cf_fire *f)
 {
     struct cf_event *ev = cf_event_new(d->ev->arena);
     const char *p = f->text.p;
@@ -500,7 +366,7 @@ static struct cf_event *stand_in(struct cf_detector *d, const struct cf_corr *k,
     return ev;
 }
 
-static int emit_closed(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, const struct fire *f)
+static int emit_closed(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, const struct cf_fire *f)
 {
     const struct cf_event *real = d->ev;
     struct cf_event *ev = stand_in(d, rule->corr, f);
@@ -529,7 +395,7 @@ static int close_until(struct cf_correlator *c, struct cf_detector *d, int64_t n
         bool more = true;
 
         while (more && r == 0) {
-            struct fire f = {0};
+            struct cf_fire f = {0};
             struct cf_close cl;
             struct cf_state *s = NULL;
             uint32_t corr = 0;

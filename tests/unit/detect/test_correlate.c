@@ -484,6 +484,93 @@ static void one_sequence(struct feeder *f, int type, double limit, uint32_t seed
     }
 }
 
+/* Entries of all times: each comes up to 60 s late. The windows an entry lies in are looked at one after the other, oldest first,
+ * but those that end within a span of what fired. */
+static void one_late_sequence(struct feeder *f, int type, double limit, uint32_t seed, size_t len)
+{
+    struct rec r[160];
+    bool active = false;
+    int64_t fired = INT64_MIN / 2, t = (int64_t)seed * 4000000, span = 10000;
+    static const char *const kind[] = {"a", "b", "c"};
+    size_t n = 0, run = 0;
+    int64_t back = 0;
+
+    assert_true(len <= sizeof r / sizeof *r);
+    for (size_t i = 0; i < len; i++) {
+        struct rec one = {.k = (int)rnd(3), .user = 0, .v = (int)rnd(type == 1 ? 1 + seed % 9 : 12)};
+        bool want = false, newest;
+        size_t pos = n;
+        char num[8];
+
+        t += rnd(4) ? rnd(3) * 500 : rnd(9000);
+        if (run == 0 && rnd(4) == 0) { /* the clock jumps back and then goes on from there */
+            run = 1 + rnd(12);
+            back = rnd(60000);
+        }
+        one.t = run ? t - back : t;
+        run -= run > 0;
+        if (type < 3)
+            one.k = 0;
+        while (pos > 0 && r[pos - 1].t > one.t)
+            pos--;
+        newest = pos == n;
+        memmove(r + pos + 1, r + pos, (n - pos) * sizeof *r);
+        r[pos] = one;
+        n++;
+        if (newest) {
+            double v = slow_value(type, r, n, 0, one.t - span, one.t);
+
+            want = v >= limit && (!active || one.t > fired + span);
+            active = v >= limit;
+            fired = want ? one.t : fired;
+        }
+        for (size_t j = pos; !newest && !want && j < n && r[j].t <= one.t + span; j++) {
+            if ((j + 1 < n && r[j + 1].t == r[j].t) || (r[j].t >= fired - span && r[j].t <= fired + span))
+                continue;
+            want = slow_value(type, r, n, 0, r[j].t - span, r[j].t) >= limit;
+            fired = want && r[j].t > fired ? r[j].t : fired;
+        }
+        active = slow_value(type, r, n, 0, r[n - 1].t - span, r[n - 1].t) >= limit;
+        (void)snprintf(num, sizeof num, "%d", one.v);
+        f->hits = 0;
+        (void)at(f, one.t, kind[one.k], "u", num);
+        if (f->hits != (want ? 1u : 0u))
+            fail_msg("type %d limit %g seed %u step %zu: %zu hits, expected %d", type, limit, seed, i, f->hits, want);
+    }
+}
+
+static void test_random_late(void **state)
+{
+    static const char *const type[] = {"event_count", "value_count", "value_sum", "temporal", "temporal_ordered"};
+    const char *n = getenv("CF_ORACLE_SEQUENCES");
+    uint32_t count = n ? (uint32_t)strtoul(n, NULL, 10) : 400;
+
+    (void)state;
+    for (int ty = 0; ty < 5; ty++) {
+        for (int limit = 2; limit <= 12; limit += ty < 3 ? 5 : 1) {
+            char corr[512];
+            struct feeder f;
+
+            if (ty >= 3 && limit > 3)
+                break;
+            (void)snprintf(corr, sizeof corr, CORR("%s", "%s", "  condition: {%sgte: %d}\n"), type[ty], ty < 3 ? "a" : "a, b, c", ty == 1 || ty == 2 ? "field: v, " : "",
+                           ty == 2 ? limit * 8 : limit);
+            start(&f, corr);
+            rnd_state = 4711;
+            for (uint32_t s = 1; s <= count; s++) {
+                if (s % 400 == 0) {
+                    stop(&f);
+                    start(&f, corr);
+                }
+                one_late_sequence(&f, ty, ty == 2 ? limit * 8 : limit, s % 400, 40 + s % 121);
+                if (s % 16 == 0)
+                    cf_arena_reset(&f.a);
+            }
+            stop(&f);
+        }
+    }
+}
+
 static void test_random(void **state)
 {
     static const char *const type[] = {"event_count", "value_count", "value_sum", "temporal", "temporal_ordered"};
@@ -518,7 +605,7 @@ int main(void)
         cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_values),
         cmocka_unit_test(test_temporal),    cmocka_unit_test(test_upper_bound), cmocka_unit_test(test_chain_and_alias),
         cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_mark), cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_move), cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random),      cmocka_unit_test(test_random_late),
     };
     (void)setvbuf(stdout, NULL, _IONBF, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
