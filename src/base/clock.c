@@ -123,17 +123,13 @@ static char *two(char *p, unsigned v)
     return p;
 }
 
-size_t cf_time_format(int64_t us, char buf[32])
+/* "2026-11-21T" */
+static void format_day(int64_t days, char buf[11])
 {
-    int64_t days = us / CF_US_PER_DAY, rest = us % CF_US_PER_DAY;
     int year;
-    unsigned month, day, sec, frac;
+    unsigned month, day;
     char *p = buf;
 
-    if (rest < 0) {
-        rest += CF_US_PER_DAY;
-        days--;
-    }
     cf_civil_from_days(days, &year, &month, &day);
     if (year < 0 || year > 9999) { /* not expressible: clamp, the record keeps its original text */
         year = year < 0 ? 0 : 9999;
@@ -144,7 +140,26 @@ size_t cf_time_format(int64_t us, char buf[32])
     p = two(p, month);
     *p++ = '-';
     p = two(p, day);
-    *p++ = 'T';
+    *p = 'T';
+}
+
+size_t cf_time_format(int64_t us, char buf[32])
+{
+    static _Thread_local int64_t last_days = INT64_MIN; /* events of one day come together */
+    static _Thread_local char last_text[11];
+    int64_t days = us / CF_US_PER_DAY, rest = us % CF_US_PER_DAY;
+    unsigned sec, frac;
+    char *p = buf + sizeof last_text;
+
+    if (rest < 0) {
+        rest += CF_US_PER_DAY;
+        days--;
+    }
+    if (days != last_days) {
+        format_day(days, last_text);
+        last_days = days;
+    }
+    memcpy(buf, last_text, sizeof last_text);
     sec = (unsigned)(rest / CF_US_PER_S);
     frac = (unsigned)(rest % CF_US_PER_S);
     p = two(p, sec / 3600);

@@ -11,7 +11,7 @@
 #include "normalise/normalise.h"
 
 #define OUT_FLUSH (1u << 20)
-#define BATCH 256u /* events of a batch stay in the processor's cache */
+#define BATCH 64u /* events of a batch stay in the processor's cache */
 
 struct job {
     const char *source, *format, *zone, *sources_dir;

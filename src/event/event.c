@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 
-#define CF_EVENT_CAP_FIRST 40u
+#define CF_EVENT_CAP_FIRST 64u
 
 struct cf_event *cf_event_new(struct cf_arena *batch)
 {

@@ -89,6 +89,14 @@ static inline int cf_event_put(struct cf_event *ev, enum cf_field f, cf_str v, u
     *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f, .raw = raw, .kind = (uint8_t)kind};
     return 0;
 }
+/* cf_event_extra the same way. */
+static inline int cf_event_put_extra(struct cf_event *ev, uint16_t name, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    if (ev->n == ev->cap)
+        return cf_event_extra(ev, name, v, raw, kind);
+    ev->val[ev->n++] = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = CF_F_EXTRA, .raw = raw, .name = name, .kind = (uint8_t)kind};
+    return 0;
+}
 static inline const struct cf_value *cf_event_val(const struct cf_event *ev, enum cf_field f)
 {
     return ev->slot[f] ? &ev->val[ev->slot[f] - 1] : NULL;

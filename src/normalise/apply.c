@@ -15,7 +15,7 @@ void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t ra
     if (to->field != CF_F_EXTRA)
         (void)add(r, cf_event_put(r->ev, (enum cf_field)to->field, v, raw, kind));
     else
-        (void)add(r, cf_event_extra(r->ev, to->name, v, raw, kind));
+        (void)add(r, cf_event_put_extra(r->ev, to->name, v, raw, kind));
 }
 
 /* The source's constants, its base's first. */
@@ -68,15 +68,8 @@ void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
     }
 }
 
-cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref)
+static __attribute__((noinline)) cf_str search_ref(struct cf_run *r, const struct cf_ref *ref)
 {
-    if (ref->field != CF_F_EXTRA && r->ev->slot[ref->field])
-        return cf_event_get(r->ev, (enum cf_field)ref->field);
-    if (r->keyed && ref->kid) {
-        const struct cf_kidpos *k = &r->t->kid[ref->kid];
-        if (k->generation == r->t->generation)
-            return r->pairs.v[k->pos].val;
-    }
     for (size_t i = 0; i < r->pairs.n && !(r->keyed && ref->kid); i++) {
         cf_str k = r->pairs.v[i].key;
         if (r->pairs.v[i].group == CF_G_SD)
@@ -92,15 +85,32 @@ cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref)
     return CF_STR_NONE;
 }
 
-static bool value_eq(cf_str v, cf_str want)
+/* A field, a key of the record, an extra: the first that there is. */
+static inline cf_str ref_value(struct cf_run *r, const struct cf_ref *ref)
+{
+    if (ref->field != CF_F_EXTRA && r->ev->slot[ref->field])
+        return cf_event_get(r->ev, (enum cf_field)ref->field);
+    if (r->keyed && ref->kid) {
+        const struct cf_kidpos *k = &r->t->kid[ref->kid];
+        if (k->generation == r->t->generation)
+            return r->pairs.v[k->pos].val;
+        if (!ref->name || !cf_run_named(r, ref->name))
+            return CF_STR_NONE;
+    }
+    return search_ref(r, ref);
+}
+
+cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref) { return ref_value(r, ref); }
+
+static inline bool value_eq(cf_str v, cf_str want)
 {
     if (want.n && want.p[want.n - 1] == '*')
         return cf_str_istarts(v, cf_str_n(want.p, want.n - 1));
-    return v.n == want.n && cf_str_ieq(v, want);
+    return v.n == want.n && (cf_same_text(v.p, want.p, v.n) || (((v.p[0] ^ want.p[0]) & 0x5f) == 0 && cf_str_ieq(v, want)));
 }
 
 /* The second and later values of a field or of a key that comes several times. */
-static bool any_other(struct cf_run *r, const struct cf_cond *c)
+static __attribute__((noinline)) bool any_other(struct cf_run *r, const struct cf_cond *c)
 {
     if (c->ref.field != CF_F_EXTRA && r->ev->slot[c->ref.field]) {
         for (const struct cf_value *v = cf_event_next(r->ev, cf_event_val(r->ev, (enum cf_field)c->ref.field)); v; v = cf_event_next(r->ev, v))
@@ -109,8 +119,6 @@ static bool any_other(struct cf_run *r, const struct cf_cond *c)
                     return true;
         return false;
     }
-    if (r->keyed && c->ref.kid && !(r->t->kid[c->ref.kid].multi && r->t->kid[c->ref.kid].generation == r->t->generation))
-        return false;
     for (size_t i = 0; i < r->pairs.n; i++)
         for (size_t k = 0; k < c->n && cf_str_eq(r->pairs.v[i].key, c->ref.text); k++)
             if (value_eq(r->pairs.v[i].val, c->val[k]))
@@ -118,18 +126,37 @@ static bool any_other(struct cf_run *r, const struct cf_cond *c)
     return false;
 }
 
-bool cf_run_cond(struct cf_run *r, const struct cf_cond *c)
+static inline bool may_have_others(const struct cf_run *r, const struct cf_cond *c)
 {
-    cf_str v = cf_run_ref(r, &c->ref);
-    bool hit = c->n == 0 && v.p != NULL;
+    if (c->ref.field != CF_F_EXTRA && r->ev->slot[c->ref.field])
+        return cf_event_val(r->ev, (enum cf_field)c->ref.field)->next != 0;
+    if (r->keyed && c->ref.kid)
+        return r->t->kid[c->ref.kid].multi && r->t->kid[c->ref.kid].generation == r->t->generation;
+    return true;
+}
 
-    if (v.p)
+static inline __attribute__((always_inline)) bool cond_holds(struct cf_run *r, const struct cf_cond *c)
+{
+    cf_str v;
+    bool hit = c->n == 0;
+
+    if (c->ref.field == CF_F_EXTRA && c->ref.kid && c->n && r->keyed) { /* a key: most are told by their sign */
+        const struct cf_kidpos *k = &r->t->kid[c->ref.kid];
+        if (k->generation == r->t->generation && !k->multi && !(c->may >> k->sign & 1))
+            return hit != c->negate;
+        if (k->generation != r->t->generation && !c->ref.name)
+            return c->negate;
+    }
+    v = ref_value(r, &c->ref);
+    if (!v.p)
+        return c->negate;
+    if (c->may >> cf_text_sign(v) & 1)
         for (size_t i = 0; i < c->n && !hit; i++)
             hit = value_eq(v, c->val[i]);
-    if (v.p && c->n && !hit)
-        hit = any_other(r, c);
-    return hit != c->negate;
+    return (hit || (c->n && may_have_others(r, c) && any_other(r, c))) != c->negate;
 }
+
+bool cf_run_cond(struct cf_run *r, const struct cf_cond *c) { return cond_holds(r, c); }
 
 bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text)
 {
@@ -196,7 +223,7 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
 
 /* --- pairs --- */
 
-static bool is_null(const struct cf_source *s, cf_str v)
+static inline bool is_null(const struct cf_source *s, cf_str v)
 {
     if (v.n == 0)
         return true;
@@ -226,9 +253,33 @@ static void keep_extra(struct cf_run *r, const struct cf_pair *p, struct cf_key 
         }
     }
     if (p->ent && (k->named || cf_key_names(r, k, p)) && k->extra)
-        (void)add(r, cf_event_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
+        (void)add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
     else
         r->ev->flags |= CF_EV_TRUNCATED;
+}
+
+/* Text that goes into a free place as it is. False: not this way. */
+static inline __attribute__((always_inline)) bool map_plain(struct cf_run *r, const struct cf_target *t, const struct cf_pair *p, uint16_t raw)
+{
+    uint8_t b[4];
+
+    switch (t->fast) {
+    case CF_FAST_NONE: return false;
+    case CF_FAST_EXTRA: (void)add(r, cf_event_put_extra(r->ev, t->to.name, p->val, raw, (enum cf_vkind)p->kind)); return true;
+    case CF_FAST_TEXT: break;
+    case CF_FAST_NUMBER:
+        if (!cf_plain_number(p->val))
+            return false;
+        break;
+    case CF_FAST_IP:
+        if (!cf_plain_ip4(p->val, b))
+            return false;
+        break;
+    }
+    if (r->ev->slot[t->to.field])
+        return false;
+    (void)add(r, cf_event_put(r->ev, (enum cf_field)t->to.field, p->val, raw, (enum cf_vkind)p->kind));
+    return true;
 }
 
 /* True when a field took the text unchanged with its raw name, so that no extra is needed. */
@@ -240,6 +291,10 @@ static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_
         return false;
     for (size_t i = 0; i < row->n; i++) {
         const struct cf_target *t = &row->t[i];
+        if (map_plain(r, t, p, kept ? 0 : row->raw)) {
+            kept = true;
+            continue;
+        }
         const struct cf_value *old = t->to.field != CF_F_EXTRA ? cf_event_val(r->ev, (enum cf_field)t->to.field) : NULL;
         bool same = false;
         if (t->conv == CF_C_APPEND && t->to.field != CF_F_EXTRA) {
@@ -262,32 +317,52 @@ static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_
     return kept;
 }
 
-static void map_pairs(struct cf_run *r, const struct cf_map *special, size_t from)
+/* The row for a pair: the one of its key, unless the case of a switch has its own. */
+static const struct cf_maprow *row_of(const struct cf_run *r, const struct cf_pair *p, const struct cf_key *k, const struct cf_map *special)
 {
     const struct cf_source *s = r->src;
+    const struct cf_maprow *row;
+    cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+    uint64_t hash;
 
-    /* fields first: only the first 254 values of an event can be fields */
+    if (!special && p->ent)
+        return k->row;
+    hash = p->ent ? k->hash : cf_hash64(key);
+    row = special ? cf_map_find(special, key, hash) : NULL;
+    if (row || p->ent)
+        return row ? row : k->row;
+    row = cf_map_find(&s->map, key, hash);
+    return row || !s->base ? row : cf_map_find(&s->base->map, key, hash);
+}
+
+static __attribute__((noinline)) void map_any(struct cf_run *r, struct cf_pair *p, struct cf_key *k, const struct cf_map *special)
+{
+    const struct cf_maprow *row = row_of(r, p, k, special);
+
+    if (row && (row->n == 0 || map_pair(r, p, row))) /* no target: a helper that is not kept */
+        p->group = CF_G_DONE;
+    else
+        keep_extra(r, p, k);
+}
+
+static void map_pairs(struct cf_run *r, const struct cf_map *special, size_t from)
+{
     for (size_t i = from; i < r->pairs.n; i++) {
         struct cf_pair *p = &r->pairs.v[i];
         struct cf_key *k = &r->t->key[p->ent];
-        const struct cf_maprow *row = k->row;
         if (p->group == CF_G_DONE)
             continue;
-        if (special || !p->ent) {
-            cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
-            uint64_t hash = p->ent ? k->hash : cf_hash64(key);
-            const struct cf_maprow *own = special ? cf_map_find(special, key, hash) : NULL;
-            row = own ? own : row;
-            if (!row && !p->ent)
-                row = cf_map_find(&s->map, key, hash);
-            if (!row && !p->ent && s->base)
-                row = cf_map_find(&s->base->map, key, hash);
-        }
-        if (row && (row->n == 0 || map_pair(r, p, row))) { /* no target: a helper that is not kept */
+        switch (special ? CF_WAY_ANY : (enum cf_way)k->way) { /* entry 0, of keys that are not kept, is CF_WAY_ANY */
+        case CF_WAY_SKIP: p->group = CF_G_DONE; continue;
+        case CF_WAY_KEEP: (void)add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind)); continue;
+        case CF_WAY_ONE:
+            if (p->kind == CF_V_NULL || is_null(r->src, p->val) || !map_plain(r, k->one, p, k->row->raw))
+                break;
             p->group = CF_G_DONE;
             continue;
+        case CF_WAY_ANY: break;
         }
-        keep_extra(r, p, k);
+        map_any(r, p, k, special);
     }
 }
 
@@ -314,7 +389,7 @@ static void run_whens(struct cf_run *r, const struct cf_source *s)
         const struct cf_when *w = &s->when[i];
         bool hit = true;
         for (size_t k = 0; k < w->n && hit; k++)
-            hit = cf_run_cond(r, &w->cond[k]);
+            hit = cond_holds(r, &w->cond[k]);
         if (!hit)
             continue;
         cf_run_sets(r, &w->set);

@@ -18,23 +18,9 @@ static bool fits_ip(cf_str *v)
 {
     struct cf_ip ip;
     const char *pct;
-    unsigned part = 0, dots = 0, n = 0;
-    size_t i;
+    uint8_t b[4];
 
-    for (i = 0; i < v->n; i++) { /* the usual case without a call */
-        unsigned d = (unsigned)(v->p[i] - '0');
-        if (d <= 9) {
-            part = part * 10 + d;
-            if (++n > 3 || part > 255)
-                break;
-        } else if (v->p[i] == '.' && n) {
-            dots++;
-            part = n = 0;
-        } else {
-            break;
-        }
-    }
-    if (i == v->n && dots == 3 && n)
+    if (cf_plain_ip4(*v, b))
         return true;
     pct = memchr(v->p, '%', v->n);
     if (pct)
@@ -94,16 +80,18 @@ static cf_str fold(struct cf_run *r, cf_str v, bool upper)
 
 static cf_str number(struct cf_run *r, int64_t v)
 {
-    char tmp[24];
-    size_t i = sizeof tmp;
+    char *end = cf_arena_bytes(r->a, 20), *p;
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 
+    if (!end)
+        return CF_STR_NONE;
+    p = end += 20;
     do
-        tmp[--i] = (char)('0' + u % 10);
+        *--p = (char)('0' + u % 10);
     while (u /= 10);
     if (v < 0)
-        tmp[--i] = '-';
-    return cf_arena_copy(r->a, cf_str_n(tmp + i, sizeof tmp - i));
+        *--p = '-';
+    return cf_str_n(p, (size_t)(end - p));
 }
 
 static cf_str scaled(struct cf_run *r, cf_str v, double unit)
@@ -111,7 +99,7 @@ static cf_str scaled(struct cf_run *r, cf_str v, double unit)
     int64_t i;
     double d;
 
-    if (v.n < 9 && v.p[0] != '-' && cf_str_i64(v, &i)) /* whole numbers below 100 million */
+    if (v.n < 9 && v.p[0] != '-' && cf_number(v, &i)) /* whole numbers below 100 million */
         return number(r, i * (int64_t)unit);
     if (!cf_str_f64(v, &d) || d < -9e6 || d * unit > 9e18)
         return CF_STR_NONE;
@@ -256,14 +244,18 @@ static bool host_port(struct cf_run *r, const struct cf_ref *to, cf_str v)
 static cf_str protocol(struct cf_run *r, cf_str v)
 {
     static const struct {
-        const char *num, *name;
-    } p[] = {{"1", "icmp"}, {"2", "igmp"}, {"6", "tcp"}, {"17", "udp"}, {"41", "ipv6"}, {"47", "gre"}, {"50", "esp"}, {"51", "ah"}, {"58", "ipv6-icmp"},
-             {"88", "eigrp"}, {"89", "ospf"}, {"103", "pim"}, {"112", "vrrp"}, {"132", "sctp"}};
+        uint8_t num;
+        cf_str name;
+    } p[] = {{6, {"tcp", 3}}, {17, {"udp", 3}}, {1, {"icmp", 4}}, {2, {"igmp", 4}}, {41, {"ipv6", 4}}, {47, {"gre", 3}}, {50, {"esp", 3}}, {51, {"ah", 2}},
+             {58, {"ipv6-icmp", 9}}, {88, {"eigrp", 5}}, {89, {"ospf", 4}}, {103, {"pim", 3}}, {112, {"vrrp", 4}}, {132, {"sctp", 4}}};
+    int64_t number;
 
+    if (v.n > 3 || v.p[0] < '1' || v.p[0] > '9' || !cf_number(v, &number))
+        return fold(r, v, false);
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
-        if (cf_str_eqz(v, p[i].num)) {
-            (void)cf_event_set(r->ev, CF_F_NETWORK_IANA_NUMBER, v);
-            return cf_str_c(p[i].name);
+        if (p[i].num == number) {
+            (void)cf_event_put(r->ev, CF_F_NETWORK_IANA_NUMBER, v, 0, CF_V_STR);
+            return p[i].name;
         }
     return fold(r, v, false);
 }
@@ -412,7 +404,6 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
 {
     cf_str o = v;
     uint64_t h;
-    int64_t n;
 
     *same = false;
     if (t->lookup) {
@@ -475,7 +466,6 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
     case CF_C_URL: *same = true; return put(r, &t->to, v, raw, kind);
     case CF_C_SID: *same = true; return v.n > 2 && put(r, &t->to, v, raw, kind);
     }
-    (void)n;
     if (!o.p || !o.n)
         return false;
     *same = cf_str_eq(o, v);

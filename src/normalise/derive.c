@@ -2,6 +2,7 @@
  * Fields that follow from others, for every source alike. Each step looks at a slot first, so an event without the field
  * costs one comparison. */
 #define OPENSSL_SUPPRESS_DEPRECATED /* SHA1() of OpenSSL 3 looks the algorithm up by name at each call: five times the hash itself */
+#include <endian.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
@@ -69,8 +70,8 @@ static cf_str extension(cf_str v)
 static void url(struct cf_run *r)
 {
     cf_str u = get(r, has(r, CF_F_URL_ORIGINAL) ? CF_F_URL_ORIGINAL : CF_F_URL_FULL), rest = u, auth;
-    ptrdiff_t at = cf_str_find(cf_str_sub(u, 0, 16), CF_STR("://"));
-    const char *c;
+    const char *c = u.n ? memchr(u.p, ':', u.n < 14 ? u.n : 14) : NULL;
+    ptrdiff_t at = !c ? -1 : u.p + u.n - c > 2 && c[1] == '/' && c[2] == '/' ? c - u.p : cf_str_find(cf_str_sub(u, 0, 16), CF_STR("://"));
     bool full = false;
 
     if (!u.n)
@@ -92,7 +93,7 @@ static void url(struct cf_run *r)
         if (c && auth.p[0] != '[') {
             int64_t port;
             cf_str p = cf_str_n(c + 1, (size_t)(auth.p + auth.n - c - 1));
-            if (cf_str_i64(p, &port) && port >= 0 && port < 65536)
+            if (cf_number(p, &port) && port >= 0 && port < 65536)
                 put(r, CF_F_URL_PORT, p);
             auth.n = (size_t)(c - auth.p);
         }
@@ -144,7 +145,7 @@ static void sum(struct cf_run *r, enum cf_field a, enum cf_field b, enum cf_fiel
 {
     int64_t x, y;
 
-    if (has(r, to) || !has(r, a) || !has(r, b) || !cf_str_i64(get(r, a), &x) || !cf_str_i64(get(r, b), &y))
+    if (has(r, to) || !has(r, a) || !has(r, b) || !cf_number(get(r, a), &x) || !cf_number(get(r, b), &y))
         return;
     if (x >= 0 && y >= 0 && x < (INT64_C(1) << 61) && y < (INT64_C(1) << 61))
         (void)cf_event_set_i64(r->ev, to, x + y);
@@ -161,13 +162,13 @@ static void span(struct cf_run *r)
         ends = ends || cf_str_eqz(cf_str_n(v->p, v->n), "end");
         starts = starts || cf_str_eqz(cf_str_n(v->p, v->n), "start");
     }
-    if (has(r, CF_F_EVENT_START) && !has(r, CF_F_EVENT_END) && cf_str_i64(get(r, CF_F_EVENT_DURATION), &ns) && ns >= 0) {
+    if (has(r, CF_F_EVENT_START) && !has(r, CF_F_EVENT_END) && cf_number(get(r, CF_F_EVENT_DURATION), &ns) && ns >= 0) {
         int64_t from;
         if (cf_time_parse(get(r, CF_F_EVENT_START), &from) && from < INT64_MAX - ns / 1000)
             put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(from + ns / 1000, t))));
         return;
     }
-    if (!ends || starts || r->ev->time_us == CF_TIME_NONE || !cf_str_i64(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0)
+    if (!ends || starts || r->ev->time_us == CF_TIME_NONE || !cf_number(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0)
         return;
     put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us, t))));
     put(r, CF_F_EVENT_START, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us - ns / 1000, t))));
@@ -202,9 +203,9 @@ static bool icmp_ports(struct cf_run *r, int proto, int64_t *a, int64_t *b, bool
     for (size_t i = 0; i < r->ev->n; i++) {
         const struct cf_value *v = &r->ev->val[i];
         if (v->name == names[0])
-            (void)cf_str_i64(cf_str_n(v->p, v->n), &type);
+            (void)cf_number(cf_str_n(v->p, v->n), &type);
         else if (v->name == names[1])
-            (void)cf_str_i64(cf_str_n(v->p, v->n), &code);
+            (void)cf_number(cf_str_n(v->p, v->n), &code);
     }
     if (type < 0 || type > 255 || code < 0 || code > 255)
         return false;
@@ -219,6 +220,36 @@ static bool icmp_ports(struct cf_run *r, int proto, int64_t *a, int64_t *b, bool
     return true;
 }
 
+static bool address_bytes(cf_str text, struct cf_ip *ret)
+{
+    uint8_t b[4];
+
+    if (!cf_plain_ip4(text, b))
+        return cf_ip_parse(text, ret);
+    memset(ret->b, 0, 10);
+    ret->b[10] = ret->b[11] = 0xff;
+    memcpy(ret->b + 12, b, 4);
+    return true;
+}
+
+/* SHA-1 of at most 55 bytes: one block, filled here. */
+static bool sha1_block(const unsigned char *in, size_t n, unsigned char ret[20])
+{
+    unsigned char block[SHA_CBLOCK] = {0};
+    SHA_CTX sha;
+
+    memcpy(block, in, n);
+    block[n] = 0x80;
+    block[SHA_CBLOCK - 2] = (unsigned char)(n >> 5);
+    block[SHA_CBLOCK - 1] = (unsigned char)(n << 3);
+    if (!SHA1_Init(&sha))
+        return false;
+    SHA1_Transform(&sha, block);
+    const uint32_t h[5] = {htobe32(sha.h0), htobe32(sha.h1), htobe32(sha.h2), htobe32(sha.h3), htobe32(sha.h4)};
+    memcpy(ret, h, 20);
+    return true;
+}
+
 /* Community ID v1 of the flow: SHA-1 over the seed and the ordered 5-tuple. */
 static void community_id(struct cf_run *r)
 {
@@ -227,15 +258,14 @@ static void community_id(struct cf_run *r)
     struct cf_ip a, b;
     int64_t pa = 0, pb = 0;
     unsigned char in[40], hash[20], *o = in, *text;
-    SHA_CTX sha;
     size_t n;
 
-    if (proto < 0 || !cf_ip_parse(get(r, CF_F_SOURCE_IP), &a) || !cf_ip_parse(get(r, CF_F_DESTINATION_IP), &b) || cf_ip_is4(&a) != cf_ip_is4(&b))
+    if (proto < 0 || !address_bytes(get(r, CF_F_SOURCE_IP), &a) || !address_bytes(get(r, CF_F_DESTINATION_IP), &b) || cf_ip_is4(&a) != cf_ip_is4(&b))
         return;
     if (proto == 1 || proto == 58) {
         if (!icmp_ports(r, proto, &pa, &pb, &one_way))
             return;
-    } else if (ports && (!cf_str_i64(get(r, CF_F_SOURCE_PORT), &pa) || !cf_str_i64(get(r, CF_F_DESTINATION_PORT), &pb))) {
+    } else if (ports && (!cf_number(get(r, CF_F_SOURCE_PORT), &pa) || !cf_number(get(r, CF_F_DESTINATION_PORT), &pb))) {
         return;
     }
     if (pa < 0 || pb < 0 || pa > 65535 || pb > 65535)
@@ -264,7 +294,7 @@ static void community_id(struct cf_run *r)
         *o++ = (unsigned char)pb;
     }
     text = (unsigned char *)cf_arena_bytes(r->a, 32);
-    if (!text || !SHA1_Init(&sha) || !SHA1_Update(&sha, in, (size_t)(o - in)) || !SHA1_Final(hash, &sha))
+    if (!text || !sha1_block(in, (size_t)(o - in), hash))
         return;
     memcpy(text, "1:", 2);
     (void)EVP_EncodeBlock(text + 2, hash, 20);
@@ -286,7 +316,7 @@ static bool private_ip(cf_str text)
     text = cf_str_sub(text, 4, text.n);
     if (text.p[1] == '.' || text.p[2] != '.')
         return false;
-    return cf_str_i64(cf_str_n(text.p, 2), &second) && second >= 16 && second <= 31;
+    return cf_number(cf_str_n(text.p, 2), &second) && second >= 16 && second <= 31;
 }
 
 /* Sources that see traffic from beside it write network.direction: auto; private addresses are the inside. */

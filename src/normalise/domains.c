@@ -36,9 +36,9 @@ static bool is_domain(cf_str s)
     return dot && letter;
 }
 
-static bool taken(const struct cf_run *r, uint16_t name)
+static bool taken(struct cf_run *r, uint16_t name)
 {
-    for (size_t i = 0; i < r->ev->n; i++)
+    for (size_t i = 0; cf_run_named(r, name) && i < r->ev->n; i++)
         if (r->ev->val[i].name == name)
             return true;
     return false;

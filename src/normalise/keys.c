@@ -161,13 +161,17 @@ static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
     k->kid = kid_of(r->n, name, k->hash);
     if (s->ecs && p->group == CF_G_FREE)
         k->field = (uint16_t)cf_field_find(p->key);
+    if (k->row && k->row->n <= 1)
+        k->way = k->row->n == 0 ? CF_WAY_SKIP : k->row->t[0].fast && k->row->t[0].fast != CF_FAST_EXTRA ? CF_WAY_ONE : CF_WAY_ANY;
+    if (k->way == CF_WAY_ONE)
+        k->one = &k->row->t[0];
     t->key_slot[at] = (uint16_t)++t->n_key;
     return (uint16_t)t->n_key;
 }
 
 static inline bool same_key(const struct cf_key *k, const struct cf_run *r, const struct cf_pair *p)
 {
-    return k->key.n == p->key.n && k->src == r->src && k->group == p->group && memcmp(k->key.p, p->key.p, p->key.n) == 0;
+    return k->key.n == p->key.n && k->src == r->src && k->group == p->group && cf_same_text(k->key.p, p->key.p, p->key.n);
 }
 
 void cf_run_keys(struct cf_run *r, size_t from)
@@ -183,15 +187,20 @@ void cf_run_keys(struct cf_run *r, size_t from)
     for (size_t i = from; i < r->pairs.n; i++) {
         struct cf_pair *p = &r->pairs.v[i];
         uint16_t e = *guess;
-        if (!e || !same_key(&t->key[e], r, p))
+        struct cf_key *key = &t->key[e]; /* entry 0 equals no key */
+        if (!same_key(key, r, p)) {
             *guess = e = find_key(r, p);
+            key = &t->key[e];
+        }
         p->ent = e;
-        guess = &t->key[e].next; /* of the unused entry 0 when there is none */
-        if (t->key[e].kid) {
-            struct cf_kidpos *k = &t->kid[t->key[e].kid];
+        guess = &key->next; /* of the unused entry 0 when there is none */
+        if (key->kid) {
+            struct cf_kidpos *k = &t->kid[key->kid];
             k->multi = k->generation == t->generation;
-            if (!k->multi)
+            if (!k->multi) {
                 k->pos = (uint16_t)i;
+                k->sign = (uint8_t)cf_text_sign(p->val);
+            }
             k->generation = t->generation;
         }
     }
@@ -210,5 +219,7 @@ bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p)
     k->extra = cf_name_intern(cf_str_n(full, prefix.n + p->key.n));
     k->raw = cf_name_intern(cf_str_sub(p->key, p->leaf, p->key.n));
     k->named = true;
+    if (!k->row && k->extra && !(r->src->ecs && p->group == CF_G_FREE))
+        k->way = CF_WAY_KEEP;
     return true;
 }

@@ -204,12 +204,15 @@ static int index_first(struct cf_normaliser *n)
 static int index_rows(struct cf_normaliser *n)
 {
     n->text = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
-    n->obj = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
     n->whole = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
-    if (!n->text || !n->obj || !n->whole)
+    if (!n->text || !n->whole)
         return CF_ENOMEM;
+    for (unsigned b = 0; b < CF_NF_BITS; b++)
+        if (!(n->obj[b] = CF_NEW_N(&n->arena, uint32_t, n->n + 1)))
+            return CF_ENOMEM;
     for (size_t i = 0; i < n->n; i++) {
-        bool text = false, obj = false, whole = false;
+        bool text = false, whole = false;
+        unsigned obj = 0;
         for (size_t m = 0; m < n->src[i].n_match; m++) {
             const struct cf_match *row = &n->src[i].match[m];
             first_bytes(&n->src[i].match[m]);
@@ -223,14 +226,15 @@ static int index_rows(struct cf_normaliser *n)
             for (size_t k = 0; k < row->n_program; k++)
                 exact = exact && !(row->program[k].n && row->program[k].p[row->program[k].n - 1] == '*');
             text = text || ((row->formats & (CF_NF_TEXT | CF_NF_KV)) && !exact);
-            obj = obj || (row->formats & ~(unsigned)(CF_NF_TEXT | CF_NF_KV));
+            obj |= row->formats;
         }
         if (text)
             n->text[n->n_text++] = (uint32_t)i;
         if (whole)
             n->whole[n->n_whole++] = (uint32_t)i;
-        if (obj)
-            n->obj[n->n_obj++] = (uint32_t)i;
+        for (unsigned b = 0; b < CF_NF_BITS && (obj & ~(unsigned)(CF_NF_TEXT | CF_NF_KV)); b++)
+            if (obj >> b & 1)
+                n->obj[b][n->n_obj[b]++] = (uint32_t)i;
     }
     return index_first(n);
 }

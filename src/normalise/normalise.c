@@ -3,7 +3,6 @@
 #include "normalise/normalise.h"
 
 #include <openssl/evp.h>
-#include <pthread.h>
 
 #include "normalise/input.h"
 #include "normalise/journal.h"
@@ -19,204 +18,11 @@ static cf_str skip_blanks(cf_str s)
     return s;
 }
 
-/* --- which source? --- */
-
-static bool row_matches(struct cf_run *r, const struct cf_source *s, const struct cf_match *m)
-{
-    bool hit;
-
-    if (!(m->formats & r->format))
-        return false;
-    if (r->msg.n && !(m->first[(unsigned char)r->msg.p[0] / 64] >> ((unsigned char)r->msg.p[0] % 64) & 1))
-        return false;
-    if (m->n_program) {
-        hit = false;
-        for (size_t i = 0; i < m->n_program && !hit; i++) {
-            cf_str p = m->program[i];
-            hit = p.n && p.p[p.n - 1] == '*' ? r->sl.app.p && cf_str_starts(r->sl.app, cf_str_n(p.p, p.n - 1)) : cf_str_eq(r->sl.app, p);
-        }
-        if (!hit)
-            return false;
-    }
-    if (m->n_starts) {
-        hit = false;
-        for (size_t i = 0; i < m->n_starts && !hit; i++)
-            hit = cf_str_starts(r->msg, m->starts[i]);
-        if (!hit)
-            return false;
-    }
-    for (size_t i = 0; i < m->n_contains; i++)
-        if (cf_str_find(r->msg, m->contains[i]) < 0)
-            return false;
-    for (size_t i = 0; i < m->n_has; i++) {
-        hit = false;
-        for (size_t k = 0; k < r->pairs.n && !hit; k++)
-            hit = cf_str_eq(r->pairs.v[k].key, m->has[i]);
-        if (!hit)
-            return false;
-    }
-    for (size_t i = 0; i < m->n_cond; i++)
-        if (!cf_run_cond(r, &m->cond[i]))
-            return false;
-    if (m->regex && !cf_regex_test(r, m->regex, r->msg))
-        return false;
-    (void)s;
-    return true;
-}
-
-static const struct cf_source *hinted(const struct cf_normaliser *n, cf_str name)
-{
-    for (size_t i = 0; name.n && i < n->n; i++)
-        if (cf_str_eq(n->src[i].name_s, name))
-            return &n->src[i];
-    return NULL;
-}
-
-/* Text of an unknown sender: sources by program, then the general ones. *extracted: its patterns have run already. */
-static const struct cf_source *select_text(struct cf_run *r, bool *extracted)
-{
-    const struct cf_normaliser *n = r->n;
-
-    *extracted = false;
-    if (r->sl.app.n) {
-        uint64_t h = cf_hash64(r->sl.app);
-        for (uint64_t i = h & n->prog_mask; n->prog[i]; i = (i + 1) & n->prog_mask) {
-            const struct cf_prog *p = n->prog[i];
-            if (p->hash != h || !cf_str_eq(p->name, r->sl.app))
-                continue;
-            for (size_t k = 0; k < p->n; k++) {
-                const struct cf_source *s = &n->src[p->source[k]];
-                for (size_t m = 0; m < s->n_match; m++)
-                    if (s->match[m].n_program && row_matches(r, s, &s->match[m])) {
-                        if (!s->match[m].extract)
-                            return s;
-                        if (cf_run_extract(r, s)) {
-                            *extracted = true;
-                            return s;
-                        }
-                    }
-            }
-        }
-    }
-    unsigned char first = r->msg.n ? (unsigned char)r->msg.p[0] : 0;
-    const uint32_t *list = r->msg.n ? n->text_of[first] : n->text;
-    for (size_t i = 0, end = r->msg.n ? n->n_text_of[first] : n->n_text; i < end; i++) {
-        const struct cf_source *s = &n->src[list[i]];
-        for (size_t m = 0; m < s->n_match; m++) {
-            if (!row_matches(r, s, &s->match[m]))
-                continue;
-            if (!s->match[m].extract)
-                return s;
-            r->src = s;
-            if (cf_run_extract(r, s)) {
-                *extracted = true;
-                return s;
-            }
-        }
-    }
-    return NULL;
-}
-
-static const struct cf_source *select_parsed(struct cf_run *r)
-{
-    const struct cf_normaliser *n = r->n;
-
-    for (size_t i = 0; i < n->n_obj; i++) {
-        const struct cf_source *s = &n->src[n->obj[i]];
-        for (size_t m = 0; m < s->n_match; m++)
-            if (row_matches(r, s, &s->match[m])) {
-                for (size_t k = 0; k < s->match[m].n_add; k++)
-                    (void)cf_pair_add(&r->pairs, s->match[m].add_key[k], s->match[m].add_val[k], CF_V_STR);
-                return s;
-            }
-    }
-    return NULL;
-}
-
-/* --- envelope fields --- */
-
-static const cf_str facilities[] = {{"kernel", 6}, {"user-level", 10}, {"mail", 4}, {"system", 6},
-    {"security/authorization", 22}, {"syslogd", 7}, {"line-printer", 12}, {"network-news", 12}, {"uucp", 4},
-    {"clock", 5}, {"authpriv", 8}, {"ftp", 3}, {"ntp", 3}, {"log-audit", 9}, {"log-alert", 9}, {"clock2", 6},
-    {"local0", 6}, {"local1", 6}, {"local2", 6}, {"local3", 6}, {"local4", 6}, {"local5", 6}, {"local6", 6},
-    {"local7", 6}};
-static const cf_str severities[] = {{"Emergency", 9}, {"Alert", 5}, {"Critical", 8}, {"Error", 5}, {"Warning", 7},
-    {"Notice", 6}, {"Informational", 13}, {"Debug", 5}};
-/* "0" to "191", three places each */
-static char numbers3[192][3];
-static pthread_once_t numbers_once = PTHREAD_ONCE_INIT;
-
-static void numbers_fill(void)
-{
-    for (int i = 0; i < 192; i++) {
-        numbers3[i][0] = (char)('0' + i / 100);
-        numbers3[i][1] = (char)('0' + i / 10 % 10);
-        numbers3[i][2] = (char)('0' + i % 10);
-    }
-}
-
-static cf_str small_number(int v)
-{
-    size_t n = v < 10 ? 1 : v < 100 ? 2 : 3;
-
-    return cf_str_n(numbers3[v] + 3 - n, n);
-}
-
-static bool digits_only(cf_str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned)(s.p[i] - '0') > 9)
-            return false;
-    return s.n > 0 && s.n < 19;
-}
-
 static void put(struct cf_run *r, enum cf_field f, cf_str v)
 {
     if (v.n && cf_event_put(r->ev, f, v, 0, CF_V_STR) == CF_ENOMEM)
         r->oom = true;
 }
-
-static void envelope(struct cf_run *r)
-{
-    struct cf_syslog *s = &r->sl;
-    int64_t pid;
-
-    (void)pthread_once(&numbers_once, numbers_fill);
-    if (s->pri >= 0) {
-        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_PRIORITY, small_number(s->pri), 0, CF_V_INT);
-        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
-        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
-        put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, facilities[s->pri >> 3]);
-        put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, severities[s->pri & 7]);
-    }
-    if (s->host.n) {
-        put(r, CF_F_HOST_NAME, s->host);
-        put(r, CF_F_HOST_HOSTNAME, s->host);
-    } else if (r->rec->peer.n && s->pri >= 0) {
-        struct cf_ip ip;
-        if (cf_ip_parse(r->rec->peer, &ip)) {
-            put(r, CF_F_HOST_NAME, r->rec->peer);
-            put(r, CF_F_HOST_IP, r->rec->peer);
-        }
-    }
-    if (s->app.n) {
-        put(r, CF_F_PROCESS_NAME, s->app);
-        if (s->pid.n && (digits_only(s->pid) || cf_str_i64(s->pid, &pid)))
-            (void)cf_event_put(r->ev, CF_F_PROCESS_PID, s->pid, 0, CF_V_INT);
-    }
-    if (s->version) {
-        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_VERSION, small_number(s->version), 0, CF_V_STR);
-        put(r, CF_F_LOG_SYSLOG_APPNAME, s->app);
-        put(r, CF_F_LOG_SYSLOG_PROCID, s->pid);
-        put(r, CF_F_LOG_SYSLOG_HOSTNAME, s->host);
-        put(r, CF_F_LOG_SYSLOG_MSGID, s->msgid);
-        put(r, CF_F_LOG_SYSLOG_STRUCTURED_DATA, s->sd);
-        if (s->sd.n)
-            (void)cf_syslog_sd(s->sd, r->a, &r->pairs);
-    }
-}
-
-/* --- formats --- */
 
 /* The first line of a CSV file: the columns' own names. */
 static bool names_columns(const struct cf_source *s, const cf_str *cols, size_t n)
@@ -271,7 +77,7 @@ bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
 
 static void parsed_object(struct cf_run *r, const struct cf_source *hint)
 {
-    r->src = hint ? hint : select_parsed(r);
+    r->src = hint ? hint : cf_select_parsed(r);
     if (!r->src)
         r->src = r->n->builtin;
     cf_run_constants(r, r->src);
@@ -281,63 +87,6 @@ static void parsed_object(struct cf_run *r, const struct cf_source *hint)
 
 static void run_text(struct cf_run *r, const struct cf_source *hint);
 static bool whole_line(struct cf_run *r);
-
-/* {"preview":false,"result":{"_raw":"text","host":"web-1",..}} of Splunk exports: the text inside. */
-static bool splunk_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
-{
-    size_t obj = 0;
-    cf_str raw = CF_STR_NONE;
-
-    for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1)
-        if (nodes[i].kind == CF_J_OBJ && cf_str_eqz(cf_str_n(nodes[i].key, nodes[i].key_n), "result"))
-            obj = i;
-    for (size_t i = obj + 1; i < nodes[obj].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
-        cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n);
-        if (nodes[i].kind != CF_J_STR)
-            continue;
-        if (cf_str_eqz(k, "_raw"))
-            raw = cf_str_n(nodes[i].p, nodes[i].n);
-        else if (cf_str_eqz(k, "host"))
-            r->sl.host = cf_str_n(nodes[i].p, nodes[i].n);
-    }
-    if (!raw.n)
-        r->sl.host = CF_STR_NONE;
-    *ret = cf_str_trim(raw);
-    return raw.n > 0;
-}
-
-/* {"log":"text\n","stream":"stdout","time":..} of container engines, {"MESSAGE":..} of the journal: the text inside. */
-static bool wrapped_text(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret)
-{
-    cf_str log = CF_STR_NONE, stream = CF_STR_NONE;
-    bool journal = false;
-
-    for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
-        cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n), v = cf_str_n(nodes[i].p, nodes[i].n);
-        if (nodes[i].kind != CF_J_STR)
-            continue;
-        if (cf_str_eqz(k, "log"))
-            log = v;
-        else if (cf_str_eqz(k, "stream"))
-            stream = v;
-        else if (cf_str_eqz(k, "MESSAGE"))
-            journal = (log = stream = v).p != NULL;
-    }
-    if (!log.p || !stream.p)
-        return false;
-    for (size_t i = 1; i < nodes[0].next; i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1) {
-        cf_str k = cf_str_n(nodes[i].key, nodes[i].key_n), v = cf_str_n(nodes[i].p, nodes[i].n);
-        int64_t us;
-        if (nodes[i].kind != CF_J_STR)
-            continue;
-        if (cf_str_eqz(k, "time") && cf_time_parse(v, &us))
-            r->ev->time_us = us;
-        else if (journal)
-            cf_journal_field(r, k, v, &log);
-    }
-    *ret = cf_str_trim(log);
-    return true;
-}
 
 static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint)
 {
@@ -363,19 +112,19 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
         rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
         break;
     case CF_SHAPE_PLAIN:
-        if (!hint && (wrapped_text(r, nodes, &inner) || splunk_text(r, nodes, &inner))) {
+        if (!hint && cf_run_wrapped(r, nodes, &inner)) {
             r->msg = r->text = inner;
             if (r->sl.app.n || r->sl.host.n) {
                 r->has_sl = true;
                 r->sl.pri = -1;
-                envelope(r);
+                cf_run_envelope(r);
             }
             if (!r->has_sl && inner.n && r->n->whole_first[(unsigned char)inner.p[0]] && whole_line(r))
                 return;
             if (!r->has_sl && inner.n > 16 && (inner.p[0] == '<' || (inner.p[0] >= 'A' && inner.p[3] == ' ')) && cf_syslog_parse(inner, &r->sl)) {
                 r->has_sl = true;
                 r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
-                envelope(r);
+                cf_run_envelope(r);
             }
             run_text(r, NULL);
             return;
@@ -474,7 +223,7 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
     r->format = CF_NF_TEXT;
     r->src = hint;
     if (!hint)
-        r->src = select_text(r, &extracted);
+        r->src = cf_select_text(r, &extracted);
     if (!r->src && r->pairs.n == 0 && generic_kv(r)) {
         parsed_object(r, NULL);
         return;
@@ -509,7 +258,7 @@ static bool whole_line(struct cf_run *r)
         const struct cf_source *s = &r->n->src[r->n->whole[i]];
         for (size_t m = 0; m < s->n_match; m++) {
             bool extracted = false;
-            if (!s->match[m].whole || !row_matches(r, s, &s->match[m]))
+            if (!s->match[m].whole || !cf_row_matches(r, s, &s->match[m]))
                 continue;
             r->src = s;
             if (s->match[m].extract && !(extracted = cf_run_extract(r, s)))
@@ -534,7 +283,7 @@ void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const st
 
     if (!rec->raw.n || (rec->raw.p[0] != '#' && !cf_str_eqz(rec->format, "csv")))
         return;
-    r.src = hinted(t->n, rec->source);
+    r.src = cf_source_hinted(t->n, rec->source);
     r.text = cf_encoding_text(t->enc, rec->raw, arena);
     if (r.text.p)
         (void)cf_stream_header(&r);
@@ -542,11 +291,11 @@ void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const st
 
 static void run_record(struct cf_run *r)
 {
-    const struct cf_source *hint = hinted(r->n, r->rec->source);
+    const struct cf_source *hint = cf_source_hinted(r->n, r->rec->source);
     cf_str s = skip_blanks(r->text);
 
     if (!hint && (cf_str_eqz(r->rec->format, "nginx") || cf_str_eqz(r->rec->format, "apache") || cf_str_eqz(r->rec->format, "suricata")))
-        hint = hinted(r->n, r->rec->format);
+        hint = cf_source_hinted(r->n, r->rec->format);
     r->src = hint;
     if (s.n == 0) {
         (void)cf_error_set(&r->err, CF_ESYNTAX, "the record is empty");
@@ -570,7 +319,7 @@ static void run_record(struct cf_run *r)
         r->msg = r->text = inner;
         r->has_sl = true;
         r->sl.pri = -1;
-        envelope(r);
+        cf_run_envelope(r);
         run_text(r, hint);
         if (!r->parsed && !r->oom) {
             r->src = r->n->builtin;
@@ -603,7 +352,7 @@ static void run_record(struct cf_run *r)
     if (cf_syslog_parse_memo(r->text, &r->sl, &r->t->memo)) {
         r->has_sl = true;
         r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
-        envelope(r);
+        cf_run_envelope(r);
     }
     run_text(r, hint);
     if (r->parsed || !r->has_sl || r->oom)
@@ -616,7 +365,7 @@ static void run_record(struct cf_run *r)
         r->msg = r->text;
         r->format = CF_NF_TEXT;
         r->pairs.n = 0;
-        const struct cf_source *s2 = hint ? NULL : select_text(r, &extracted);
+        const struct cf_source *s2 = hint ? NULL : cf_select_text(r, &extracted);
         if (s2) {
             static const uint16_t env[] = {CF_F_HOST_NAME, CF_F_HOST_HOSTNAME, CF_F_HOST_IP, CF_F_PROCESS_NAME, CF_F_PROCESS_PID};
             for (size_t i = 0; r->sl.pri < 0 && !extracted && i < sizeof env / sizeof *env; i++)
@@ -671,7 +420,7 @@ static int unbase64(struct cf_arena *a, cf_str *text)
 /* A flow message: pairs come from its bytes, its text is their base64 form. */
 static void run_netflow(struct cf_run *r)
 {
-    const struct cf_source *hint = hinted(r->n, r->rec->source);
+    const struct cf_source *hint = cf_source_hinted(r->n, r->rec->source);
     struct cf_ip ip;
     cf_str raw;
     int rc;
@@ -687,7 +436,7 @@ static void run_netflow(struct cf_run *r)
     r->format = CF_NF_NETFLOW;
     if (cf_ip_parse(r->rec->peer, &ip))
         put(r, CF_F_OBSERVER_IP, r->rec->peer);
-    parsed_object(r, hint ? hint : hinted(r->n, CF_STR("netflow")));
+    parsed_object(r, hint ? hint : cf_source_hinted(r->n, CF_STR("netflow")));
 }
 
 static void unparsed(struct cf_run *r, const char *why)

@@ -265,7 +265,9 @@ static cf_str trim_key(cf_str k)
     return k;
 }
 
-static inline bool plain_key_char(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
+static const bool plain_key_chars[256] = {['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true},
+                  gaps[256] = {[' '] = true, ['\t'] = true, ['\n'] = true, ['\r'] = true};
+static inline bool plain_key_char(char c) { return plain_key_chars[(unsigned char)c]; }
 
 /* A value in quotes q that opens at *p; *p is set behind it. False: it is an apostrophe, not a quote. */
 static inline bool quoted_value(const char **p, const char *end, char q, cf_str *val, struct cf_arena *a)
@@ -290,6 +292,50 @@ static inline bool quoted_value(const char **p, const char *end, char q, cf_str 
     return true;
 }
 
+#ifdef __SSE2__
+static inline unsigned equal16(const char *p, char a, char b)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(a)), _mm_cmpeq_epi8(v, _mm_set1_epi8(b))));
+}
+
+/* A plain pair at *p whose key and value are shorter than 16 bytes each, in a text that goes on for 48; blanks separate. False: look
+ * more closely. */
+static inline bool short_pair(const char **p, char assign, cf_str *key, cf_str *val)
+{
+    const char *k = *p, *v;
+    unsigned m = equal16(k, assign, ' '), n;
+
+    if (!m)
+        return false;
+    n = (unsigned)__builtin_ctz(m);
+    if (!n || k[n] != assign || !plain_key_char(k[0]) || !plain_key_char(k[n - 1]))
+        return false;
+    *key = cf_str_n(k, n);
+    v = k + n + 1;
+    if (*v == '"') {
+        m = equal16(++v, '"', '\\');
+        if (!m || v[n = (unsigned)__builtin_ctz(m)] == '\\')
+            return false;
+        *p = v + n + 1;
+    } else {
+        m = equal16(v, ' ', '\'');
+        if (!m || v[n = (unsigned)__builtin_ctz(m)] == '\'')
+            return false;
+        *p = v + n;
+    }
+    *val = cf_str_n(v, n);
+    return true;
+}
+#else
+static inline bool short_pair(const char **p, char assign, cf_str *key, cf_str *val)
+{
+    (void)p, (void)assign, (void)key, (void)val;
+    return false;
+}
+#endif
+
 /* The usual case of one separator character. The same rules as below. */
 static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, struct cf_pairs *ret)
 {
@@ -300,8 +346,13 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
     while (p < end) {
         const char *from;
         cf_str key, val;
-        while (p < end && (*p == sep || *p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+        while (p < end && (gaps[(unsigned char)*p] || *p == sep))
             p++;
+        if (blank_sep && end - p > 48 && short_pair(&p, assign, &key, &val)) {
+            if (!cf_pair_add(ret, key, val, CF_V_STR))
+                return CF_ELIMIT;
+            continue;
+        }
         from = p;
         p = find2(p, end, assign, sep);
         if (p >= end || *p != assign)
@@ -317,7 +368,7 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
             continue;
         }
         if (p < end && (*p == '"' || *p == '\'') && quoted_value(&p, end, *p, &val, a)) {
-            if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
+            if (key.n - 1 < 128 && !cf_pair_add(ret, key, val, CF_V_STR))
                 return CF_ELIMIT;
             continue;
         }

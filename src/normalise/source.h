@@ -16,6 +16,7 @@ enum cf_nfmt { /* bits: formats a source accepts */
     CF_NF_TEXT = 1, CF_NF_JSON = 2, CF_NF_WIN = 4, CF_NF_ECS = 8, CF_NF_CEF = 16, CF_NF_LEEF = 32, CF_NF_ZEEK = 64, CF_NF_IIS = 128,
     CF_NF_CSV = 256, CF_NF_KV = 512, CF_NF_NETFLOW = 1024,
 };
+#define CF_NF_BITS 11
 
 enum cf_conv {
     CF_C_NONE, CF_C_LOWER, CF_C_UPPER, CF_C_INT, CF_C_HEX, CF_C_IP, CF_C_MAC, CF_C_BASENAME, CF_C_HASHES, CF_C_USER, CF_C_S_TO_NS, CF_C_MS_TO_NS,
@@ -48,9 +49,11 @@ struct cf_lookup {
     cf_str *key, *val; /* keys in lower case */
     cf_str def;        /* .p NULL: no default */
 };
+enum cf_fast { CF_FAST_NONE, CF_FAST_TEXT, CF_FAST_NUMBER, CF_FAST_IP, CF_FAST_EXTRA }; /* targets that take values as they are, by their type */
 struct cf_target {
     struct cf_ref to;
     enum cf_conv conv;
+    enum cf_fast fast;
     const struct cf_lookup *lookup;
 };
 struct cf_maprow {
@@ -68,6 +71,7 @@ struct cf_cond {
     struct cf_ref ref;
     size_t n;        /* 0: the field is present */
     cf_str *val;     /* any of them; a trailing '*' stands for any rest */
+    uint64_t may;    /* bits: cf_text_sign of the texts that may be equal to one of val */
     bool negate;
 };
 struct cf_when {
@@ -100,6 +104,8 @@ struct cf_match {
     uint64_t first[4]; /* bits: bytes a text may start with */
     size_t n_program, n_contains, n_starts, n_cond, n_has;
     cf_str *program, *contains, *starts, *has;
+    unsigned char (*rare)[2]; /* of each of contains: its bytes that texts have least, looked for first */
+    unsigned signs;        /* bits of cf_text_signs that a text with all of contains has */
     struct cf_cond *cond;
     size_t n_add;   /* pairs a row adds to the parsed ones: what the keys tell about the kind of record */
     cf_str *add_key, *add_val;
@@ -185,8 +191,10 @@ struct cf_normaliser {
     struct cf_source *src;    /* sorted by order, then name */
     uint64_t prog_mask;
     struct cf_prog **prog;
-    size_t n_text, n_obj, n_whole;
-    uint32_t *text, *obj;     /* sources with match rows without program, for text and for parsed formats */
+    size_t n_text, n_whole;
+    uint32_t *text;           /* sources with match rows without program, for text */
+    uint32_t *obj[CF_NF_BITS]; /* sources with match rows for parsed formats, by the format's bit */
+    size_t n_obj[CF_NF_BITS];
     uint32_t *text_of[256];   /* those of text that may own a text with this first byte */
     size_t n_text_of[256];
     uint32_t *whole;          /* sources with rows that look at whole lines */
@@ -228,10 +236,12 @@ struct cf_cols_cache {       /* what a stream's rows from..to look like */
     uint64_t key, generation, from, to;
     struct cf_state_cols *cols; /* a reference; NULL: none known */
 };
-struct cf_key { /* what a key means at a source: found once a thread */
+enum cf_way { CF_WAY_ANY, CF_WAY_SKIP /* mapped to nothing */, CF_WAY_ONE /* one target that takes values as they are */, CF_WAY_KEEP /* an extra */ };
+struct cf_key { /* what a key means at a source: found once a thread. 64 bytes */
     cf_str key;
     const struct cf_source *src;
     const struct cf_maprow *row; /* of the source or of its base; NULL: no map names it */
+    const struct cf_target *one; /* CF_WAY_ONE */
     uint64_t hash;               /* of the name maps know */
     uint16_t raw, extra;         /* interned names for keeping it as an extra */
     uint16_t kid;                /* see cf_ref */
@@ -239,13 +249,16 @@ struct cf_key { /* what a key means at a source: found once a thread */
     uint16_t field;              /* ecs sources: the field of this name */
     uint8_t group;
     bool named;                  /* raw and extra are known */
+    uint8_t way;                 /* enum cf_way; what is usual for this key, when nothing special is asked for */
 };
+_Static_assert(sizeof(struct cf_key) == 64, "indices become shifts");
 #define CF_KEYS_MAX 8192u
 #define CF_KEY_SLOTS 16384u
 struct cf_kidpos { /* where a looked-at key stands in this record */
     uint32_t generation;
     uint16_t pos;  /* index of its first pair */
     bool multi;
+    uint8_t sign;  /* cf_text_sign of its value */
 };
 #define CF_DOMAINS 1024u
 struct cf_domain {
@@ -295,17 +308,125 @@ struct cf_run { /* one record on its way */
     cf_str msg;                /* what patterns see: text without envelope */
     struct cf_syslog sl;
     bool has_sl, parsed, oom, keyed; /* keyed: pairs have their ent */
+    cf_str signs_of;           /* the message whose signs are known */
+    unsigned signs;
     unsigned format;           /* one CF_NF_ bit */
     struct cf_pairs pairs;
     int64_t now_us;
+    uint64_t names[2];         /* names of the event's first n_names values, hashed to a bit: see cf_run_named */
+    size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
 };
+/* A number below 64 that texts share which are equal but for the case of letters. */
+static inline unsigned cf_text_sign(cf_str s)
+{
+    if (!s.n)
+        return 0;
+    return (unsigned)(s.n * 5 + (unsigned char)(s.p[0] | 0x20) * 3u + (unsigned char)(s.p[s.n - 1] | 0x20)) & 63;
+}
+/* Which of some rare signs a text holds: a bit each. select.c */
+unsigned cf_text_signs(cf_str text);
+/* Up to 18 digits, nothing else. */
+static inline bool cf_plain_number(cf_str s)
+{
+    if (s.n - 1 >= 18)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned)(s.p[i] - '0') > 9)
+            return false;
+    return true;
+}
+/* cf_str_i64 for the usual case, without a call. */
+static inline bool cf_number(cf_str s, int64_t *ret)
+{
+    int64_t v = 0;
+
+    if (s.n - 1 >= 18)
+        return cf_str_i64(s, ret);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned d = (unsigned)(s.p[i] - '0');
+        if (d > 9)
+            return cf_str_i64(s, ret);
+        v = v * 10 + (int64_t)d;
+    }
+    *ret = v;
+    return true;
+}
+/* Short texts: two words that may overlap, without a call. */
+static inline bool cf_same_text(const char *a, const char *b, size_t n)
+{
+    if (n > 16)
+        return memcmp(a, b, n) == 0;
+    if (n >= 8) {
+        uint64_t x[2], y[2];
+        memcpy(&x[0], a, 8);
+        memcpy(&y[0], b, 8);
+        memcpy(&x[1], a + n - 8, 8);
+        memcpy(&y[1], b + n - 8, 8);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    if (n >= 4) {
+        uint32_t x[2], y[2];
+        memcpy(&x[0], a, 4);
+        memcpy(&y[0], b, 4);
+        memcpy(&x[1], a + n - 4, 4);
+        memcpy(&y[1], b + n - 4, 4);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
+}
+/* "192.0.2.1", in the way of cf_ip_parse. */
+static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
+{
+    const char *p = s.p, *end = s.p + s.n;
+
+    for (unsigned k = 0;; k++) {
+        unsigned v = p < end ? (unsigned)(*p++ - '0') : 10, d;
+        if (v > 9)
+            return false;
+        if (p < end && (d = (unsigned)(*p - '0')) <= 9) {
+            v = v * 10 + d;
+            p++;
+            if (p < end && (d = (unsigned)(*p - '0')) <= 9) {
+                v = v * 10 + d;
+                p++;
+            }
+        }
+        if (v > 255)
+            return false;
+        ret[k] = (uint8_t)v;
+        if (k == 3)
+            return p == end;
+        if (p == end || *p++ != '.')
+            return false;
+    }
+}
+/* False: no value has this name (of an extra). */
+static inline bool cf_run_named(struct cf_run *r, uint16_t name)
+{
+    for (; r->n_names < r->ev->n; r->n_names++) {
+        unsigned id = r->ev->val[r->n_names].name;
+        if (id)
+            r->names[id % 128 / 64] |= UINT64_C(1) << id % 64;
+    }
+    return r->names[name % 128 / 64] >> name % 64 & 1;
+}
 /* keys.c */
 void cf_keys_reset(struct cf_norm_thread *t);
 void cf_run_keys(struct cf_run *r, size_t from);      /* looks up the keys of pairs from `from` on */
 bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p); /* raw, extra. False: too long or no names left */
 int cf_index_refs(struct cf_normaliser *n);           /* numbers all refs; at load */
 int cf_sets_block(struct cf_arena *a, struct cf_sets *s);
+/* select.c */
+bool cf_row_matches(struct cf_run *r, const struct cf_source *s, const struct cf_match *m);
+const struct cf_source *cf_source_hinted(const struct cf_normaliser *n, cf_str name); /* NULL: no such source */
+/* Text of an unknown sender: sources by program, then the general ones. *extracted: its patterns have run already. */
+const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted);
+const struct cf_source *cf_select_parsed(struct cf_run *r); /* by the pairs of a parsed format */
+/* envelope.c */
+void cf_run_envelope(struct cf_run *r);
+/* wrapped.c: JSON of container engines, of the journal, of Splunk exports -> the text inside. False: it is none of these. */
+bool cf_run_wrapped(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret);
 /* apply.c */
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
 cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);

@@ -151,6 +151,19 @@ static const struct cf_lookup *find_lookup(const struct load *l, cf_str name)
     return NULL;
 }
 
+static enum cf_fast fast_way(const struct cf_ref *to)
+{
+    if (to->field == CF_F_EXTRA)
+        return CF_FAST_EXTRA;
+    switch (cf_fields[to->field].type) {
+    case CF_T_KEYWORD: case CF_T_TEXT: case CF_T_DATE: case CF_T_BOOL: return CF_FAST_TEXT;
+    case CF_T_LONG: return CF_FAST_NUMBER;
+    case CF_T_IP: return CF_FAST_IP;
+    case CF_T_FLOAT: break;
+    }
+    return CF_FAST_NONE;
+}
+
 /* "field", {to: field, convert: name, lookup: name} */
 static int parse_target(struct load *l, const struct cf_ynode *y, struct cf_target *ret)
 {
@@ -179,7 +192,9 @@ static int parse_target(struct load *l, const struct cf_ynode *y, struct cf_targ
     } else if (y->kind != CF_Y_SCALAR) {
         return FAIL(l, y, "a mapping must be a field name, a map with to:, or a list of these");
     }
-    return make_ref(l, to, to->text, ret->conv != CF_C_HASHES, &ret->to);
+    if ((r = make_ref(l, to, to->text, ret->conv != CF_C_HASHES, &ret->to)) == 0 && ret->conv == CF_C_NONE && !ret->lookup)
+        ret->fast = fast_way(&ret->to);
+    return r;
 }
 
 static int parse_map(struct load *l, const struct cf_ynode *y, struct cf_map *ret)
@@ -250,6 +265,10 @@ static int parse_conds(struct load *l, const struct cf_ynode *y, struct cf_cond 
             return r;
         if (d->n == 1 && cf_str_eqz(d->val[0], "*"))
             d->n = 0; /* present */
+        for (size_t i = 0; i < d->n; i++) {
+            cf_str v = d->val[i];
+            d->may |= v.n && v.p[v.n - 1] == '*' ? UINT64_MAX : UINT64_C(1) << cf_text_sign(v);
+        }
     }
     return 0;
 }
@@ -282,6 +301,28 @@ static const struct {
 } formats[] = {{"syslog", CF_NF_TEXT}, {"text", CF_NF_TEXT}, {"json", CF_NF_JSON}, {"evtx-json", CF_NF_WIN}, {"ecs", CF_NF_ECS}, {"cef", CF_NF_CEF},
                {"leef", CF_NF_LEEF}, {"zeek", CF_NF_ZEEK}, {"iis", CF_NF_IIS}, {"csv", CF_NF_CSV}, {"kv", CF_NF_KV}, {"netflow", CF_NF_NETFLOW}};
 
+/* The two bytes of s that log lines hold least, roughly; the same one twice when there is one only. */
+static void rare_bytes(cf_str s, unsigned char ret[2])
+{
+    static const char often[] = "eatrinosdlcp 0123.=-:hmgufybwv_4657898/,\"ABCDEFGHIJKLMNOPRSTUVWxkjzqQXYZ()[];<>"; /* most frequent first */
+    size_t rank[2] = {0, 0};
+
+    ret[0] = ret[1] = s.n ? (unsigned char)s.p[0] : 0;
+    for (size_t i = 0; i < s.n; i++) {
+        const char *at = s.p[i] ? strchr(often, s.p[i]) : NULL;
+        size_t k = at ? (size_t)(at - often) + 1 : sizeof often;
+        if (k > rank[0]) {
+            rank[1] = rank[0];
+            ret[1] = rank[0] ? ret[0] : (unsigned char)s.p[i];
+            rank[0] = k;
+            ret[0] = (unsigned char)s.p[i];
+        } else if (k > rank[1] && (unsigned char)s.p[i] != ret[0]) {
+            rank[1] = k;
+            ret[1] = (unsigned char)s.p[i];
+        }
+    }
+}
+
 static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match *m)
 {
     cf_str *names = NULL;
@@ -298,6 +339,12 @@ static int parse_match(struct load *l, const struct cf_ynode *y, struct cf_match
         (r = parse_conds(l, cf_ymap_get(y, "fields"), &m->cond, &m->n_cond)) < 0 ||
         (r = strings(l, cf_ymap_get(y, "format"), "format", &names, &n)) < 0)
         return r;
+    if (!(m->rare = (unsigned char(*)[2])(void *)cf_arena_bytes(l->a, sizeof *m->rare * (m->n_contains + 1))))
+        return nomem(l);
+    for (size_t i = 0; i < m->n_contains; i++)
+        rare_bytes(m->contains[i], m->rare[i]);
+    for (size_t i = 0; i < m->n_contains; i++)
+        m->signs |= cf_text_signs(m->contains[i]);
     for (size_t i = 0; i < n; i++) {
         unsigned bit = 0;
         for (size_t k = 0; k < sizeof formats / sizeof *formats; k++)

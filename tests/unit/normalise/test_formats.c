@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "normalise/formats.h"
+#include "normalise/source.h"
 #include "normalise/template.h"
 #include "normalise/timefmt.h"
 
@@ -229,11 +230,32 @@ static void times(void **state)
     assert_false(cf_stamp_auto(CF_STR("yesterday"), &st));
 }
 
+/* A sign is found at every place of a text, also behind the last block of sixteen, and no other byte is taken for one. */
+static void text_signs(void **state)
+{
+    static const char signs[] = "%,|@_[(";
+    char text[41];
+
+    (void)state;
+    for (unsigned c = 1; c < 256; c++) {
+        const char *at = strchr(signs, (int)c);
+        unsigned want = c >= 0x80 ? 0x80u : at ? 1u << (at - signs) : 0;
+        for (size_t i = 0; i < 40; i++) {
+            memset(text, 'a', 40);
+            text[i] = (char)c;
+            assert_int_equal(cf_text_signs(cf_str_n(text, 40)), want);
+            assert_int_equal(cf_text_signs(cf_str_n(text + i, 1)), want);
+        }
+    }
+    assert_int_equal(cf_text_signs(CF_STR("")), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(syslog, setup, teardown), cmocka_unit_test_setup_teardown(cef_and_leef, setup, teardown),
         cmocka_unit_test_setup_teardown(kv_and_csv, setup, teardown), cmocka_unit_test_setup_teardown(json, setup, teardown),
-        cmocka_unit_test_setup_teardown(templates, setup, teardown), cmocka_unit_test_setup_teardown(times, setup, teardown)};
+        cmocka_unit_test_setup_teardown(templates, setup, teardown), cmocka_unit_test_setup_teardown(times, setup, teardown),
+        cmocka_unit_test(text_signs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

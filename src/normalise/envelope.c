@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fields of the syslog envelope. */
+#include <pthread.h>
+
+#include "normalise/source.h"
+
+static const cf_str facilities[] = {{"kernel", 6}, {"user-level", 10}, {"mail", 4}, {"system", 6},
+    {"security/authorization", 22}, {"syslogd", 7}, {"line-printer", 12}, {"network-news", 12}, {"uucp", 4},
+    {"clock", 5}, {"authpriv", 8}, {"ftp", 3}, {"ntp", 3}, {"log-audit", 9}, {"log-alert", 9}, {"clock2", 6},
+    {"local0", 6}, {"local1", 6}, {"local2", 6}, {"local3", 6}, {"local4", 6}, {"local5", 6}, {"local6", 6},
+    {"local7", 6}};
+static const cf_str severities[] = {{"Emergency", 9}, {"Alert", 5}, {"Critical", 8}, {"Error", 5}, {"Warning", 7},
+    {"Notice", 6}, {"Informational", 13}, {"Debug", 5}};
+/* "0" to "191", three places each */
+static char numbers3[192][3];
+static pthread_once_t numbers_once = PTHREAD_ONCE_INIT;
+
+static void numbers_fill(void)
+{
+    for (int i = 0; i < 192; i++) {
+        numbers3[i][0] = (char)('0' + i / 100);
+        numbers3[i][1] = (char)('0' + i / 10 % 10);
+        numbers3[i][2] = (char)('0' + i % 10);
+    }
+}
+
+static cf_str small_number(int v)
+{
+    size_t n = v < 10 ? 1 : v < 100 ? 2 : 3;
+
+    return cf_str_n(numbers3[v] + 3 - n, n);
+}
+
+static bool digits_only(cf_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned)(s.p[i] - '0') > 9)
+            return false;
+    return s.n > 0 && s.n < 19;
+}
+
+static void put(struct cf_run *r, enum cf_field f, cf_str v)
+{
+    if (v.n && cf_event_put(r->ev, f, v, 0, CF_V_STR) == CF_ENOMEM)
+        r->oom = true;
+}
+
+void cf_run_envelope(struct cf_run *r)
+{
+    struct cf_syslog *s = &r->sl;
+    int64_t pid;
+
+    (void)pthread_once(&numbers_once, numbers_fill);
+    if (s->pri >= 0) {
+        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_PRIORITY, small_number(s->pri), 0, CF_V_INT);
+        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
+        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
+        put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, facilities[s->pri >> 3]);
+        put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, severities[s->pri & 7]);
+    }
+    if (s->host.n) {
+        put(r, CF_F_HOST_NAME, s->host);
+        put(r, CF_F_HOST_HOSTNAME, s->host);
+    } else if (r->rec->peer.n && s->pri >= 0) {
+        struct cf_ip ip;
+        if (cf_ip_parse(r->rec->peer, &ip)) {
+            put(r, CF_F_HOST_NAME, r->rec->peer);
+            put(r, CF_F_HOST_IP, r->rec->peer);
+        }
+    }
+    if (s->app.n) {
+        put(r, CF_F_PROCESS_NAME, s->app);
+        if (s->pid.n && (digits_only(s->pid) || cf_str_i64(s->pid, &pid)))
+            (void)cf_event_put(r->ev, CF_F_PROCESS_PID, s->pid, 0, CF_V_INT);
+    }
+    if (s->version) {
+        (void)cf_event_set_raw(r->ev, CF_F_LOG_SYSLOG_VERSION, small_number(s->version), 0, CF_V_STR);
+        put(r, CF_F_LOG_SYSLOG_APPNAME, s->app);
+        put(r, CF_F_LOG_SYSLOG_PROCID, s->pid);
+        put(r, CF_F_LOG_SYSLOG_HOSTNAME, s->host);
+        put(r, CF_F_LOG_SYSLOG_MSGID, s->msgid);
+        put(r, CF_F_LOG_SYSLOG_STRUCTURED_DATA, s->sd);
+        if (s->sd.n)
+            (void)cf_syslog_sd(s->sd, r->a, &r->pairs);
+    }
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which source owns a record: named by the sender, by its syslog program, by the rows of match. */
+#include "normalise/source.h"
+
+#ifdef __SSSE3__
+#include <tmmintrin.h>
+#endif
+
+/* Signs that few texts hold and that many rows ask for, a bit each: % , | @ _ [ ( and bytes from 0x80 on. A byte is looked up
+ * by its halves: both tables have the bit of a sign at its half, and no other byte has it in both. */
+static const uint8_t sign_low[16] = {0x88, 0x80, 0x80, 0x80, 0x80, 0x81, 0x80, 0x80, 0xc0, 0x80, 0x80, 0xa0, 0x86, 0x80, 0x80, 0x90},
+                     sign_high[16] = {0, 0, 0x43, 0, 0x08, 0x30, 0, 0x04, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80};
+
+unsigned cf_text_signs(cf_str text)
+{
+    unsigned ret = 0;
+    size_t i = 0;
+
+#ifdef __SSSE3__
+    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)sign_low), high = _mm_loadu_si128((const __m128i *)(const void *)sign_high),
+                  half = _mm_set1_epi8(15);
+    __m128i all = _mm_setzero_si128();
+
+    for (; i + 16 <= text.n; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text.p + i));
+        __m128i l = _mm_shuffle_epi8(low, _mm_and_si128(x, half)), h = _mm_shuffle_epi8(high, _mm_and_si128(_mm_srli_epi16(x, 4), half));
+        all = _mm_or_si128(all, _mm_and_si128(l, h));
+    }
+    all = _mm_or_si128(all, _mm_srli_si128(all, 8));
+    all = _mm_or_si128(all, _mm_srli_si128(all, 4));
+    all = _mm_or_si128(all, _mm_srli_si128(all, 2));
+    all = _mm_or_si128(all, _mm_srli_si128(all, 1));
+    ret = (unsigned)_mm_cvtsi128_si32(all) & 0xff;
+#endif
+    for (; i < text.n; i++)
+        ret |= sign_low[(unsigned char)text.p[i] & 15] & sign_high[(unsigned char)text.p[i] >> 4];
+    return ret;
+}
+
+static inline unsigned message_signs(struct cf_run *r)
+{
+    if (r->signs_of.p != r->msg.p || r->signs_of.n != r->msg.n) {
+        r->signs_of = r->msg;
+        r->signs = cf_text_signs(r->msg);
+    }
+    return r->signs;
+}
+
+bool cf_row_matches(struct cf_run *r, const struct cf_source *s, const struct cf_match *m)
+{
+    bool hit;
+
+    if (!(m->formats & r->format))
+        return false;
+    if (r->msg.n && !(m->first[(unsigned char)r->msg.p[0] / 64] >> ((unsigned char)r->msg.p[0] % 64) & 1))
+        return false;
+    if (m->n_program) {
+        hit = false;
+        for (size_t i = 0; i < m->n_program && !hit; i++) {
+            cf_str p = m->program[i];
+            hit = p.n && p.p[p.n - 1] == '*' ? r->sl.app.p && cf_str_starts(r->sl.app, cf_str_n(p.p, p.n - 1)) : cf_str_eq(r->sl.app, p);
+        }
+        if (!hit)
+            return false;
+    }
+    if (m->n_starts) {
+        hit = false;
+        for (size_t i = 0; i < m->n_starts && !hit; i++)
+            hit = cf_str_starts(r->msg, m->starts[i]);
+        if (!hit)
+            return false;
+    }
+    if (m->signs && (m->signs & ~message_signs(r)))
+        return false;
+    for (size_t i = 0; i < m->n_contains; i++)
+        if (!memchr(r->msg.p, m->rare[i][0], r->msg.n) || !memchr(r->msg.p, m->rare[i][1], r->msg.n) || cf_str_find(r->msg, m->contains[i]) < 0)
+            return false;
+    for (size_t i = 0; i < m->n_has; i++) {
+        hit = false;
+        for (size_t k = 0; k < r->pairs.n && !hit; k++)
+            hit = cf_str_eq(r->pairs.v[k].key, m->has[i]);
+        if (!hit)
+            return false;
+    }
+    for (size_t i = 0; i < m->n_cond; i++)
+        if (!cf_run_cond(r, &m->cond[i]))
+            return false;
+    if (m->regex && !cf_regex_test(r, m->regex, r->msg))
+        return false;
+    (void)s;
+    return true;
+}
+
+const struct cf_source *cf_source_hinted(const struct cf_normaliser *n, cf_str name)
+{
+    for (size_t i = 0; name.n && i < n->n; i++)
+        if (cf_str_eq(n->src[i].name_s, name))
+            return &n->src[i];
+    return NULL;
+}
+
+/* Text of an unknown sender: sources by program, then the general ones. *extracted: its patterns have run already. */
+const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted)
+{
+    const struct cf_normaliser *n = r->n;
+
+    *extracted = false;
+    if (r->sl.app.n) {
+        uint64_t h = cf_hash64(r->sl.app);
+        for (uint64_t i = h & n->prog_mask; n->prog[i]; i = (i + 1) & n->prog_mask) {
+            const struct cf_prog *p = n->prog[i];
+            if (p->hash != h || !cf_str_eq(p->name, r->sl.app))
+                continue;
+            for (size_t k = 0; k < p->n; k++) {
+                const struct cf_source *s = &n->src[p->source[k]];
+                for (size_t m = 0; m < s->n_match; m++)
+                    if (s->match[m].n_program && cf_row_matches(r, s, &s->match[m])) {
+                        if (!s->match[m].extract)
+                            return s;
+                        if (cf_run_extract(r, s)) {
+                            *extracted = true;
+                            return s;
+                        }
+                    }
+            }
+        }
+    }
+    unsigned char first = r->msg.n ? (unsigned char)r->msg.p[0] : 0;
+    const uint32_t *list = r->msg.n ? n->text_of[first] : n->text;
+    for (size_t i = 0, end = r->msg.n ? n->n_text_of[first] : n->n_text; i < end; i++) {
+        const struct cf_source *s = &n->src[list[i]];
+        for (size_t m = 0; m < s->n_match; m++) {
+            if (!cf_row_matches(r, s, &s->match[m]))
+                continue;
+            if (!s->match[m].extract)
+                return s;
+            r->src = s;
+            if (cf_run_extract(r, s)) {
+                *extracted = true;
+                return s;
+            }
+        }
+    }
+    return NULL;
+}
+
+const struct cf_source *cf_select_parsed(struct cf_run *r)
+{
+    const struct cf_normaliser *n = r->n;
+
+    unsigned bit = (unsigned)__builtin_ctz(r->format);
+
+    for (size_t i = 0; i < n->n_obj[bit]; i++) {
+        const struct cf_source *s = &n->src[n->obj[bit][i]];
+        for (size_t m = 0; m < s->n_match; m++)
+            if (cf_row_matches(r, s, &s->match[m])) {
+                for (size_t k = 0; k < s->match[m].n_add; k++)
+                    (void)cf_pair_add(&r->pairs, s->match[m].add_key[k], s->match[m].add_val[k], CF_V_STR);
+                return s;
+            }
+    }
+    return NULL;
+}
