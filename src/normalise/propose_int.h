@@ -63,6 +63,11 @@ struct prop {
 /* One value of a key. NULL: too many keys. */
 struct prop_key *prop_note(struct prop *p, cf_str key, size_t leaf, cf_str value);
 static inline bool prop_mostly(const struct prop_key *k, enum prop_shape s) { return k->values && k->shape[s] * 10 >= k->values * 8; }
+/* propose_format.c: format, separators; columns of CSV */
+#define PROP_COLS 256
+bool prop_kv_spaced(struct prop *p, const struct cf_kv_style *st);
+size_t prop_cols(struct prop *p, cf_str s, char sep, cf_str *cols, size_t max);
+void prop_choose_format(struct prop *p, struct cf_json *j, struct cf_pairs *ps, size_t *ret_cols);
 void prop_fields(struct prop *p);    /* propose_names.c: field, convert, reason, time */
 int prop_templates(struct prop *p, struct cf_error *reterr); /* propose_text.c: patterns and keys */
 int prop_yaml(struct prop *p, struct cf_error *reterr);      /* propose_yaml.c */
