@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
 import { i18n } from '@/i18n'
+import { prefetch } from '@/lib/prefetch'
 import { useSession } from '@/stores/session'
+import Overview from '@/views/overview/Overview.vue' // where most people begin: comes with the shell, without requests of its own
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -18,7 +20,7 @@ declare module 'vue-router' {
 const routes: RouteRecordRaw[] = [
   { path: '/sign-in', name: 'sign-in', component: () => import('@/views/session/SignIn.vue'), meta: { title: 'signIn', bare: true, open: true } },
   { path: '/', name: 'home', component: { template: '' }, meta: { title: 'home' } },
-  { path: '/overview', name: 'overview', component: () => import('@/views/overview/Overview.vue'), meta: { title: 'overview', perm: 'overview.read' } },
+  { path: '/overview', name: 'overview', component: Overview, meta: { title: 'overview', perm: 'overview.read' } },
   { path: '/todo', name: 'todo', component: () => import('@/views/workflow/Todo.vue'), meta: { title: 'todo', perm: 'workitem.read' } },
   { path: '/alerts', name: 'alerts', component: () => import('@/views/incident/Alerts.vue'), meta: { title: 'alerts', perm: 'alert.read' } },
   { path: '/alerts/:id', name: 'alert', component: () => import('@/views/incident/AlertPage.vue'), meta: { title: 'alert', perm: 'alert.read', parent: 'alerts' } },
@@ -66,7 +68,10 @@ export function homeOf(): string {
 }
 router.beforeEach(async (to) => {
   const s = useSession()
-  if (!s.loaded) await s.load()
+  if (!s.loaded) {
+    prefetch(router, String(to.name === 'home' ? 'overview' : to.name)) // beside the question who is there
+    await s.load()
+  }
   if (to.meta.open) return s.user && !s.user.must_change_password && !s.user.must_set_up_totp && to.query.why !== 'expired' ? { name: homeOf() } : true
   if (!s.user) return { name: 'sign-in', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
   if (s.user.must_change_password || s.user.must_set_up_totp) return { name: 'sign-in', query: { next: to.fullPath } }

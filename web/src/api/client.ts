@@ -39,6 +39,15 @@ export interface CallOptions {
   raw?: Blob
 }
 
+/** Answers that public/start.js asked for before this code was there; each is taken once. */
+async function early(method: string, path: string): Promise<Response | null> {
+  const asked = (window as { __cfEarly?: Record<string, Promise<Response | null>> }).__cfEarly
+  const p = method === 'GET' ? asked?.[path] : undefined
+  if (!asked || !p) return null
+  delete asked[path]
+  return p.catch(() => null)
+}
+
 async function problemOf(res: Response): Promise<ApiError> {
   let p: Problem = { title: res.statusText, status: res.status }
   try {
@@ -61,7 +70,7 @@ export async function send(method: string, path: string, body?: unknown, o: Call
   }
   let res: Response
   try {
-    res = await fetch(path, { method, headers, body: payload, credentials: 'same-origin', signal: o.signal })
+    res = (await early(method, path)) ?? (await fetch(path, { method, headers, body: payload, credentials: 'same-origin', signal: o.signal }))
   } catch (e) {
     if ((e as Error).name === 'AbortError') throw e
     throw new ApiError(0, { title: 'network', status: 0 }, '')

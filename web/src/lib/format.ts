@@ -13,6 +13,10 @@ export function dateTime(t: string | number | null | undefined, seconds = true):
   if (!d) return '—'
   return `${d.getFullYear()}-${p2(d.getMonth() + 1)}-${p2(d.getDate())} ${p2(d.getHours())}:${p2(d.getMinutes())}${seconds ? ':' + p2(d.getSeconds()) : ''}`
 }
+/** A time range of stores/ui in words. */
+export function rangeText(range: string): string {
+  return range.includes('/') ? range.split('/').map((x) => dateTime(x, false)).join(' – ') : i18n.global.t('range.' + range)
+}
 export function zone(): string {
   const o = -new Date().getTimezoneOffset()
   return `UTC${o < 0 ? '-' : '+'}${p2(Math.floor(Math.abs(o) / 60))}:${p2(Math.abs(o) % 60)}`

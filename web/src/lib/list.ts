@@ -34,3 +34,13 @@ export interface ListApi {
   close: () => void
   setQuery: (patch: Record<string, string | undefined>) => void
 }
+
+interface Kept<T> { rows: T[]; total: number }
+const kept = new Map<string, Kept<unknown>>()
+/** First pages of the lists visited last, by person and filters; of this tab only. */
+export function keep<T>(key: string, v: Kept<T>) {
+  kept.delete(key)
+  kept.set(key, v)
+  if (kept.size > 20) kept.delete(kept.keys().next().value as string)
+}
+export const recall = <T>(key: string) => kept.get(key) as Kept<T> | undefined

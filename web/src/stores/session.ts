@@ -3,6 +3,7 @@ import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import { api, setCsrf } from '@/api/client'
 import type { Me, Session } from '@/api/types'
+import { store } from './ui'
 
 export const useSession = defineStore('session', () => {
   const user = ref<Me | null>(null)
@@ -11,12 +12,15 @@ export const useSession = defineStore('session', () => {
   function take(s: Session) {
     user.value = s.user
     setCsrf(s.csrf)
+    const u = s.user
+    const may = u.permissions.includes('overview.read') && !isUnit.value && !u.must_change_password && !u.must_set_up_totp
+    store('figures', may ? '1' : '') // public/start.js asks for them at once then
   }
   async function load() {
     try {
       take(await api.get<Session>('/session', undefined, { quiet401: true }))
     } catch {
-      user.value = null
+      clear()
     }
     loaded.value = true
   }
@@ -37,6 +41,7 @@ export const useSession = defineStore('session', () => {
   function clear() {
     user.value = null
     setCsrf('')
+    store('figures', '')
   }
   const perms = computed(() => new Set(user.value?.permissions ?? []))
   /** One permission, or any of several; nothing asked: allowed. */
