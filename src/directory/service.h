@@ -48,6 +48,18 @@ bool cf_directory_address_allowed(const struct cf_directory *d, cf_str peer);
 /* The CSRF token of a session, derived from its cookie. */
 void cf_session_csrf(cf_str cookie, char out[65]);
 
+/* An API token: made in the caller's transaction, its text known only now. */
+struct cf_token_new {
+    cf_str user_id, name;
+    const char *scopes; /* JSON list of permissions; "[]" all of the person's */
+    int64_t expires_us; /* 0: never */
+    cf_str created_by;
+};
+struct cf_token_made {
+    char id[37], token[69];
+};
+int cf_token_make(struct cf_tx *tx, const struct cf_token_new *t, struct cf_token_made *ret, struct cf_error *reterr);
+
 enum cf_sign_in_result { CF_SIGN_IN_OK, CF_SIGN_IN_WRONG, CF_SIGN_IN_OTP, CF_SIGN_IN_LOCKED, CF_SIGN_IN_ADDRESS };
 struct cf_sign_in {
     cf_str user, password, otp, peer, agent;

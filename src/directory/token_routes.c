@@ -65,48 +65,55 @@ static int token_user(struct cf_req *req, struct cf_tx *tx, cf_str *ret, struct 
     return r < 0 ? r : 0;
 }
 
-static int create_token(struct cf_req *req, struct cf_error *reterr)
+int cf_token_make(struct cf_tx *tx, const struct cf_token_new *t, struct cf_token_made *ret, struct cf_error *reterr)
 {
     uint8_t secret[32];
-    char token[72], digest[65], id[37];
+    char digest[65];
     struct cf_digest dg;
-    const char *name = json_string_value(json_object_get(req->json, "name")), *until = json_string_value(json_object_get(req->json, "expires_at"));
-    json_t *scopes = json_object_get(req->json, "scopes"), *body;
-    int64_t now = cf_now_us(), expires = 0;
-    char *scopes_text;
-    cf_str user;
-    struct cf_tx *tx = NULL;
-    int r;
 
-    if (until && (!cf_time_parse_rel(cf_str_c(until), now, &expires) || expires <= now)) {
-        (void)cf_req_field_error(req, "expires_at", "must be a time in the future (RFC 3339 or now+90d)");
-        return cf_error_set(reterr, CF_EINVAL, "expires_at must be a time in the future");
-    }
     if (!cf_random(secret, sizeof secret))
         return cf_error_set(reterr, CF_EIO, "the kernel gave no random bytes");
-    memcpy(token, "cft_", 4);
-    cf_hex(secret, 32, token + 4);
-    (void)cf_sha256(&dg, &(cf_str){token, 68}, 1);
+    memcpy(ret->token, "cft_", 4);
+    cf_hex(secret, 32, ret->token + 4);
+    explicit_bzero(secret, sizeof secret);
+    (void)cf_sha256(&dg, &(cf_str){ret->token, 68}, 1);
     cf_hex(dg.b, 32, digest);
-    cf_uuid7(id);
-    scopes_text = scopes ? json_dumps(scopes, JSON_COMPACT) : NULL;
-    r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
+    cf_uuid7(ret->id);
+    return cf_tx_exec(tx, "INSERT INTO api_token (id, digest, user_id, name, scopes, created_us, expires_us, created_by) VALUES (?,?,?,?,?,?,?,?)", reterr, CF_Z(ret->id),
+                      CF_Z(digest), CF_S(t->user_id), CF_S(t->name), CF_Z(t->scopes), CF_I(cf_now_us()), t->expires_us ? CF_I(t->expires_us) : CF_NUL, CF_S(t->created_by));
+}
+
+static int create_token(struct cf_req *req, struct cf_error *reterr)
+{
+    const char *name = json_string_value(json_object_get(req->json, "name")), *until = json_string_value(json_object_get(req->json, "expires_at"));
+    json_t *scopes = json_object_get(req->json, "scopes");
+    char *scopes_text = scopes ? json_dumps(scopes, JSON_COMPACT) : NULL;
+    struct cf_token_new t = {.name = cf_str_c(name ? name : "token"), .scopes = scopes_text ? scopes_text : "[]", .created_by = req->who->user_id};
+    struct cf_token_made made = {0};
+    int64_t now = cf_now_us();
+    struct cf_tx *tx = NULL;
+    int r = 0;
+
+    if (until && (!cf_time_parse_rel(cf_str_c(until), now, &t.expires_us) || t.expires_us <= now)) {
+        (void)cf_req_field_error(req, "expires_at", "must be a time in the future (RFC 3339 or now+90d)");
+        r = cf_error_set(reterr, CF_EINVAL, "expires_at must be a time in the future");
+    }
     if (r == 0)
-        r = token_user(req, tx, &user, reterr);
+        r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
     if (r == 0)
-        r = cf_tx_exec(tx, "INSERT INTO api_token (id, digest, user_id, name, scopes, created_us, expires_us, created_by) VALUES (?,?,?,?,?,?,?,?)", reterr,
-                       CF_Z(id), CF_Z(digest), CF_S(user), CF_Z(name ? name : "token"), CF_Z(scopes_text ? scopes_text : "[]"), CF_I(now),
-                       expires ? CF_I(expires) : CF_NUL, CF_S(req->who->user_id));
+        r = token_user(req, tx, &t.user_id, reterr);
+    if (r == 0)
+        r = cf_token_make(tx, &t, &made, reterr);
     if (r == 0)
         r = cf_tx_commit(&tx, reterr);
     cf_tx_rollback(&tx);
     free(scopes_text);
-    if (r < 0)
-        return r;
-    body = json_pack("{s:s,s:s,s:s}", "id", id, "token", token, "name", name ? name : "token");
-    cf_req_audit(req, id, NULL, req->json);
-    cf_reply_json(req, 201, body);
-    return 0;
+    if (r == 0) {
+        cf_req_audit(req, cf_arena_strdup(req->arena, cf_str_c(made.id)), NULL, req->json);
+        cf_reply_json(req, 201, json_pack("{s:s,s:s,s:s}", "id", made.id, "token", made.token, "name", name ? name : "token"));
+    }
+    explicit_bzero(&made, sizeof made);
+    return r;
 }
 
 static int delete_token(struct cf_req *req, struct cf_error *reterr)

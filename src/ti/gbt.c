@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The eight components of GB/T 36643-2018 as JSON. The standard defines the model but no wire format; ours is written down in
+ * The eight components of GB/T 36643-2018 as JSON (gbt_xml.c brings XML into this form). The standard defines the model but no wire format; ours is written down in
  * README.md. In: indicators become rows, the other components STIX objects with relationships. Out: the reverse. */
 #include "ti/ti_int.h"
 
@@ -40,6 +40,19 @@ static const json_t *list_of(const json_t *doc, const struct component *c)
     const json_t *l = json_object_get(doc, c->key);
 
     return l ? l : json_object_get(doc, c->zh);
+}
+
+const char *ti_gbt_component(cf_str name, bool *ret_whole)
+{
+    for (size_t i = 0; i < N_COMPONENTS; i++) {
+        const struct component *c = &components[i];
+        size_t n = strlen(c->key) - 1;
+
+        *ret_whole = cf_str_eqz(name, c->key) || (cf_str_starts(name, cf_str_c(c->zh)) && cf_str_eqz(cf_str_sub(name, strlen(c->zh), name.n), "列表"));
+        if (*ret_whole || cf_str_eqz(name, c->zh) || (name.n == n && strncmp(c->key, name.p, n) == 0))
+            return c->key;
+    }
+    return NULL;
 }
 
 /* "type--uuid" stays; any other id becomes one that is the same each time. */

@@ -94,6 +94,8 @@ static enum format sniff(cf_str s)
         if (s.p[0] == '{')
             return F_STIX;
     }
+    if (s.n && s.p[0] == '<')
+        return F_GBT;
     while (cf_str_cut(&s, '\n', &line)) {
         struct ti_csv c;
 
@@ -320,14 +322,26 @@ int ti_import_feed(struct ti_import *im, cf_str piece, struct cf_error *reterr)
     return im->buf.n >= SNIFF_BYTES ? decide(im, reterr) : 0;
 }
 
+static int load_document(struct ti_import *im, json_t **ret, struct cf_error *reterr)
+{
+    cf_str text = cf_str_trim(cf_buf_view(&im->buf));
+    json_error_t je;
+
+    if (cf_str_starts(text, CF_STR("\xef\xbb\xbf")))
+        text = cf_str_sub(text, 3, text.n);
+    if (im->f == F_GBT && text.n && text.p[0] == '<')
+        return ti_gbt_xml(text, ret, reterr);
+    *ret = json_loadb(text.p ? text.p : "", text.n, 0, &je);
+    return *ret ? 0 : cf_error_set(reterr, CF_ESYNTAX, "line %d, column %d: %s", je.line, je.column, je.text);
+}
+
 static int document(struct ti_import *im, struct cf_error *reterr)
 {
-    json_error_t je;
-    json_t *j = json_loadb(im->buf.p, im->buf.n, 0, &je), *report = NULL;
-    int r;
+    json_t *j = NULL, *report = NULL;
+    int r = load_document(im, &j, reterr);
 
-    if (!j)
-        return cf_error_set(reterr, CF_ESYNTAX, "line %d, column %d: %s", je.line, je.column, je.text);
+    if (r < 0)
+        return r;
     if (im->f == F_MISP)
         r = ti_misp_doc(im->w, j, reterr);
     else if (im->f == F_GBT)

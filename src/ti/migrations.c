@@ -57,5 +57,7 @@ const struct cf_migration cf_ti_migrations[] = {
      "INSERT INTO ti_collection (id, title, description, can_write, created_us) VALUES ('0c7e4f5e-5b0f-4c0e-9a53-6f6f63660001', 'active', 'Active indicators and their context', 0, 0);\n"
      "INSERT INTO ti_collection (id, title, description, can_write, created_us) VALUES ('0c7e4f5e-5b0f-4c0e-9a53-6f6f63660002', 'submissions', 'What others submit, for review', 1, 0);\n"
      "CREATE TABLE ti_status (id TEXT PRIMARY KEY, time_us BIGINT NOT NULL, json TEXT NOT NULL)"},
+    {908, "ti_collection_token", "CREATE TABLE ti_collection_token (token_id TEXT PRIMARY KEY, collection_id TEXT NOT NULL);\n"
+                                 "CREATE INDEX ti_collection_token_collection ON ti_collection_token (collection_id)"},
 };
 const size_t cf_ti_n_migrations = sizeof cf_ti_migrations / sizeof *cf_ti_migrations;

@@ -10,5 +10,6 @@ void cf_ti_routes(void)
     ti_source_routes();
     ti_feed_routes();
     ti_taxii_routes();
+    ti_collection_routes();
     ti_stats_routes();
 }

@@ -72,13 +72,34 @@ static bool named(cf_str orgs, cf_str org)
     return ok;
 }
 
+/* A token made for one collection sees that one; *ret empty: any. */
+static int token_collection(struct cf_req *req, struct cf_tx *tx, char ret[40], struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    int r = 0;
+
+    ret[0] = 0;
+    if (req->who->token_id.n == 0)
+        return 0;
+    r = cf_tx_query(tx, "SELECT collection_id FROM ti_collection_token WHERE token_id = ?", &st, reterr, CF_S(req->who->token_id));
+    if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        (void)snprintf(ret, 40, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
+        r = 0;
+    }
+    cf_stmt_free(st);
+    return r;
+}
+
 /* Visits the collections this caller may see. */
 static int each(struct cf_req *req, cf_str id, int (*fn)(void *, const struct collection *), void *ctx, struct cf_error *reterr)
 {
     struct cf_tx *tx = NULL;
     struct cf_stmt *st = NULL;
+    char only[40] = "";
     int found = 0, r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
 
+    if (r == 0)
+        r = token_collection(req, tx, only, reterr);
     if (r == 0)
         r = cf_tx_query(tx, "SELECT id, title, description, types, min_confidence, tlp_max, can_write, orgs FROM ti_collection ORDER BY created_us, id", &st, reterr);
     while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
@@ -90,7 +111,9 @@ static int each(struct cf_req *req, cf_str id, int (*fn)(void *, const struct co
         (void)snprintf(c.id, sizeof c.id, "%.*s", CF_ARG(cf_stmt_str(st, 0)));
         (void)snprintf(c.title, sizeof c.title, "%.*s", CF_ARG(cf_stmt_str(st, 1)));
         (void)snprintf(c.description, sizeof c.description, "%.*s", CF_ARG(cf_stmt_str(st, 2)));
-        if (req->who->scope == CF_SCOPE_ALL) /* the city's own people see up to TLP:AMBER */
+        if (only[0] && strcmp(only, c.id) != 0)
+            continue;
+        if (req->who->scope == CF_SCOPE_ALL && !only[0]) /* the city's own people see up to TLP:AMBER */
             c.select.tlp_max = c.select.tlp_max < 2 ? 2 : c.select.tlp_max;
         else if (!named(cf_stmt_str(st, 7), req->who->org_id))
             continue;

@@ -114,6 +114,10 @@ bool ti_csv_columns(struct ti_csv *c, cf_str names);
 int ti_csv_line(struct ti_writer *w, struct ti_csv *c, cf_str line, const struct ti_import_options *o, struct cf_error *reterr);
 int ti_stix_object(struct ti_writer *w, const json_t *obj, struct cf_error *reterr);
 int ti_misp_doc(struct ti_writer *w, const json_t *doc, struct cf_error *reterr);
+/* XML -> the JSON form; *ret is a new reference. CF_ESYNTAX says where. */
+int ti_gbt_xml(cf_str text, json_t **ret, struct cf_error *reterr);
+/* Key of the list that `name` means: its own name in either language (*ret_whole), or one component of it. NULL: none. */
+const char *ti_gbt_component(cf_str name, bool *ret_whole);
 int ti_gbt_doc(struct ti_writer *w, const json_t *doc, struct cf_error *reterr);
 json_t *ti_gbt_export(struct cf_db *db, const char *where, const struct cf_dbval *v, size_t n_v, int64_t limit, struct cf_error *reterr);
 
@@ -194,6 +198,7 @@ void ti_source_routes(void);
 void ti_hunt_routes(void);
 void ti_feed_routes(void);
 void ti_taxii_routes(void);
+void ti_collection_routes(void);
 void ti_stats_routes(void);
 
 #endif

@@ -189,6 +189,36 @@ test('TAXII: discovery, pages, filters, submissions with status', async () => {
   assert.equal((await admin.get('/api/v1/indicators?filter=' + encodeURIComponent('value:62.1.1.1'))).body.items[0].status, 'draft');
 });
 
+test('a collection is made for units, its token opens it alone, and ends', async () => {
+  const made = await admin.post('/api/v1/intel-collections', { title: '区县共享', types: 'ipv4,domain', min_confidence: 10, tlp_max: 'green', orgs: ['root'] });
+  assert.equal(made.status, 201, made.text);
+  const c = made.body;
+  assert.equal(c.path, `/taxii2/api/collections/${c.id}/`);
+  assert.ok(c.indicators >= 1);
+  assert.equal((await admin.post('/api/v1/intel-collections', { title: 'x', types: 'nonsense' })).status, 400);
+  assert.equal((await admin.post('/api/v1/intel-collections', { title: 'x', orgs: ['nobody'] })).status, 400);
+  assert.equal((await admin.patch('/api/v1/intel-collections/' + c.id, { min_confidence: 101 })).status, 400);
+  assert.equal((await admin.patch('/api/v1/intel-collections/' + c.id, { description: '每日更新' })).body.description, '每日更新');
+  const t = await admin.post(`/api/v1/intel-collections/${c.id}/tokens`, { user: 'admin', name: '区县平台', days: 30 });
+  assert.equal(t.status, 201, t.text);
+  const who = s.withToken(t.body.token), accept = { accept: 'application/taxii+json;version=2.1' };
+  const list = JSON.parse((await who.get('/taxii2/api/collections/', accept)).text).collections;
+  assert.deepEqual(list.map((x) => x.id), [c.id], 'the token sees its own collection only');
+  const got = JSON.parse((await who.get(c.path + 'objects/?match[type]=indicator', accept)).text).objects;
+  assert.ok(got.length >= 1 && got.every((o) => !o.pattern || /ipv4-addr|domain-name/.test(o.pattern)));
+  assert.equal((await who.get('/api/v1/alerts')).status, 403, 'and nothing else of the product');
+  const one = (await admin.get('/api/v1/intel-collections/' + c.id)).body;
+  assert.deepEqual(one.token_list.map((x) => x.name), ['区县平台']);
+  assert.ok(!JSON.stringify(one).includes(t.body.token), 'the token is shown once');
+  assert.equal((await admin.delete(`/api/v1/intel-collections/${c.id}/tokens/${t.body.id}`)).status, 204);
+  assert.equal((await who.get(c.path, accept)).status, 401);
+  const again = (await admin.post(`/api/v1/intel-collections/${c.id}/tokens`, { user: 'admin', name: 'again' })).body;
+  assert.equal((await admin.delete('/api/v1/intel-collections/' + c.id)).status, 204);
+  assert.equal((await s.withToken(again.token).get('/taxii2/', accept)).status, 401, 'a deleted collection ends its tokens');
+  const audit = (await admin.get('/api/v1/audit?limit=200')).body;
+  assert.ok(!audit.items || !JSON.stringify(audit).includes(again.token));
+});
+
 test('a second server pulls the collection over TAXII, keeps its place, and pulls a plain list', async () => {
   other = await startServer({ config: 'store:\n  events: none\n' });
   const a2 = await other.signIn('admin');

@@ -204,6 +204,31 @@ describe('triage', { skip: unable() }, () => {
     await p.clean()
   })
 
+  test('an incident proves values: they become drafts and wait in the review queue', async () => {
+    const list = (await api.get('/api/v1/incidents?limit=20&sort=-score')).body.items
+    let i
+    for (const x of list) {
+      i = (await api.get('/api/v1/incidents/' + x.id)).body
+      if (i.entities.some((e) => e.type === 'ip')) break
+    }
+    const ip = i.entities.find((e) => e.type === 'ip').value
+    await p.goto('/incidents/' + i.id)
+    await p.test('incident-intel').click()
+    await p.$('.el-dialog:visible .el-checkbox', { hasText: ip }).first().waitFor()
+    const box = p.$('.el-dialog:visible .el-checkbox', { hasText: ip }).first()
+    if (!(await box.locator('input').isChecked())) await box.click()
+    await p.page.fill('#ii-more', 'c2.proved-by-incident.example')
+    await p.page.fill('#ii-family', '测试家族')
+    await p.test('make-drafts').click()
+    await p.test('drafts').waitFor()
+    await p.test('to-review').click()
+    await p.page.waitForURL(/\/intel\/review/)
+    await p.$(rows, { hasText: 'c2.proved-by-incident.example' }).waitFor()
+    const made = (await api.get('/api/v1/indicators?filter=' + encodeURIComponent('value:c2.proved-by-incident.example'))).body.items
+    assert.deepEqual(made.map((x) => [x.status, x.incident_id, x.family]), [['draft', i.id, '测试家族']])
+    await p.clean()
+  })
+
   test('search: completion, results, only this value, a mistake explained', async () => {
     await p.goto('/search')
     await p.page.waitForSelector('.ev-tbl tbody tr')
@@ -264,7 +289,7 @@ describe('triage', { skip: unable() }, () => {
       await q.context.addInitScript(([t, l]) => { localStorage.setItem('cf.theme', t); localStorage.setItem('cf.locale', l) }, [theme, locale])
       await q.signIn('admin', server.passwords.admin)
       const took = [] // told, not judged: a test does not depend on the machine's load; web/README.md has the budget
-      for (const where of ['/overview', '/todo', '/alerts', '/incidents', '/search', '/notices', '/notices/new', '/notices/ledger', '/assets', '/rules', '/rules/studio', '/coverage', '/sources/wizard', '/exceptions', '/sources', '/quality', '/intel/indicators', '/intel/import', '/intel/review', '/intel/hunts', '/intel/sources', '/intel/feeds', '/intel/objects', '/intel/statistics', '/directory', '/directory?tab=roles', '/health', '/messages', '/me']) {
+      for (const where of ['/overview', '/todo', '/alerts', '/incidents', '/search', '/notices', '/notices/new', '/notices/ledger', '/assets', '/rules', '/rules/studio', '/coverage', '/sources/wizard', '/exceptions', '/sources', '/quality', '/intel/indicators', '/intel/import', '/intel/review', '/intel/hunts', '/intel/sources', '/intel/feeds', '/intel/collections', '/intel/objects', '/intel/statistics', '/directory', '/directory?tab=roles', '/health', '/messages', '/me']) {
         const t0 = Date.now()
         await q.goto(where)
         await q.page.waitForSelector('.shell-main h1, .shell-main .search', { state: 'attached' })

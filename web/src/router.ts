@@ -45,6 +45,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/intel/hunts', name: 'intel-hunts', component: () => import('@/views/intel/Hunts.vue'), meta: { title: 'intel-hunts', perm: 'ti.read' } },
   { path: '/intel/sources', name: 'intel-sources', component: () => import('@/views/intel/Sources.vue'), meta: { title: 'intel-sources', perm: 'ti.read' } },
   { path: '/intel/feeds', name: 'intel-feeds', component: () => import('@/views/intel/Feeds.vue'), meta: { title: 'intel-feeds', perm: 'ti.share' } },
+  { path: '/intel/collections', name: 'intel-collections', component: () => import('@/views/intel/Collections.vue'), meta: { title: 'intel-collections', perm: 'ti.share' } },
   { path: '/intel/objects', name: 'intel-objects', component: () => import('@/views/intel/Objects.vue'), meta: { title: 'intel-objects', perm: 'ti.read' } },
   { path: '/intel/statistics', name: 'intel-stats', component: () => import('@/views/intel/Stats.vue'), meta: { title: 'intel-stats', perm: 'ti.read' } },
   { path: '/sources', name: 'sources', component: () => import('@/views/pipeline/Sources.vue'), meta: { title: 'sources', perm: 'source.read' } },

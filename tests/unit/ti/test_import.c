@@ -205,13 +205,38 @@ static void gbt(void **state)
     cf_buf_release(&out);
 }
 
+/* The same document as XML, in both languages' names, gives what the JSON gives. */
+static void gbt_xml(void **state)
+{
+    struct world *w = *state;
+    json_t *r = import(w, "upload",
+                       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<威胁信息 standard=\"GB/T 36643-2018\">"
+                       "<可观测数据列表><可观测数据 标识=\"o1\" 类型=\"domain\" 值=\"xml.evil.example\"/></可观测数据列表>"
+                       "<indicators><indicator id=\"i1\"><observable_refs>o1, o9</observable_refs><observables><observable type=\"ipv4\" value=\"45.77.9.9\"/></observables>"
+                       "<confidence>70</confidence><severity>高危</severity><tags><tag>apt</tag><tag>phish &amp; more</tag></tags><actor_ref>a1</actor_ref></indicator></indicators>"
+                       "<threat_actor id=\"a1\"><名称>某组织</名称><method_ref>m1</method_ref></threat_actor>"
+                       "<methods><method id=\"m1\"><name><![CDATA[钓鱼]]></name></method></methods></威胁信息>",
+                       11, "", false);
+
+    assert_string_equal(json_string_value(json_object_get(r, "format")), "gbt");
+    assert_int_equal(num(r, "new"), 2);
+    assert_int_equal(num(r, "bad"), 1); /* o9 */
+    assert_int_equal(num(r, "relations"), 2);
+    json_decref(r);
+    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE value IN ('xml.evil.example', '45.77.9.9') AND confidence = 70 AND severity = 3 AND tags LIKE '%phish & more%'"), 2);
+    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_object WHERE type = 'threat-actor' AND name = '某组织'"), 1);
+    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_object WHERE type = 'attack-pattern' AND name = '钓鱼'"), 1);
+}
+
 static void broken(void **state)
 {
     static const struct {
         const char *text, *format;
         int r;
     } t[] = {{"{\"type\":\"bundle\",\"objects\":[{\"type\":\"malware\"", "stix", CF_ESYNTAX}, {"{\"type\":\"bundle\"}", "", CF_ESYNTAX}, {"{\"Event\":", "misp", CF_ESYNTAX},
-             {"]]]", "stix", CF_ESYNTAX}, {"a,b\n1,2\n", "csv", CF_EINVAL}, {"{\"standard\":\"36643\"}", "", CF_ESYNTAX}};
+             {"]]]", "stix", CF_ESYNTAX}, {"a,b\n1,2\n", "csv", CF_EINVAL}, {"{\"standard\":\"36643\"}", "", CF_ESYNTAX},
+             {"<a><indicators></a>", "", CF_ESYNTAX}, {"<威胁信息/>", "", CF_ESYNTAX}, {"<", "gbt", CF_ESYNTAX},
+             {"<!DOCTYPE a [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><a><indicators><indicator id=\"&x;\"/></indicators></a>", "", CF_ESYNTAX}};
     struct world *w = *state;
 
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
@@ -276,7 +301,7 @@ static void life(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(lists), T(csv), T(stix), T(misp), T(gbt), T(broken), T(life)};
+    const struct CMUnitTest tests[] = {T(lists), T(csv), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life)};
 
     return records_both("intelligence imports", tests);
 }

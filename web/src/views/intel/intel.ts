@@ -25,6 +25,8 @@ export interface Report {
 export interface Hunt { id: string; name: string; status: string; from: string; to: string; indicators: number; steps: number; done: number; hits: number; values_seen: number; error?: string; created_by?: string; created_at: string; finished_at?: string }
 export interface HuntHit { id: string; indicator: { id: string; value: string; type: string; family?: string }; field: string; value: string; org?: { name?: string }; first_seen: string; last_seen: string; count: number; events?: string[] }
 export interface Feed { id: string; name: string; org?: { id: string; name?: string }; types?: string; min_confidence: number; tlp_max: string; per_hour: number; active: boolean; last_used?: string; requests: number; items: number; token?: string }
+export interface Collection { id: string; title: string; description?: string; types?: string; min_confidence: number; tlp_max: string; orgs: string[]; can_write: boolean; created_at: string; tokens: number; last_used?: string; path: string }
+export interface CollectionDetail extends Collection { indicators: number; objects: number; token_list: { id: string; name: string; user: string; display_name?: string; org: { id: string; name: string }; created_at: string; expires_at?: string; last_used?: string }[] }
 export const types = ['ipv4', 'ipv6', 'cidr', 'domain', 'url', 'md5', 'sha1', 'sha256', 'email', 'ja3', 'ja4', 'cert', 'account', 'wallet']
 export const statuses = ['active', 'draft', 'expired', 'withdrawn', 'false_positive']
 export const levels = ['critical', 'high', 'medium', 'low', 'informational']
