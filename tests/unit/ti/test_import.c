@@ -223,9 +223,9 @@ static void gbt_xml(void **state)
     assert_int_equal(num(r, "bad"), 1); /* o9 */
     assert_int_equal(num(r, "relations"), 2);
     json_decref(r);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_indicator WHERE value IN ('xml.evil.example', '45.77.9.9') AND confidence = 70 AND severity = 3 AND tags LIKE '%phish & more%'"), 2);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_object WHERE type = 'threat-actor' AND name = '某组织'"), 1);
-    assert_int_equal(count(w, "SELECT COUNT(*) FROM ti_object WHERE type = 'attack-pattern' AND name = '钓鱼'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value IN ('xml.evil.example', '45.77.9.9') AND confidence = 70 AND severity = 3 AND tags LIKE '%phish & more%'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_object WHERE type = 'threat-actor' AND name = '某组织'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_object WHERE type = 'attack-pattern' AND name = '钓鱼'"), 1);
 }
 
 static void broken(void **state)
