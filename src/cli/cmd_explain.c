@@ -54,7 +54,8 @@ static int run(struct job *j, struct cf_error *err)
     struct cf_input *in = NULL;
     struct cf_record rec;
     struct cf_event *ev;
-    size_t n;
+    const struct cf_hit *hits;
+    size_t n, n_hits;
     bool any = false, events = false;
     int r = cf_input_open(j->file, j->format, &in, err);
 
@@ -64,7 +65,9 @@ static int run(struct job *j, struct cf_error *err)
         if (r == 0 && !(ev->flags & CF_EV_HEADER)) {
             ev->seq = rec.seq;
             events = true;
-            r = explain_event(j, ev, &any);
+            r = cf_detect(j->det, ev, &hits, &n_hits); /* the windows of correlations go along with the file */
+            if (r == 0)
+                r = explain_event(j, ev, &any);
         }
         if (r < 0)
             (void)cf_error_set(err, r, "record %llu: %s", (unsigned long long)rec.seq, cf_err_text(r));

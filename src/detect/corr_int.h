@@ -101,6 +101,8 @@ struct cf_fire { /* a condition that became true; filled under the shard's lock,
 /* The newest entry of s, or one that came late and stands at `at`, moves the windows it lies in. 0 or CF_ENOMEM. */
 int cf_window_newest(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, struct cf_fire *f);
 int cf_window_late(struct cf_arena *a, const struct cf_corr *k, struct cf_state *s, uint32_t at, struct cf_fire *f);
+/* The window with the highest aggregate of those that hold t: [*ret_from, *ret_to) of the entries, empty when there is none. */
+int cf_window_fullest(const struct cf_corr *k, const struct cf_state *s, int64_t t, uint32_t *ret_from, uint32_t *ret_to);
 int cf_note_fire(struct cf_arena *a, struct cf_state *s, uint32_t from, uint32_t to, double value, struct cf_fire *f);
 
 /* ---- keys (corr_state.c) ---- */

@@ -234,3 +234,37 @@ int cf_window_late(struct cf_arena *a, const struct cf_corr *k, struct cf_state 
         s->active = cf_agg_true(k, cf_agg_now(k, s));
     return r;
 }
+
+/* ---- for explanations ---- */
+
+int cf_window_fullest(const struct cf_corr *k, const struct cf_state *s, int64_t t, uint32_t *ret_from, uint32_t *ret_to)
+{
+    struct cf_state w = {.e = s->e};
+    uint32_t at = cf_entries_before(s->e, s->n, t), from = cf_entries_before(s->e, s->n, t - k->span_us);
+    double most = 0;
+    int r = 0;
+
+    *ret_from = *ret_to = from;
+    if ((at == s->n || s->e[at].t > t) && at > from)
+        at--; /* the window that ends at t ends with the entry before it */
+    for (uint32_t j = at; j < s->n && s->e[j].t <= t + k->span_us; j++) {
+        if (j + 1 < s->n && s->e[j + 1].t == s->e[j].t)
+            continue;
+        while (s->e[from].t < (s->e[j].t > t ? s->e[j].t : t) - k->span_us)
+            from++;
+        if (!slide(k, &w, from, j + 1)) {
+            r = CF_ENOMEM;
+            break;
+        }
+        double v = cf_agg_now(k, &w);
+
+        if (*ret_to == *ret_from || v > most) {
+            most = v;
+            *ret_from = from;
+            *ret_to = j + 1;
+        }
+    }
+    cf_agg_reset(&w);
+    free(w.x);
+    return r;
+}

@@ -216,28 +216,39 @@ static int add_entry(struct cf_correlator *c, struct cf_shard *sh, struct cf_are
     return 0;
 }
 
-/* "field=value,field=value", and the same as matched fields. */
-static int fire_hit(struct cf_detector *d, const struct cf_rule *rule, const struct cf_fire *f)
+/* "field=value,field=value" of group values, in a; .p NULL: no memory. */
+static cf_str group_name(struct cf_arena *a, const struct cf_corr *k, const char *p)
 {
-    const struct cf_corr *k = rule->corr;
-    struct cf_match_field *m = CF_NEW_N(d->ev->arena, struct cf_match_field, k->n_group + 1);
-    struct cf_hit h = {.rule = &rule->info, .ev = d->ev, .n_events = f->n_events, .events = f->events};
     struct cf_buf b;
-    const char *p = f->text.p;
+    cf_str s;
 
-    if (!m)
-        return CF_ENOMEM;
     cf_buf_init(&b, 1 << 16);
     for (uint32_t g = 0; g < k->n_group; g++) {
         cf_str v = cf_str_c(p);
 
         cf_buf_printf(&b, "%s%.*s=", g ? "," : "", CF_ARG(k->group[g]));
         cf_buf_str(&b, v);
-        m[g] = (struct cf_match_field){k->group[g], v};
         p += v.n + 1;
     }
-    h.group = cf_arena_copy(d->ev->arena, b.n ? cf_buf_view(&b) : CF_STR(""));
+    s = cf_arena_copy(a, b.n ? cf_buf_view(&b) : CF_STR(""));
     cf_buf_release(&b);
+    return s;
+}
+
+static int fire_hit(struct cf_detector *d, const struct cf_rule *rule, const struct cf_fire *f)
+{
+    const struct cf_corr *k = rule->corr;
+    struct cf_match_field *m = CF_NEW_N(d->ev->arena, struct cf_match_field, k->n_group + 1);
+    struct cf_hit h = {.rule = &rule->info, .ev = d->ev, .n_events = f->n_events, .events = f->events};
+    const char *p = f->text.p;
+
+    if (!m)
+        return CF_ENOMEM;
+    for (uint32_t g = 0; g < k->n_group; g++) {
+        m[g] = (struct cf_match_field){k->group[g], cf_str_c(p)};
+        p += m[g].value.n + 1;
+    }
+    h.group = group_name(d->ev->arena, k, f->text.p);
     h.matched = m;
     h.n_matched = k->n_group;
     h.count = f->value > 0 ? (uint64_t)f->value : 0;
@@ -255,6 +266,8 @@ static int fired(struct cf_correlator *c, struct cf_detector *d, const struct cf
         r = fire_hit(d, rule, f);
     return r == 0 && rule->n_used_by ? cf_correlate(c, d, (uint32_t)rule->info.index) : r;
 }
+
+static uint64_t key_of(const struct cf_corr *k, cf_str text) { return cf_hash64_seed(text, k->index * UINT64_C(0x9e3779b97f4a7c15) + 1); }
 
 static int count_for(struct cf_correlator *c, struct cf_detector *d, const struct cf_rule *rule, uint32_t which)
 {
@@ -274,7 +287,7 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
         (void)atomic_fetch_add_explicit(&c->ungrouped, 1, memory_order_relaxed);
         return 0;
     }
-    key = cf_hash64_seed((cf_str){text, n}, k->index * UINT64_C(0x9e3779b97f4a7c15) + 1);
+    key = key_of(k, (cf_str){text, n});
     sh = &c->shard[key % CF_SHARDS];
     now_s = (uint32_t)(cf_now_us() / CF_US_PER_S);
     (void)pthread_mutex_lock(&sh->lock);
@@ -293,6 +306,56 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
     cf_shard_sweep(c, sh, 2, mark, now_s);
     (void)pthread_mutex_unlock(&sh->lock);
     return r == 0 && f.yes ? fired(c, d, rule, &f) : r;
+}
+
+static int view_window(const struct cf_corr *k, const struct cf_state *s, int64_t t, struct cf_corr_view *ret)
+{
+    uint32_t from = 0, to = 0;
+    int r = 0;
+
+    if (k->at_close)
+        to = s->n ? cf_entries_before(s->e, s->n, s->e[0].t + k->span_us + 1) : 0;
+    else
+        r = cf_window_fullest(k, s, t, &from, &to);
+    if (r < 0 || to == from)
+        return r;
+    ret->n = to - from;
+    ret->value = cf_agg_fresh(k, s->e, from, to);
+    ret->yes = cf_agg_true(k, ret->value);
+    ret->from = s->e[from].t;
+    ret->to = s->e[to - 1].t;
+    return 0;
+}
+
+int cf_correlate_view(struct cf_correlator *c, struct cf_detector *d, const struct cf_corr *k, uint32_t which, struct cf_corr_view *ret)
+{
+    struct cf_entry e = {.t = event_time(d->ev)};
+    char text[KEY_MAX];
+    struct cf_shard *sh;
+    const struct cf_state *s;
+    uint64_t key;
+    size_t n;
+    int r = 0;
+
+    *ret = (struct cf_corr_view){0};
+    for (uint32_t g = 0; g < k->n_group && !ret->missing.p; g++)
+        if (!field_text(d, k->group_field[which * k->n_group + g]).p)
+            ret->missing = k->group[g];
+    if (!ret->missing.p && !group_text(d, k, which, text, &n))
+        ret->missing = CF_STR("a group short enough");
+    if (!ret->missing.p && !entry_value(d, k, which, &e))
+        ret->missing = k->n_value ? k->value_name[0] : CF_STR("its value");
+    if (ret->missing.p)
+        return 0;
+    ret->group = group_name(d->ev->arena, k, text);
+    key = key_of(k, (cf_str){text, n});
+    sh = &c->shard[key % CF_SHARDS];
+    (void)pthread_mutex_lock(&sh->lock);
+    s = cf_state_find(sh, key);
+    if (s)
+        r = view_window(k, s, e.t, ret);
+    (void)pthread_mutex_unlock(&sh->lock);
+    return ret->group.p ? r : CF_ENOMEM;
 }
 
 int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)

@@ -20,6 +20,18 @@ int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
 /* Decides windows that are over at the time of the event in d. */
 int cf_correlate_closed(struct cf_correlator *c, struct cf_detector *d);
 
+/* What is in the open windows of the group that the event in d belongs to as a hit of rule k->rules[which]. */
+struct cf_corr_view {
+    cf_str missing;   /* .p set: the event has no value for this, so it is not counted; nothing below is set */
+    cf_str group;     /* "field=value,field=value", in the event's arena; "" without group-by */
+    uint32_t n;       /* entries of the window, 0: none is open */
+    double value;     /* its aggregate */
+    int64_t from, to; /* first and last entry */
+    bool yes;         /* the condition holds for it */
+};
+/* Lower bounds: the fullest window that holds the event's time; others: the one that its group opened. 0 or CF_ENOMEM. */
+int cf_correlate_view(struct cf_correlator *c, struct cf_detector *d, const struct cf_corr *k, uint32_t which, struct cf_corr_view *ret);
+
 /* A detector's place among the clocks; NULL: all are taken, its events then count by their own time only. */
 struct cf_clock;
 struct cf_clock *cf_clock_take(struct cf_correlator *c);

@@ -284,7 +284,10 @@ struct cf_rex_scratch { /* one per thread */
 bool cf_rex_match(struct cf_ruleset *rs, struct cf_rex_scratch *s, uint32_t rex, cf_str text);
 void cf_rex_release(struct cf_rex *rex);
 void cf_rex_scratch_release(struct cf_rex_scratch *s);
-/* Longest run of plain characters every match must hold, folded, in a; .n 0 when there is none. */
-cf_str cf_rex_literal(struct cf_arena *a, cf_str text, uint8_t flags);
+/* rexlit.c: folded literals, in a, of which every match holds at least one. How many; 0: none are known. */
+#define CF_REX_LITERALS 48
+size_t cf_rex_literals(struct cf_arena *a, cf_str text, cf_str ret[CF_REX_LITERALS]);
+/* witness.c: how much a literal costs as a witness somewhere in a value. */
+double cf_lit_cost(cf_str lit);
 
 #endif

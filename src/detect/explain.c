@@ -257,10 +257,59 @@ static void explain_base(struct cf_detector *d, struct cf_buf *b, const struct c
 static const char *const corr_name[] = {"event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"};
 static const char *const op_name[] = {"=", "<", "<=", ">", ">=", "!="};
 
-static void explain_corr(struct cf_detector *d, struct cf_buf *b, const struct cf_rule *r)
+/* "5 minutes" */
+static void span_text(struct cf_buf *b, int64_t s)
+{
+    static const struct {
+        int64_t s;
+        const char *name;
+    } unit[] = {{86400, "day"}, {3600, "hour"}, {60, "minute"}, {1, "second"}};
+    size_t i = 0;
+
+    while (s % unit[i].s)
+        i++;
+    cf_buf_printf(b, "%lld %s%s", (long long)(s / unit[i].s), unit[i].name, s == unit[i].s ? "" : "s");
+}
+
+/* How far the group of the event is: "3 of 5 within 5 minutes, group user=x". */
+static int window_text(struct cf_detector *d, struct cf_buf *b, struct cf_buf *why, const struct cf_corr *k, uint32_t which)
+{
+    struct cf_corr_view v;
+    char from[32], to[32];
+    int r = cf_correlate_view(d->rs->correlator, d, k, which, &v);
+
+    if (r < 0)
+        return r;
+    if (v.missing.p) {
+        cf_buf_printf(why, "the event is not counted: it has no %.*s", CF_ARG(v.missing));
+        return 0;
+    }
+    key(b, "window", false);
+    cf_buf_printf(b, "{\"value\":%.17g,\"needed\":%.17g,\"entries\":%u,\"holds\":%s,\"decided_at_end\":%s,\"group\":", v.value, k->bound[0].v, v.n, v.yes ? "true" : "false",
+                  k->at_close ? "true" : "false");
+    cf_buf_json(b, v.group);
+    if (v.n)
+        cf_buf_printf(b, ",\"from\":\"%.*s\",\"to\":\"%.*s\"", (int)cf_time_format(v.from, from), from, (int)cf_time_format(v.to, to), to);
+    cf_buf_byte(b, '}');
+    cf_buf_printf(why, "%.10g of %s%.10g within ", v.value, k->bound[0].op == CF_N_GTE ? "" : k->bound[0].op == CF_N_GT ? "more than " : k->bound[0].op == CF_N_EQ ? "exactly " :
+                  k->bound[0].op == CF_N_NEQ ? "not " : k->bound[0].op == CF_N_LT ? "fewer than " : "at most ", k->bound[0].v);
+    span_text(why, k->span_us / CF_US_PER_S);
+    if (v.group.n)
+        cf_buf_printf(why, ", group %.*s", CF_ARG(v.group));
+    if (!v.n)
+        cf_buf_z(why, " (no window is open for it)");
+    else if (k->at_close)
+        cf_buf_z(why, " (decided when the window is over)");
+    return 0;
+}
+
+static int explain_corr(struct cf_detector *d, struct cf_buf *b, const struct cf_rule *r)
 {
     const struct cf_corr *k = r->corr;
     bool any = false;
+    uint32_t which = 0;
+    struct cf_buf why;
+    int rc = 0;
 
     key(b, "correlation", false);
     cf_buf_printf(b, "{\"type\":\"%s\",\"timespan_seconds\":%lld,\"condition\":\"", corr_name[k->type], (long long)(k->span_us / CF_US_PER_S));
@@ -271,6 +320,7 @@ static void explain_corr(struct cf_detector *d, struct cf_buf *b, const struct c
         const struct cf_rule *base = &d->rs->rules[k->rules[i]];
         bool yes = base->root && cf_node_eval(d, base->root);
 
+        which = yes && !any ? i : which;
         any |= yes;
         cf_buf_z(b, i ? ",{" : "{");
         key(b, "title", true);
@@ -291,16 +341,23 @@ static void explain_corr(struct cf_detector *d, struct cf_buf *b, const struct c
         }
         cf_buf_z(b, "}}");
     }
-    cf_buf_z(b, "]}");
+    cf_buf_byte(b, ']');
+    cf_buf_init(&why, 1 << 16);
+    if (any)
+        rc = window_text(d, b, &why, k, which);
+    else
+        cf_buf_z(&why, "none of the rules it refers to is true for this event");
+    cf_buf_byte(b, '}');
     key(b, "reason", false);
-    cf_buf_json(b, any ? CF_STR("the event counts for this correlation; it fires when the condition holds for its group within the timespan "
-                                "(a group value of null means that the event is not counted)")
-                       : CF_STR("none of the rules it refers to is true for this event"));
+    cf_buf_json(b, cf_buf_view(&why));
+    cf_buf_release(&why);
+    return rc;
 }
 
 int cf_explain(struct cf_detector *d, const struct cf_event *ev, size_t index, struct cf_buf *b)
 {
     const struct cf_rule *r;
+    int rc = 0;
 
     if (index >= d->rs->n_rules)
         return CF_ENOENT;
@@ -317,9 +374,9 @@ int cf_explain(struct cf_detector *d, const struct cf_event *ev, size_t index, s
     cf_buf_json(b, r->info.file);
     cf_buf_byte(b, '}');
     if (r->corr)
-        explain_corr(d, b, r);
+        rc = explain_corr(d, b, r);
     else
         explain_base(d, b, r);
     cf_buf_byte(b, '}');
-    return b->failed ? CF_ENOMEM : 0;
+    return b->failed ? CF_ENOMEM : rc;
 }

@@ -45,6 +45,8 @@ static double lit_cost(const struct cf_wit *w)
     return share;
 }
 
+double cf_lit_cost(cf_str lit) { return lit_cost(&(struct cf_wit){.kind = CF_PAT_CONTAINS, .lit = lit}) + LIT_PRICE; }
+
 static const struct wset none = {.cost = INFINITY};
 
 /* Longest literal between wildcards. */
@@ -97,6 +99,34 @@ static bool all_exact(const struct cf_pred *p)
     return p->kind == CF_P_STR;
 }
 
+/* Expressions: the literals of each, of all of them those of the rarest one. */
+static struct wset rex_wit(struct cf_compile *c, const struct cf_pred *p)
+{
+    struct wset all = {0}, best = none;
+
+    for (uint32_t i = 0; i < p->n; i++) {
+        cf_str lit[CF_REX_LITERALS];
+        size_t n = cf_rex_literals(c->a, c->rs->rex[p->u.rex[i]].text, lit);
+        struct wset s = {.w = CF_NEW_N(c->a, struct cf_wit, all.n + n + 1)};
+
+        if ((!n && !p->all) || !s.w || all.n + n > WIT_MAX)
+            return none;
+        if (!p->all && all.n)
+            memcpy(s.w, all.w, all.n * sizeof *s.w);
+        s.n = p->all ? 0 : all.n;
+        s.cost = p->all ? 0 : all.cost;
+        for (size_t k = 0; k < n; k++) {
+            s.w[s.n] = (struct cf_wit){.field = p->field, .kind = CF_PAT_CONTAINS, .lit = lit[k]};
+            s.cost += lit_cost(&s.w[s.n++]);
+        }
+        if (!p->all)
+            all = s;
+        else if (n && s.cost < best.cost)
+            best = s;
+    }
+    return p->all ? best : all;
+}
+
 static struct wset pred_wit(struct cf_compile *c, const struct cf_pred *p)
 {
     struct wset s = {0};
@@ -104,20 +134,15 @@ static struct wset pred_wit(struct cf_compile *c, const struct cf_pred *p)
 
     if ((p->kind != CF_P_STR && p->kind != CF_P_RE) || p->n == 0 || p->n > (all_exact(p) ? WIT_EXACT_MAX : WIT_MAX))
         return none;
+    if (p->kind == CF_P_RE)
+        return rex_wit(c, p);
     s.w = CF_NEW_N(c->a, struct cf_wit, p->n);
     if (!s.w)
         return none;
     for (uint32_t i = 0; i < p->n; i++) {
-        struct cf_wit w = {.field = p->field, .kind = CF_PAT_CONTAINS};
-        bool ok;
+        struct cf_wit w = {0};
+        bool ok = pat_wit(c, p, &p->u.pat[i], &w);
 
-        if (p->kind == CF_P_STR) {
-            ok = pat_wit(c, p, &p->u.pat[i], &w);
-        } else {
-            const struct cf_rex *re = &c->rs->rex[p->u.rex[i]];
-            w.lit = cf_rex_literal(c->a, re->text, re->flags);
-            ok = w.lit.n >= 3;
-        }
         if (p->all) {
             double cost = ok ? lit_cost(&w) : INFINITY;
 

@@ -268,3 +268,14 @@ test('refused rules are summed up by what they have in common, names included', 
   assert.match(r.stdout, /2 refused: .*"…": "near" is not part of Sigma any more/);
   assert.match(r.stdout, /2 refused: condition "sel and gone": there is no search named "gone"/);
 });
+
+test('explain says how far the group of a correlation is', () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-explain-'));
+  const corr = `---\ntitle: Many\nid: 0190c0de-0000-7000-8000-0000000000c1\ncorrelation:\n  type: event_count\n  rules: [${id}]\n  group-by: [user.name]\n  timespan: 5m\n  condition: {gte: 5}\n`;
+  fs.writeFileSync(path.join(dir, 'r.yml'), rule() + corr);
+  const r = run(['explain', '--rules', dir, '--rule', 'Many'], { input: [1, 2, 3].map((n) => line('gatekeeper', n)).join('\n') + '\n' });
+  fs.rmSync(dir, { recursive: true });
+  const last = JSON.parse(r.stdout.trim().split('\n').at(-1)).rules[0];
+  assert.equal(last.reason, '3 of 5 within 5 minutes, group user.name=gatekeeper');
+  assert.equal(last.correlation.window.entries, 3);
+});

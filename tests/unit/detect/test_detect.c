@@ -321,9 +321,63 @@ static void test_matched_fields(void **state)
     cf_ruleset_free(rs);
 }
 
+/* Literals of which every match holds one; "" when none are known. */
+static void literals(const char *re, const char *want)
+{
+    struct cf_arena a;
+    cf_str lit[CF_REX_LITERALS];
+    struct cf_buf b;
+    size_t n;
+
+    cf_arena_init(&a, 0, 0);
+    cf_buf_init(&b, 0);
+    n = cf_rex_literals(&a, cf_str_c(re), lit);
+    for (size_t i = 0; i < n; i++) {
+        cf_buf_z(&b, i ? "\t" : "");
+        cf_buf_str(&b, lit[i]);
+    }
+    if (!cf_str_eqz(b.n ? cf_buf_view(&b) : CF_STR(""), want))
+        fail_msg("%s: \"%.*s\", expected \"%s\"", re, CF_ARG(cf_buf_view(&b)), want);
+    cf_buf_release(&b);
+    cf_arena_release(&a);
+}
+
+static void test_rex_literals(void **state)
+{
+    (void)state;
+    literals("Failed password", "failed password");
+    literals("su(?:\\[\\d+\\])?: (?:\\(to root\\) |Successful su for root by )(?:www-data|apache)\\b", "(to root) \tsuccessful su for root by ");
+    literals("(?:FAILED SU|abc\\[\\d+\\]: FAILED su)", "failed su\t]: failed su");
+    literals("foo|barbar", "foo\tbarbar");
+    literals("foo|", "");
+    literals("(?:foo|)bar1", "bar1");
+    literals("(?:wrong)?", "");
+    literals("(?:wrong)*yes1", "yes1");
+    literals("(?:wrong){0,2}yes1", "yes1");
+    literals("ab?cdef", "cdef");
+    literals("abc+def", "abc");
+    literals("abcx*def", "abc");
+    literals("abc{0}def", "def");
+    literals("no{such|other", "such\tother"); /* no count: each alternative for itself */
+    literals("foobar\\x41|other", "");
+    literals("foobar\\x41more", "foobar");
+    literals("(foobar\\x41|other)tail", "tail");
+    literals("(?!wrong)right", "right");
+    literals("(?<name>wrong)right", "right");
+    literals("(?=wrong|other)right", "right");
+    literals("(?x) a b c d e", "");
+    literals("(?ix) a b c d e", "");
+    literals("(?i)ABC[xyz|]def", "abc");
+    literals("[[:alpha:]]{3}word", "word");
+    literals("\\Qa|b\\E", "");
+    literals("((((((((((((((((((((deep))))))))))))))))))))", "");
+    literals("a)bcdef|x", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rex_literals),
         cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
         cmocka_unit_test(test_absent), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),

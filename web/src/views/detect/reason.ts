@@ -10,7 +10,7 @@ const forms: [RegExp, string, string[]][] = [
   [/^the condition is true$/, 'true', []],
   [/^the condition is false$/, 'false', []],
   [/^a list of the rule is empty/, 'emptyList', []],
-  [/^the event counts for this correlation/, 'counts', []],
+  [/^the event is not counted: it has no (.*)$/, 'notCounted', ['field']],
   [/^none of the rules it refers to/, 'noneOf', []]
 ]
 export function reasonText(reason: string, t: T, te: (key: string) => boolean): string {

@@ -40,7 +40,7 @@ export interface Explanation {
   condition_result?: boolean
   fired?: boolean
   reason: string
-  correlation?: { type: string; timespan_seconds: number; condition: string; rules: { title: string; true_for_event: boolean; group: Record<string, string | null> }[]; [k: string]: unknown }
+  correlation?: { type: string; timespan_seconds: number; condition: string; rules: { title: string; true_for_event: boolean; group: Record<string, string | null> }[]; window?: { value: number; needed: number; entries: number; holds: boolean; decided_at_end: boolean; group: string; from?: string; to?: string }; [k: string]: unknown }
 }
 export interface Reading {
   event_id: string | null
