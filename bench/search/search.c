@@ -180,6 +180,7 @@ static void settle(struct cf_event_store *s, double seconds)
         (void)usleep(500000);
     }
     result("settle", now() - start, "s");
+    result("cpu_since_start", cpu(), "s");
 }
 
 static double ask(struct cf_event_store *s, const char *name, const char *query, int kind)
@@ -240,8 +241,10 @@ int main(int argc, char **argv)
 
     if (!dir || cf_event_store_open(&(struct cf_event_store_options){.kind = CF_STR("chdb"), .path = cf_str_c(dir)}, &s, &err) < 0)
         die(&err);
+    (void)cf_event_store_merges(s, !getenv("BACKLOG"), NULL, &err);
     if (rows)
         fill(s, rows);
+    (void)cf_event_store_merges(s, true, NULL, &err);
     settle(s, getenv("SETTLE") ? strtod(getenv("SETTLE"), NULL) : 300);
     static const struct {
         const char *name, *query;

@@ -393,7 +393,8 @@ static int chdb_insert(struct cf_event_store *s, struct cf_event_block *b, cf_st
     cf_buf_init(&sql, 0);
     cf_buf_printf(&sql, "INSERT INTO %s.events (", s->database);
     cf_event_block_columns(b, &sql);
-    cf_buf_z(&sql, ") SETTINGS max_partitions_per_insert_block = 0, max_memory_usage = 0, materialize_skip_indexes_on_insert = 0, insert_deduplication_token = ");
+    cf_buf_printf(&sql, ") SETTINGS max_partitions_per_insert_block = 0, max_memory_usage = 0, materialize_skip_indexes_on_insert = %d, insert_deduplication_token = ",
+                  cf_event_block_rows(b) <= CF_EVENT_INDEX_ROWS || !atomic_load(&s->merges_held));
     cf_event_sql_quote(&sql, token);
     if (sql.failed)
         r = cf_error_set(reterr, CF_ENOMEM, "event store: out of memory");

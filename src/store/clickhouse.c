@@ -428,7 +428,7 @@ static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str 
     arg(&a, "query", cf_buf_view(&sql));
     arg(&a, "insert_deduplication_token", token);
     arg_i64(&a, "max_partitions_per_insert_block", 0);
-    arg_i64(&a, "materialize_skip_indexes_on_insert", 0);
+    arg_i64(&a, "materialize_skip_indexes_on_insert", cf_event_block_rows(b) <= CF_EVENT_INDEX_ROWS);
     arg_i64(&a, "async_insert", 0);
     arg_i64(&a, "distributed_foreground_insert", s->replicated);
     arg_i64(&a, "wait_end_of_query", 1);

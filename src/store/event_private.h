@@ -9,6 +9,10 @@
 #include "store/event_block.h"
 #include "store/event_store.h"
 
+/* Blocks up to this size always get their indexes on insert: what comes in slowly is searched fast at once, and costs little because
+ * it is little. Larger ones get them unless merges are held back, which means that there is a backlog. */
+#define CF_EVENT_INDEX_ROWS 32768u
+
 /* One read query as the back end runs it. */
 struct cf_equery {
     cf_str sql;
@@ -50,6 +54,7 @@ struct cf_event_store {
     int64_t retention_days;
     int64_t memory_max, threads;
     size_t insert_rows_max;
+    _Atomic bool merges_held;
     char *select_list;
     struct cf_event_runs runs;
 };

@@ -189,6 +189,7 @@ int cf_event_store_merges(struct cf_event_store *s, bool on, int64_t *ret_parts,
         *ret_parts = 0;
     if (s->backend != &cf_event_chdb)
         return 0;
+    atomic_store(&s->merges_held, !on);
     (void)snprintf(sql, sizeof sql, "SYSTEM %s MERGES %s.events", on ? "START" : "STOP", s->database);
     r = s->backend->exec(s, cf_str_c(sql), reterr);
     (void)snprintf(sql, sizeof sql, "SELECT toInt64(count()) FROM system.parts WHERE active AND database = '%s' AND table = 'events'", s->database);
