@@ -204,12 +204,23 @@ static void times_sql(const struct cf_event_ddl *d, struct cf_buf *out)
                   CF_ARG(d->database), d->cluster.n ? "events_local" : "events");
 }
 
+/* Free words that are addresses. Parts that are there get the index in the background. */
+static void addresses_sql(const struct cf_event_ddl *d, struct cf_buf *out)
+{
+    char t[160];
+
+    (void)snprintf(t, sizeof t, "ALTER TABLE %.*s.%s", CF_ARG(d->database), d->cluster.n ? "events_local" : "events");
+    cf_buf_printf(out, "%s ADD INDEX IF NOT EXISTS by_address " CF_EVENT_ADDRESSES_SQL " TYPE bloom_filter(0.01) GRANULARITY 1;\n", t);
+    cf_buf_printf(out, "%s MATERIALIZE INDEX by_address", t);
+}
+
 bool cf_event_ddl(const struct cf_event_ddl *d, int version, struct cf_buf *out)
 {
     switch (version) {
     case 1: table_sql(d, out); return true;
     case 2: words_sql(d, out); return true;
     case 3: times_sql(d, out); return true;
+    case 4: addresses_sql(d, out); return true;
     default: return false;
     }
 }

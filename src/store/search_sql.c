@@ -167,6 +167,52 @@ static int tokens(struct cf_search_sql *s, cf_str w, struct cf_error *reterr)
     return r;
 }
 
+static bool digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Length of the address that begins at p: four numbers of at most three digits, and no digit or ".digit" after them. 0: none. */
+static size_t address_at(const char *p, const char *e)
+{
+    const char *q = p;
+
+    for (int part = 0; part < 4; part++) {
+        size_t n = 0;
+
+        if (part && (q == e || *q++ != '.'))
+            return 0;
+        for (; q < e && digit(*q); q++)
+            n++;
+        if (n < 1 || n > 3)
+            return 0;
+    }
+    return q + 1 < e && *q == '.' && digit(q[1]) ? 0 : (size_t)(q - p);
+}
+
+/* The record must hold each IPv4 address of the word as a whole: a condition with an index of its own. */
+static int addresses(struct cf_search_sql *s, cf_str w, struct cf_error *reterr)
+{
+    const char *p = w.p, *e = w.p + w.n;
+    int r = 0;
+
+    while (p < e && r == 0) {
+        const char *run = p;
+        size_t n;
+
+        while (p < e && (digit(*p) || *p == '.'))
+            p++;
+        n = p > run ? address_at(run, e) : 0;
+        if (n) {
+            cf_buf_z(&s->cond, " AND has(" CF_EVENT_ADDRESSES_SQL ", ");
+            r = bind(s, (cf_str){run, n}, "String", reterr);
+            cf_buf_byte(&s->cond, ')');
+        }
+        p += p == run;
+    }
+    return r;
+}
+
 static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct cf_error *reterr)
 {
     struct cf_buf *c = &s->cond;
@@ -190,6 +236,8 @@ static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct
     if (r == 0 && !single_token(w)) {
         cf_buf_z(c, has_tokens(w) ? " AND " CF_EVENT_WORDS_SQL " LIKE " : CF_EVENT_WORDS_SQL " LIKE ");
         r = bind(s, contains(s->arena, w), "String", reterr);
+        if (r == 0 && has_tokens(w))
+            r = addresses(s, w, reterr);
     }
     cf_buf_byte(c, ')');
     return r;
