@@ -2,6 +2,8 @@
  * One record through the station: encoding -> format -> source -> fields -> checks. */
 #include "normalise/normalise.h"
 
+#include "normalise/audit.h"
+
 #include <openssl/evp.h>
 
 #include "normalise/input.h"
@@ -471,7 +473,7 @@ static bool multiline(const struct cf_run *r)
     return memchr(r->text.p, '\n', r->text.n) != NULL;
 }
 
-int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
+static int normalise_one(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
 {
     struct cf_run r;
 
@@ -525,4 +527,11 @@ int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct 
         return CF_ENOMEM;
     *ret = r.ev;
     return 0;
+}
+
+int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
+{
+    if (rec->raw.n && rec->raw.p[0] != '{' && cf_audit_joined(rec->raw) && (!rec->source.n || cf_str_eqz(rec->source, "auditd")))
+        return cf_audit_normalise(t, arena, rec, normalise_one, ret);
+    return normalise_one(t, arena, rec, ret);
 }

@@ -263,6 +263,8 @@ void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
     metric(out, "records_failed_total", "counter", "records that could not be stored", (double)s.failed);
     metric(out, "records_unparsed_total", "counter", "records no source understood (stored as they are)", (double)s.unparsed);
     metric(out, "detection_hits_total", "counter", "rule hits", (double)s.hits);
+    metric(out, "records_assembled_total", "counter", "events put together from several records", (double)atomic_load(&p->assembled));
+    metric(out, "records_assembled_open_total", "counter", "of these, events whose end was not in the same batch", (double)atomic_load(&p->assembled_open));
     metric(out, "pipeline_batches_total", "counter", "batches stored", (double)s.batches);
     metric(out, "pipeline_lag_seconds", "gauge", "age of the oldest record not stored", s.lag_seconds);
     metric(out, "spool_backlog_bytes", "gauge", "bytes received and not committed", (double)sp.backlog_bytes);

@@ -29,6 +29,26 @@ struct flight { /* a batch that was handed out and is not before the committed p
     struct cf_spool_pos start;
     uint64_t first; /* number of its first event */
 };
+/* Lines of a batch that are parts of events (assemble.c). */
+struct assembly_line {
+    uint64_t seq;
+    cf_str text;    /* view into the batch */
+    uint32_t group, next;
+};
+struct assembly_group {
+    uint64_t key;
+    size_t bytes;
+    uint32_t n, first, last;
+    bool ended, failed;
+};
+struct assembly {
+    struct assembly_line *line; /* in the order of the batch */
+    struct assembly_group *group;
+    uint32_t *slot;             /* hash table: group + 1 */
+    size_t n_lines, cap_lines, n_groups, cap_groups, n_slots;
+    size_t at;                  /* next line to be met */
+};
+enum assembled { ASSEMBLED_SINGLE, ASSEMBLED_WHOLE, ASSEMBLED_PART };
 struct worker {
     struct cf_pipeline *p;
     uint64_t last_seq; /* number of the newest event of the batch */
@@ -46,6 +66,7 @@ struct worker {
     /* reading position in the batch */
     struct cf_spool_frame frame;
     uint32_t frame_at;
+    struct assembly assembly;
     const uint8_t *frame_bytes;
     struct worker_key key[WORKER_KEYS];
     size_t n_keys, cur_key;
@@ -90,6 +111,7 @@ struct cf_pipeline {
     pthread_t keeper;
     bool keeper_on;
     _Atomic bool stop, assets_dirty;
+    _Atomic uint64_t assembled, assembled_open; /* events made of several records; those whose end was not in the batch */
     _Atomic uint64_t hits, batches, store_retries, fold_retries;
     struct cf_stream *streams;   /* column headers, over reloads and restarts */
     pthread_mutex_t order_mu;    /* taking a batch and announcing its header lines; guards the three below */
@@ -131,6 +153,11 @@ void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; er
 int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct cf_error *reterr); /* free with cf_source_table_free */
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
 void pipeline_commit(struct cf_pipeline *p, bool last);    /* store sync, then checkpoint; failures are noted and tried again */
+/* assemble.c */
+void assembly_begin(struct worker *w);   /* looks through the batch in hand */
+/* rec is the next record of the batch: as it is; now with all lines of its event (in the arena); or part of one that was given already. */
+enum assembled assembly_take(struct worker *w, struct cf_record *rec);
+void assembly_release(struct assembly *a);
 /* windows.c */
 int pipeline_flight_begin(struct worker *w); /* the batch in hand is known from here on; CF_ENOMEM */
 void pipeline_flight_end(struct worker *w);  /* before it is reported done */

@@ -43,7 +43,7 @@ static void pick_key(struct worker *w, cf_str key)
     memcpy(w->key[w->cur_key].key, key.p, key.n);
 }
 
-static bool next_record(struct worker *w, struct cf_record *rec)
+static bool read_record(struct worker *w, struct cf_record *rec)
 {
     uint32_t len;
 
@@ -70,6 +70,18 @@ static bool next_record(struct worker *w, struct cf_record *rec)
     w->frame_bytes += len;
     w->frame_at++;
     return true;
+}
+
+/* Parts of events that are given as a whole are passed over; they count as stored with it. */
+static bool next_record(struct worker *w, struct cf_record *rec)
+{
+    while (read_record(w, rec)) {
+        if (assembly_take(w, rec) != ASSEMBLED_PART)
+            return true;
+        if (!w->again)
+            w->key[w->cur_key].stored++;
+    }
+    return false;
 }
 
 /* ---- one chunk ---------------------------------------------------------------------------------------------------- */
@@ -361,6 +373,7 @@ static void rewind_batch(struct worker *w)
     memset(&w->frame, 0, sizeof w->frame);
     w->frame_at = 0;
     w->batch.at = 0;
+    w->assembly.at = 0;
     cf_event_block_clear(w->block);
 }
 
@@ -392,6 +405,7 @@ static bool run_batch(struct worker *w)
 
     w->n_keys = 0;
     w->again = false;
+    assembly_begin(w);
     rewind_batch(w);
     while (ok && more)
         ok = run_chunk(w, off, &more);
@@ -520,6 +534,7 @@ void worker_release(struct worker *w)
         cf_event_block_free(w->block);
     cf_spool_batch_release(&w->batch);
     cf_arena_release(&w->arena);
+    assembly_release(&w->assembly);
     free(w->hit);
     free(w->hit_id);
     free(w->hit_id_str);
