@@ -103,7 +103,7 @@ int app_intakes(const struct cf_server_config *c, const char *data_dir, struct c
     o->listen = (struct cf_listen_options){
         .line_max = (size_t)c->syslog_line_max, .connections_max = (unsigned)c->syslog_connections, .idle_us = c->syslog_idle,
         .refuse_unknown = cf_str_eqz(c->syslog_unknown, "refuse"), .udp = cf_arena_strdup(a, c->syslog_udp), .tcp = cf_arena_strdup(a, c->syslog_tcp),
-        .netflow = cf_arena_strdup(a, c->netflow_listen), .netflow_templates = (size_t)c->netflow_templates, .netflow_timeout_us = c->netflow_timeout,
+        .netflow = cf_arena_strdup(a, c->netflow_listen), .sflow = cf_arena_strdup(a, c->sflow_listen), .netflow_templates = (size_t)c->netflow_templates, .netflow_timeout_us = c->netflow_timeout,
     };
     if (!o->listen.refuse_unknown && !cf_str_eqz(c->syslog_unknown, "accept"))
         return cf_error_set(reterr, CF_EINVAL, "syslog.unknown: write accept or refuse");

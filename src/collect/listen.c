@@ -134,6 +134,12 @@ static int start_udp(struct listen_udp *u, const char *on, struct cf_error *rete
     return u->on ? 0 : cf_error_set(reterr, CF_ENOMEM, "listener thread");
 }
 
+static int start_flow(struct listen_udp *u, const char *on, struct cf_error *reterr)
+{
+    u->flow = cf_netflow_new(u->l->o.netflow_templates, u->l->o.netflow_timeout_us);
+    return u->flow ? start_udp(u, on, reterr) : cf_error_set(reterr, CF_ENOMEM, "flow listener");
+}
+
 static int start_stream(struct listen_stream *s, const char *on, struct cf_error *reterr)
 {
     int r = bind_socket(on, SOCK_STREAM, &s->fd, &s->port, reterr);
@@ -155,18 +161,18 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
     l->o.line_max = o->line_max ? o->line_max : 1u << 20;
     l->o.connections_max = o->connections_max ? o->connections_max : 4096;
     l->o.tls_options.handshake_us = o->tls_options.handshake_us > 0 ? o->tls_options.handshake_us : 10 * CF_US_PER_S;
-    l->udp.fd = l->netflow.fd = l->tcp.fd = l->tls.fd = -1;
-    l->udp.l = l->netflow.l = l->tcp.l = l->tls.l = l;
+    l->udp.fd = l->netflow.fd = l->sflow.fd = l->tcp.fd = l->tls.fd = -1;
+    l->udp.l = l->netflow.l = l->sflow.l = l->tcp.l = l->tls.l = l;
     (void)pthread_mutex_init(&l->flow_mu, NULL);
     l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->stop_fd < 0)
         r = cf_error_errno(reterr, "listeners");
     if (r == 0 && o->udp && o->udp[0])
         r = start_udp(&l->udp, o->udp, reterr);
-    if (r == 0 && o->netflow && o->netflow[0]) {
-        l->netflow.flow = cf_netflow_new(o->netflow_templates, o->netflow_timeout_us);
-        r = l->netflow.flow ? start_udp(&l->netflow, o->netflow, reterr) : cf_error_set(reterr, CF_ENOMEM, "netflow.listen");
-    }
+    if (r == 0 && o->netflow && o->netflow[0])
+        r = start_flow(&l->netflow, o->netflow, reterr);
+    if (r == 0 && o->sflow && o->sflow[0])
+        r = start_flow(&l->sflow, o->sflow, reterr);
     if (r == 0 && o->tcp && o->tcp[0])
         r = start_stream(&l->tcp, o->tcp, reterr);
     if (r == 0 && o->tls && o->tls[0]) {
@@ -211,6 +217,7 @@ void cf_listener_stop(struct cf_listener *l)
         cf_log_warn("collect", "stop signal not sent", "errno=%d", errno);
     stop_udp(&l->udp);
     stop_udp(&l->netflow);
+    stop_udp(&l->sflow);
     stop_stream(&l->tcp);
     stop_stream(&l->tls);
     (void)pthread_mutex_destroy(&l->flow_mu);
@@ -222,6 +229,7 @@ void cf_listener_stop(struct cf_listener *l)
 unsigned cf_listener_udp_port(const struct cf_listener *l) { return l->udp.port; }
 unsigned cf_listener_tcp_port(const struct cf_listener *l) { return l->tcp.port; }
 unsigned cf_listener_netflow_port(const struct cf_listener *l) { return l->netflow.port; }
+unsigned cf_listener_sflow_port(const struct cf_listener *l) { return l->sflow.port; }
 unsigned cf_listener_tls_port(const struct cf_listener *l) { return l->tls.port; }
 
 static struct cf_stream_stats stream_stats(const struct listen_stream *s)
@@ -237,11 +245,12 @@ void cf_listener_get_stats(const struct cf_listener *l, struct cf_listener_stats
 {
     *ret = (struct cf_listener_stats){
         .udp_received = atomic_load(&l->udp.received), .udp_dropped = atomic_load(&l->udp.dropped),
-        .flow_received = atomic_load(&l->netflow.received), .flow_dropped = atomic_load(&l->netflow.dropped), .tcp = stream_stats(&l->tcp),
+        .flow_received = atomic_load(&l->netflow.received), .flow_dropped = atomic_load(&l->netflow.dropped), .sflow_received = atomic_load(&l->sflow.received), .sflow_dropped = atomic_load(&l->sflow.dropped), .tcp = stream_stats(&l->tcp),
         .tls = stream_stats(&l->tls), .cut = atomic_load(&l->cut), .unknown_refused = atomic_load(&l->unknown_refused),
         .paused = atomic_load(&l->paused) > 0,
     };
     (void)pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&l->flow_mu);
-    ret->flow = l->flow;
+    ret->flow = l->netflow.flow_stats;
+    ret->sflow = l->sflow.flow_stats;
     (void)pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&l->flow_mu);
 }

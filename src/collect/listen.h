@@ -24,7 +24,8 @@ struct cf_listen_options {
     struct cf_counters *counters;
     struct cf_shared *sources;    /* struct cf_source_table */
     const char *udp, *tcp;        /* "0.0.0.0:514", "[::]:514"; NULL or "": off; port 0: any */
-    const char *netflow;          /* as udp: NetFlow v5, v9, IPFIX */
+    const char *netflow;          /* as udp: NetFlow v5, v9, IPFIX, sFlow v5 */
+    const char *sflow;            /* the same on a second port */
     size_t netflow_templates;     /* templates remembered; 0: 16384 */
     int64_t netflow_timeout_us;   /* a template not seen this long is forgotten; 0: 30 min */
     const char *tls;              /* as tcp, RFC 5425 */
@@ -40,6 +41,7 @@ void cf_listener_stop(struct cf_listener *l); /* closes the connections; what wa
 unsigned cf_listener_udp_port(const struct cf_listener *l); /* really bound; 0: off */
 unsigned cf_listener_tcp_port(const struct cf_listener *l);
 unsigned cf_listener_netflow_port(const struct cf_listener *l);
+unsigned cf_listener_sflow_port(const struct cf_listener *l);
 unsigned cf_listener_tls_port(const struct cf_listener *l);
 
 struct cf_stream_stats {
@@ -49,7 +51,8 @@ struct cf_stream_stats {
 struct cf_listener_stats {
     uint64_t udp_received, udp_dropped;          /* datagrams; dropped by the kernel while we did not read */
     uint64_t flow_received, flow_dropped;        /* flow packets */
-    struct cf_netflow_stats flow;
+    uint64_t sflow_received, sflow_dropped;
+    struct cf_netflow_stats flow, sflow;         /* of the first and of the second port */
     struct cf_stream_stats tcp, tls;
     uint64_t cut;                                /* records longer than line_max */
     uint64_t unknown_refused;                    /* records of unknown or disabled peers, when those are refused */

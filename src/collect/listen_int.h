@@ -25,6 +25,7 @@ struct cf_netflow;
 struct listen_udp {
     struct cf_listener *l;
     struct cf_netflow *flow;
+    struct cf_netflow_stats flow_stats; /* copy, under the listener's flow_mu */
     int fd;
     unsigned port;
     pthread_t thread;
@@ -34,12 +35,11 @@ struct listen_udp {
 struct cf_listener {
     struct cf_listen_options o;
     int stop_fd; /* eventfd, readable when stopping */
-    struct listen_udp udp, netflow;
+    struct listen_udp udp, netflow, sflow;
     struct listen_stream tcp, tls;
     _Atomic bool stop;
     _Atomic uint64_t cut, unknown_refused;
-    pthread_mutex_t flow_mu; /* flow */
-    struct cf_netflow_stats flow;
+    pthread_mutex_t flow_mu; /* flow_stats of the ports */
     _Atomic unsigned paused;
 };
 void *listen_udp_main(void *arg); /* of a struct listen_udp */

@@ -106,7 +106,7 @@ static bool take_flows(struct cf_listener *l, struct udp *u, const struct cf_ip 
         if (bad)
             cf_counter_reject(u->counter, bad);
         (void)pthread_mutex_lock(&l->flow_mu);
-        l->flow = st;
+        u->port->flow_stats = st;
         (void)pthread_mutex_unlock(&l->flow_mu);
     }
     return put_flows(l, u);

@@ -2,6 +2,8 @@
 #include "normalise/input.h"
 #include "normalise/journal.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
 #define READ_SIZE (256u << 10)
 #define BATCH_BYTES (2u << 20)
 
-enum unpack { PLAIN, GZIP, ZSTD };
+enum unpack { PLAIN, GZIP, ZSTD, OTHER /* xz, bzip2: libarchive */ };
 enum cut { CUT_UNKNOWN, CUT_LINES, CUT_JSON, CUT_EVTX, CUT_JOURNAL };
 
 struct cf_input {
@@ -30,6 +32,8 @@ struct cf_input {
     z_stream z;
     bool z_open, packed_open; /* packed_open: inside a member that has not ended */
     ZSTD_DStream *zs;
+    struct archive *archive;
+    int read_failed;   /* of the file below the archive */
     char *raw;         /* packed bytes: READ_SIZE */
     size_t raw_n, raw_pos;
     char *buf;         /* text not yet given out: buf[pos..n) */
@@ -105,6 +109,8 @@ int cf_input_open(const char *path, const char *format_hint, struct cf_input **r
         in->unpack = GZIP;
     else if (in->raw_n >= 4 && memcmp(in->raw, "\x28\xb5\x2f\xfd", 4) == 0)
         in->unpack = ZSTD;
+    else if (in->raw_n >= 6 && (memcmp(in->raw, "\xfd\x37zXZ\0", 6) == 0 || (memcmp(in->raw, "BZh", 3) == 0 && in->raw[3] >= '1' && in->raw[3] <= '9' && memcmp(in->raw + 4, "1A", 2) == 0)))
+        in->unpack = OTHER;
     else if (in->raw_n >= 3 && memcmp(in->raw, "\xef\xbb\xbf", 3) == 0)
         in->raw_pos = 3; /* byte order mark */
     *ret = in;
@@ -194,6 +200,45 @@ static int unpack_zstd(struct cf_input *in, struct cf_error *reterr)
     return 0;
 }
 
+static la_ssize_t archive_bytes(struct archive *a, void *ctx, const void **ret)
+{
+    struct cf_input *in = ctx;
+    struct cf_error err = {0};
+
+    if (in->raw_pos == in->raw_n) {
+        in->raw_pos = 0;
+        in->read_failed = read_raw(in, in->raw, READ_SIZE, &in->raw_n, &err);
+        if (in->read_failed < 0) {
+            archive_set_error(a, EIO, "%s", err.msg);
+            return -1;
+        }
+    }
+    *ret = in->raw + in->raw_pos;
+    in->raw_pos = in->raw_n;
+    return (la_ssize_t)(in->raw_n - (size_t)((const char *)*ret - in->raw));
+}
+
+static int unpack_other(struct cf_input *in, struct cf_error *reterr)
+{
+    struct archive_entry *e;
+    la_ssize_t got;
+
+    if (!in->archive) {
+        in->archive = archive_read_new();
+        if (!in->archive || archive_read_support_filter_xz(in->archive) < ARCHIVE_WARN || archive_read_support_filter_bzip2(in->archive) < ARCHIVE_WARN ||
+            archive_read_support_format_raw(in->archive) != ARCHIVE_OK)
+            return cf_error_set(reterr, CF_ENOMEM, "no memory to unpack %s", in->path);
+        if (archive_read_open(in->archive, in, NULL, archive_bytes, NULL) != ARCHIVE_OK || archive_read_next_header(in->archive, &e) != ARCHIVE_OK)
+            return fail_packed(in, reterr, archive_error_string(in->archive));
+    }
+    got = archive_read_data(in->archive, in->buf + in->n, READ_SIZE);
+    if (got < 0)
+        return fail_packed(in, reterr, archive_error_string(in->archive));
+    in->n += (size_t)got;
+    in->eof = got == 0;
+    return 0;
+}
+
 /* More text behind buf[n), or eof. */
 static int fill(struct cf_input *in, struct cf_error *reterr)
 {
@@ -216,6 +261,8 @@ static int fill(struct cf_input *in, struct cf_error *reterr)
         in->n += got;
         return 0;
     }
+    if (in->unpack == OTHER)
+        return unpack_other(in, reterr);
     before = in->n;
     while (in->n == before && !in->eof) {
         if (in->raw_pos == in->raw_n) {
@@ -601,6 +648,7 @@ void cf_input_close(struct cf_input *in)
     if (in->z_open)
         (void)inflateEnd(&in->z);
     ZSTD_freeDStream(in->zs);
+    (void)archive_read_free(in->archive);
     if (in->evtx.open)
         cf_evtx_chunk_release(&in->evtx.chunk);
     cf_buf_release(&in->evtx.json);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * input: files and stdin -> raw records, for every command that reads logs. Lines; JSON arrays and pretty-printed JSON
- * objects are cut into their elements; gzip and zstd (also several members after one another) are unpacked as they are
+ * objects are cut into their elements; gzip, zstd, xz and bzip2 (also several members after one another) are unpacked as they are
  * read; Windows event logs (EVTX) are read natively and come out as evtx-json records. Memory is bounded: one buffer that grows to the record limit at most.
  *
  *   file -> unpack -> buffer -> cut (line | JSON element) -> records in the batch arena

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "normalise/netflow_wire.h"
+#include "normalise/sflow.h"
 
 enum ie_kind { UINT, IP4, IP6, MAC, TEXT, BYTES, TIME, NONE };
 static const struct ie {
@@ -295,6 +296,21 @@ static bool on_data(void *ctx, uint16_t id, const uint8_t *p, size_t n)
     return false;
 }
 
+static void sflow_sample(struct flow *f, const struct sf_flow *s)
+{
+    pair(f, CF_STR("exportProtocol"), CF_STR("sflow"), CF_V_STR);
+    head_number(f, CF_STR("sflowVersion"), 5);
+    head_number(f, CF_STR("sequence"), s->sequence);
+    head_number(f, CF_STR("subAgent"), s->sub_agent);
+    head_number(f, CF_STR("samplePool"), s->pool);
+    head_number(f, CF_STR("sampleDrops"), s->drops);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct nf_field d = {.id = s->field[i].id};
+
+        one_field(f, &d, s->field[i].p, s->field[i].n);
+    }
+}
+
 int cf_netflow_pairs(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
 {
     const uint8_t *p = (const uint8_t *)s.p;
@@ -304,6 +320,14 @@ int cf_netflow_pairs(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct 
     struct nf_head h;
     bool found = false;
 
+    if (sf_is(p, s.n)) { /* has no clock: the event has the time it came */
+        struct sf_flow sample;
+
+        if (!sf_read(p, s.n, &sample))
+            return cf_error_set(reterr, CF_ESYNTAX, "sFlow datagram without a flow sample that says anything");
+        sflow_sample(&f, &sample);
+        return f.oom ? cf_error_set(reterr, CF_ENOMEM, "flow record") : 0;
+    }
     if (version == 5) {
         if (s.n < 24 + 48)
             return cf_error_set(reterr, CF_ESYNTAX, "NetFlow v5 of %zu bytes: a record needs 72", s.n);
@@ -325,7 +349,7 @@ int cf_netflow_pairs(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct 
         if (!found)
             return cf_error_set(reterr, CF_ESYNTAX, "flow message without a data record of its template");
     } else {
-        return cf_error_set(reterr, CF_ESYNTAX, "no NetFlow v5, v9 or IPFIX message");
+        return cf_error_set(reterr, CF_ESYNTAX, "no NetFlow v5, v9, IPFIX or sFlow v5 message");
     }
     time_pair(&f, CF_STR("exported"), f.export_us);
     times(&f);

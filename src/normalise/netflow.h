@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * NetFlow v5, v9 and IPFIX (RFC 3954, RFC 7011) in two steps, so that what is kept needs no memory of other packets:
+ * NetFlow v5, v9, IPFIX (RFC 3954, RFC 7011) and sFlow v5 in two steps, so that what is kept needs no memory of other packets:
  *
  *   datagram ──split (template cache)──► messages of one flow record each, with their template: valid packets themselves
  *   message  ──pairs──► names and values by the names of the IANA registry
@@ -13,7 +13,7 @@
 struct cf_netflow;
 struct cf_netflow_stats {
     uint64_t packets, flows, templates;   /* templates: in the cache now */
-    uint64_t options;                     /* records of options templates, skipped */
+    uint64_t options;                     /* records of options templates, sFlow counters and samples of nothing known: skipped */
     uint64_t no_template;                 /* data sets whose template has not come (or was forgotten) */
     uint64_t malformed;                   /* packets with something that does not fit, the part before it is taken */
     uint64_t evicted;                     /* templates forgotten to make room */

@@ -4,6 +4,7 @@
 
 #include "normalise/netflow.h"
 #include "normalise/netflow_wire.h"
+#include "normalise/sflow.h"
 
 #define MESSAGE_MAX 65535u
 
@@ -256,6 +257,21 @@ static void split_v5(struct cf_netflow *n, const uint8_t *p, size_t size)
     }
 }
 
+/* A flow sample of an sFlow datagram. */
+static bool on_sample(void *ctx, const uint8_t *p, size_t size)
+{
+    struct cf_netflow *n = ctx;
+    struct sf_flow f;
+
+    if (!sf_read(p, size, &f)) {
+        n->st.options++; /* nothing in it that we know */
+        return true;
+    }
+    n->emitted++;
+    n->stopped = !n->emit(n->ctx, cf_str_n((const char *)p, size));
+    return !n->stopped;
+}
+
 size_t cf_netflow_split(struct cf_netflow *n, const struct cf_ip *exporter, cf_str packet, int64_t now_us, cf_netflow_emit emit, void *ctx)
 {
     const uint8_t *p = (const uint8_t *)packet.p;
@@ -270,6 +286,8 @@ size_t cf_netflow_split(struct cf_netflow *n, const struct cf_ip *exporter, cf_s
     n->st.packets++;
     if (packet.n >= 24 && nf_u16(p) == 5)
         split_v5(n, p, packet.n);
+    else if (packet.n <= MESSAGE_MAX && sf_is(p, packet.n))
+        n->bad = !sf_split(p, packet.n, n->out, on_sample, n, &n->st.options);
     else if (nf_head(p, packet.n, &n->head))
         n->bad = !nf_sets(p, packet.n, &n->head, on_template, on_data, n) || n->bad;
     else

@@ -57,6 +57,13 @@ static json_t *tail_json(struct cf_pipeline *p)
                      s.paused ? "paused" : "ok");
 }
 
+static json_t *flow_json(const char *name, unsigned port, uint64_t received, uint64_t dropped, const struct cf_netflow_stats *f, bool paused)
+{
+    return json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "name", name, "port", (int)port, "received", (json_int_t)received, "dropped",
+                     (json_int_t)dropped, "flows", (json_int_t)f->flows, "templates", (json_int_t)f->templates, "no_template", (json_int_t)f->no_template,
+                     "malformed", (json_int_t)f->malformed, "options", (json_int_t)f->options, "evicted", (json_int_t)f->evicted, "status", paused ? "paused" : "ok");
+}
+
 static json_t *kafka_json(struct cf_pipeline *p)
 {
     static const size_t max = 200;
@@ -95,11 +102,9 @@ static json_t *listeners_json(struct cf_pipeline *p)
     if (cf_listener_tcp_port(l))
         (void)json_array_append_new(list, stream_json("syslog-tcp", cf_listener_tcp_port(l), &s.tcp, &s, false));
     if (cf_listener_netflow_port(l))
-        (void)json_array_append_new(list, json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "name", "netflow", "port", (int)cf_listener_netflow_port(l),
-                                                    "received", (json_int_t)s.flow_received, "dropped", (json_int_t)s.flow_dropped, "flows",
-                                                    (json_int_t)s.flow.flows, "templates", (json_int_t)s.flow.templates, "no_template",
-                                                    (json_int_t)s.flow.no_template, "malformed", (json_int_t)s.flow.malformed, "options",
-                                                    (json_int_t)s.flow.options, "evicted", (json_int_t)s.flow.evicted, "status", s.paused ? "paused" : "ok"));
+        (void)json_array_append_new(list, flow_json("netflow", cf_listener_netflow_port(l), s.flow_received, s.flow_dropped, &s.flow, s.paused));
+    if (cf_listener_sflow_port(l))
+        (void)json_array_append_new(list, flow_json("sflow", cf_listener_sflow_port(l), s.sflow_received, s.sflow_dropped, &s.sflow, s.paused));
     if (cf_listener_tls_port(l))
         (void)json_array_append_new(list, stream_json("syslog-tls", cf_listener_tls_port(l), &s.tls, &s, true));
     return list;
@@ -222,11 +227,11 @@ static void listener_metrics(struct cf_pipeline *p, struct cf_buf *out)
     metric(out, "syslog_tls_handshakes_total", "counter", "TLS handshakes of the syslog listener that ended well", (double)s.tls.handshakes);
     metric(out, "syslog_tls_handshakes_failed_total", "counter", "TLS handshakes that failed or were refused", (double)s.tls.handshake_failed);
     metric(out, "syslog_tls_handshakes_slow_total", "counter", "TLS handshakes given up after their time", (double)s.tls.handshake_timeout);
-    metric(out, "netflow_packets_total", "counter", "flow packets received", (double)s.flow_received);
-    metric(out, "netflow_flows_total", "counter", "flow records in them", (double)s.flow.flows);
-    metric(out, "netflow_no_template_total", "counter", "data sets of flow packets whose template was not known", (double)s.flow.no_template);
-    metric(out, "netflow_malformed_total", "counter", "flow packets with something that does not fit", (double)s.flow.malformed);
-    metric(out, "netflow_templates", "gauge", "templates remembered", (double)s.flow.templates);
+    metric(out, "netflow_packets_total", "counter", "flow packets received", (double)(s.flow_received + s.sflow_received));
+    metric(out, "netflow_flows_total", "counter", "flow records in them", (double)(s.flow.flows + s.sflow.flows));
+    metric(out, "netflow_no_template_total", "counter", "data sets of flow packets whose template was not known", (double)(s.flow.no_template + s.sflow.no_template));
+    metric(out, "netflow_malformed_total", "counter", "flow packets with something that does not fit", (double)(s.flow.malformed + s.sflow.malformed));
+    metric(out, "netflow_templates", "gauge", "templates remembered", (double)(s.flow.templates + s.sflow.templates));
     metric(out, "syslog_udp_dropped_total", "counter", "datagrams the kernel dropped while they were not read", (double)s.udp_dropped);
 }
 

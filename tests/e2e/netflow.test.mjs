@@ -30,7 +30,7 @@ const send = (...packets) => new Promise((resolve, reject) => {
 });
 
 before(async () => {
-  s = await startServer({ config: 'netflow:\n  listen: 127.0.0.1:0\nstore:\n  retention_days: 3650\n' });
+  s = await startServer({ config: 'netflow:\n  listen: 127.0.0.1:0\nsflow:\n  listen: 127.0.0.1:0\nstore:\n  retention_days: 3650\n' });
   api = s.token('admin');
   port = (await listener()).port;
 });
@@ -82,4 +82,23 @@ test('data before its template is counted, after it it is taken; broken and stra
   assert.equal(e.network.bytes, 1024);
   await send(Buffer.from('hello'), head(1).subarray(0, 10), Buffer.concat([head(1), Buffer.from('010400ff0a', 'hex')]));
   await until('three malformed', async () => { const n = (await listener()).malformed - was.malformed; return n === 3 || n; });
+});
+
+test('sFlow v5 on its own port and on the other: one event a flow sample, counters are left out', async () => {
+  const packet = Buffer.from(fs.readFileSync(path.join(root, 'tests/data/netflow/sflow-v5.hex'), 'latin1').trim(), 'hex');
+  const second = async () => (await api.get('/api/v1/health')).body.listeners.find((l) => l.name === 'sflow');
+  const first = port;
+  port = (await second()).port;
+  await send(packet);
+  port = first;
+  await send(packet);
+  await until('samples split', async () => { const t = await second(); return (t.flows === 3 && t.options === 1 && t.malformed === 0) || t; });
+  await until('samples stored', async () => { const t = (await search('netflow.exportProtocol:sflow', 1)).total; return t === 6 || t; });
+  const e = (await search('netflow.exportProtocol:sflow')).items.find((x) => x.source.port === 443);
+  assert.equal(e.source.ip, '192.0.2.1');
+  assert.equal(e.destination.ip, '198.51.100.2');
+  assert.equal(e.network.transport, 'tcp');
+  assert.equal(e.network.bytes, 1514);
+  assert.equal(Number(e.netflow.samplingInterval), 1024);
+  assert.equal(e.network.vlan.id, '100');
 });

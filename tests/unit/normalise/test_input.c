@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <archive.h>
+#include <archive_entry.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -123,6 +125,47 @@ static void packed(void **state)
     cf_buf_release(&b);
 }
 
+/* xz and bzip2, packed here with libarchive; two members after one another; cut short. */
+static void packed_elsewhere(void **state)
+{
+    static char z[300000];
+    char text[200000], want[64];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    text[150000] = '\n';
+    (void)snprintf(want, sizeof want, "LONG150000|LONG%zu|", sizeof text - 150001);
+    for (int kind = 0; kind < 2; kind++) {
+        size_t n = 0;
+        struct cf_buf b;
+
+        for (int part = 0; part < 2; part++) {
+            struct archive *a = archive_write_new();
+            struct archive_entry *e = archive_entry_new();
+            size_t used = 0;
+
+            assert_int_equal(kind ? archive_write_add_filter_bzip2(a) : archive_write_add_filter_xz(a), ARCHIVE_OK);
+            assert_int_equal(archive_write_set_format_raw(a), ARCHIVE_OK);
+            assert_int_equal(archive_write_set_bytes_in_last_block(a, 1), ARCHIVE_OK);
+            assert_int_equal(archive_write_open_memory(a, z + n, sizeof z - n, &used), ARCHIVE_OK);
+            archive_entry_set_filetype(e, AE_IFREG);
+            archive_entry_set_pathname(e, "log");
+            assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
+            assert_int_equal(archive_write_data(a, text + part * 100000, 100000), 100000);
+            assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+            (void)archive_write_free(a);
+            archive_entry_free(e);
+            n += used;
+        }
+        write_file(z, n);
+        assert_string_equal(read_all(8, &b), want);
+        cf_buf_release(&b);
+        write_file(z, n - 9);
+        assert_non_null(strstr(read_all(8, &b), "ERROR"));
+        cf_buf_release(&b);
+    }
+}
+
 static void oversize(void **state)
 {
     size_t n = CF_INPUT_RECORD_MAX + 5000000;
@@ -154,6 +197,6 @@ static void errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(json), cmocka_unit_test(packed), cmocka_unit_test(oversize), cmocka_unit_test(errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(json), cmocka_unit_test(packed), cmocka_unit_test(packed_elsewhere), cmocka_unit_test(oversize), cmocka_unit_test(errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

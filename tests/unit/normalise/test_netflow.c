@@ -149,6 +149,47 @@ static void bounded(void **state)
     cf_netflow_free(n);
 }
 
+/* Four samples: counters (left out), a TCP packet with VLAN, an IPv6 one with an extension header in an expanded sample, the agent's own
+ * IPv4 record. */
+#define SFLOW \
+    "00000005 00000001 0a000009 00000000 00000007 000f4240 00000004 00000002 0000000c 00000001 00000003 00000000 " \
+    "00000001 0000008c 00000001 00000003 00000400 00001000 00000000 00000003 00000005 00000002 000003e9 00000010 " \
+    "00000064 00000000 00000065 00000000 00000001 0000004c 00000001 000005ea 00000004 0000003a 0200000000aa " \
+    "0200000000bb 8100 0064 0800 45 00 05dc 0001 4000 40 06 0000 c0000201 c6336402 01bb c350 00000001 00000002 50 " \
+    "18 2000 0000 0000 0000 00000003 0000008c 00000002 00000000 00000003 00000200 00002000 00000001 00000000 " \
+    "00000007 00000001 00000000 00000001 00000001 00000058 00000001 00000080 00000000 00000046 0200000000aa " \
+    "0200000000bb 86dd 60000000 0010 00 40 20010db8000000000000000000000001 20010db8000000000000000000000002 11 00 " \
+    "000000000000 0035 d431 0010 0000 0000 00000001 00000048 00000003 00000003 00000001 00000001 00000000 00000001 " \
+    "00000002 00000001 00000003 00000020 00000040 00000011 0a010101 0a020202 00001f90 00000035 00000000 00000000 "
+
+static void sflow(void **state)
+{
+    struct cf_netflow *n = cf_netflow_new(0, 0);
+    struct cf_netflow_stats st;
+    struct got g = {0};
+
+    (void)state;
+    cf_buf_init(&g.text, 0);
+    assert_string_equal(run(n, &g, SFLOW),
+                        "exportProtocol=sflow sflowVersion=5 sequence=7 subAgent=0 samplePool=4096 sampleDrops=0 exporterIPv4Address=10.0.0.9 samplingInterval=1024 "
+                        "ingressInterface=3 egressInterface=5 packetDeltaCount=1 vlanId=100 octetDeltaCount=1514 destinationMacAddress=02-00-00-00-00-aa "
+                        "sourceMacAddress=02-00-00-00-00-bb ethernetType=2048 ipVersion=4 ipClassOfService=0 ipTTL=64 protocolIdentifier=6 sourceIPv4Address=192.0.2.1 "
+                        "destinationIPv4Address=198.51.100.2 sourceTransportPort=443 destinationTransportPort=50000 tcpControlBits=24 "
+                        "exportProtocol=sflow sflowVersion=5 sequence=7 subAgent=0 samplePool=8192 sampleDrops=1 exporterIPv4Address=10.0.0.9 samplingInterval=512 "
+                        "ingressInterface=7 packetDeltaCount=1 octetDeltaCount=128 destinationMacAddress=02-00-00-00-00-aa sourceMacAddress=02-00-00-00-00-bb "
+                        "ethernetType=34525 ipVersion=6 ipTTL=64 sourceIPv6Address=2001:db8::1 destinationIPv6Address=2001:db8::2 protocolIdentifier=17 "
+                        "sourceTransportPort=53 destinationTransportPort=54321 "
+                        "exportProtocol=sflow sflowVersion=5 sequence=7 subAgent=0 samplePool=1 sampleDrops=0 exporterIPv4Address=10.0.0.9 samplingInterval=1 "
+                        "ingressInterface=1 egressInterface=2 packetDeltaCount=1 octetDeltaCount=64 protocolIdentifier=17 ipVersion=4 sourceIPv4Address=10.1.1.1 "
+                        "destinationIPv4Address=10.2.2.2 sourceTransportPort=8080 destinationTransportPort=53 tcpControlBits=0 ipClassOfService=0 ");
+    cf_netflow_get_stats(n, &st);
+    assert_int_equal(st.flows, 3);
+    assert_int_equal(st.options, 1);
+    assert_int_equal(st.malformed, 0);
+    cf_buf_release(&g.text);
+    cf_netflow_free(n);
+}
+
 static void cut_anywhere(void **state)
 {
     static const char *const packets[] = {
@@ -156,6 +197,7 @@ static void cut_anywhere(void **state)
         IPFIX("0043", "0100 0033 c0000201 20010db8000000000000000000000001 0000019ad34c1000 ecc90f8080000000 beef 03 616263 00000400 01"),
         "0009 0003 000003e8 69204380 00000001 0000002a  0000 0018 0100 0004 0008 0004 0016 0004 0015 0004 0001 0008  0100 0018 "
         "0a000001 00000190 00000384 0000000000000400",
+        SFLOW,
     };
     struct cf_netflow *n = cf_netflow_new(0, 0);
     struct got g = {0};
@@ -163,7 +205,7 @@ static void cut_anywhere(void **state)
     uint8_t p[4096];
 
     (void)state;
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < 4; k++) {
         size_t size = unhex(packets[k], p);
 
         for (size_t cut = 0; cut <= size; cut++) {
@@ -184,7 +226,7 @@ static void cut_anywhere(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ipfix), cmocka_unit_test(v9_and_v5), cmocka_unit_test(bounded), cmocka_unit_test(cut_anywhere)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ipfix), cmocka_unit_test(v9_and_v5), cmocka_unit_test(sflow), cmocka_unit_test(bounded), cmocka_unit_test(cut_anywhere)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
