@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * STIX bundles in pieces of any size (dry run), and the input as a pattern. */
-#include "ti/ti_int.h"
+#include "ti_import.h"
 
 static int on_atom(void *ctx, const struct ti_atom *a, struct cf_error *e)
 {
@@ -14,25 +14,9 @@ static int on_atom(void *ctx, const struct ti_atom *a, struct cf_error *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct ti_source src = {.id = "x", .confidence = 50};
-    struct ti_writer w = {.source = &src, .dry = true, .now_us = 1};
-    const struct ti_import_options o = {.format = size & 1 ? CF_STR("stix") : CF_STR(""), .type = CF_TI_ANY};
-    struct ti_import *im = NULL;
     struct cf_error err = {0};
-    size_t step = size ? 1 + data[0] : 1;
-    int r;
 
     (void)ti_pattern_atoms(cf_str_n((const char *)data, size), on_atom, NULL, &err);
-    if (ti_writer_begin(&w, &err) == 0 && ti_import_new(&w, &o, &im, &err) == 0) {
-        r = 0;
-        for (size_t at = 0; r == 0 && at < size; at += step)
-            r = ti_import_feed(im, cf_str_n((const char *)data + at, size - at < step ? size - at : step), &err);
-        if (r == 0)
-            r = ti_import_end(im, &err);
-        if (r < 0 && !err.msg[0])
-            __builtin_trap(); /* refused without saying why */
-    }
-    ti_import_free(im);
-    ti_writer_release(&w);
+    import_all(size & 1 ? "stix" : "", data, size);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Lists, hosts files and CSV (dry run); every value read has a normal form that reads as itself, and the matcher finds it. */
-#include "ti/ti_int.h"
+#include "ti_import.h"
 
 static void one_value(cf_str text, enum cf_ti_type want)
 {
@@ -28,25 +28,10 @@ static void one_value(cf_str text, enum cf_ti_type want)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct ti_source src = {.id = "x", .confidence = 50};
-    struct ti_writer w = {.source = &src, .dry = true, .now_us = 1};
-    const struct ti_import_options o = {.format = size % 3 == 0 ? CF_STR("hosts") : size % 3 == 1 ? CF_STR("") : CF_STR("csv"), .type = CF_TI_ANY};
-    struct ti_import *im = NULL;
-    struct cf_error err = {0};
-    size_t step = size ? 1 + data[0] : 1;
-    int r = 0;
+    static const char *const formats[] = {"hosts", "", "csv"};
 
     if (size > 1)
         one_value(cf_str_n((const char *)data + 1, size - 1), (enum cf_ti_type)(data[0] % (CF_TI_TYPES + 1)));
-    if (ti_writer_begin(&w, &err) == 0 && ti_import_new(&w, &o, &im, &err) == 0) {
-        for (size_t at = 0; r == 0 && at < size; at += step)
-            r = ti_import_feed(im, cf_str_n((const char *)data + at, size - at < step ? size - at : step), &err);
-        if (r == 0)
-            r = ti_import_end(im, &err);
-        if (r < 0 && !err.msg[0])
-            __builtin_trap();
-    }
-    ti_import_free(im);
-    ti_writer_release(&w);
+    import_all(formats[size % 3], data, size);
     return 0;
 }
