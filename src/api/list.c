@@ -541,3 +541,13 @@ json_t *cf_list_one(struct cf_req *req, struct cf_db *db, const struct cf_list *
     cf_buf_release(&sql);
     return item;
 }
+
+int cf_list_reply_one(struct cf_req *req, struct cf_db *db, const struct cf_list *l, int status, cf_str id, struct cf_error *reterr)
+{
+    json_t *item = cf_list_one(req, db, l, id, reterr);
+
+    if (!item)
+        return reterr->code;
+    cf_reply_json(req, status, item);
+    return 0;
+}

@@ -38,6 +38,8 @@ struct cf_list {
 int cf_list_reply(struct cf_req *req, struct cf_db *db, const struct cf_list *l, struct cf_error *reterr);
 /* One row by id with the same columns and scope: new reference, or NULL with CF_ENOENT (outside the scope looks the same). */
 json_t *cf_list_one(struct cf_req *req, struct cf_db *db, const struct cf_list *l, cf_str id, struct cf_error *reterr);
+/* The same as the reply of the request. */
+int cf_list_reply_one(struct cf_req *req, struct cf_db *db, const struct cf_list *l, int status, cf_str id, struct cf_error *reterr);
 
 
 /* ---- the filter language by itself (list_filter.c) ---- */

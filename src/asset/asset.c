@@ -22,21 +22,6 @@ bool cf_asset_next_address(cf_str *list, cf_str *ret)
     return false;
 }
 
-static bool grow(void **p, size_t *cap, size_t n, size_t size)
-{
-    size_t want = *cap ? *cap * 2 : 64;
-    void *q;
-
-    if (n < *cap)
-        return true;
-    q = realloc(*p, want * size);
-    if (!q)
-        return false;
-    *p = q;
-    *cap = want;
-    return true;
-}
-
 struct asset_rows {
     struct cf_arena arena;
     struct cf_enrich_asset *asset;
@@ -52,7 +37,7 @@ static bool asset_row(struct asset_rows *a, const struct cf_stmt *st)
     cf_str list = cf_arena_copy(&a->arena, cf_stmt_str(st, 4));
 
     while (cf_asset_next_address(&list, &x.net)) {
-        if (!grow((void **)&a->asset, &a->cap, a->n, sizeof *a->asset))
+        if (!cf_grow((void **)&a->asset, &a->cap, a->n + 1, sizeof *a->asset))
             return false;
         a->asset[a->n++] = x;
     }
@@ -61,7 +46,7 @@ static bool asset_row(struct asset_rows *a, const struct cf_stmt *st)
 
 static bool org_row(struct asset_rows *a, const struct cf_stmt *st)
 {
-    if (!grow((void **)&a->org, &a->cap_org, a->n_org, sizeof *a->org))
+    if (!cf_grow((void **)&a->org, &a->cap_org, a->n_org + 1, sizeof *a->org))
         return false;
     a->org[a->n_org++] = (struct cf_enrich_org){cf_arena_copy(&a->arena, cf_stmt_str(st, 0)), cf_arena_copy(&a->arena, cf_stmt_str(st, 1))};
     return true;

@@ -19,5 +19,9 @@ extern void (*cf_asset_changed)(void *app);
 int cf_asset_load_enricher(struct cf_db *db, const char *geo_path, struct cf_enricher **ret, struct cf_error *reterr);
 /* Each address or network of a list separated by commas, semicolons or spaces. */
 bool cf_asset_next_address(cf_str *list, cf_str *ret);
+/* For the routes of assets and data sources: 0, or a field error is set. */
+struct cf_req;
+int cf_asset_check_addresses(struct cf_req *req, const char *field);
+int cf_asset_check_org(struct cf_req *req, struct cf_tx *tx, cf_str org);
 
 #endif

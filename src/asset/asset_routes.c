@@ -5,6 +5,7 @@
 #include "api/list.h"
 #include "app/app.h"
 #include "asset/asset.h"
+#include "base/jstr.h"
 
 static const struct cf_lcol cols[] = {
     {"id", "a.id", CF_LC_TEXT, CF_LC_FILTER},
@@ -63,12 +64,7 @@ static int get_list(struct cf_req *req, struct cf_error *reterr) { return cf_lis
 
 static int reply_one(struct cf_req *req, int status, cf_str id, struct cf_error *reterr)
 {
-    json_t *item = cf_list_one(req, db_of(req), &list, id, reterr);
-
-    if (!item)
-        return reterr->code;
-    cf_reply_json(req, status, item);
-    return 0;
+    return cf_list_reply_one(req, db_of(req), &list, status, id, reterr);
 }
 static int get_one(struct cf_req *req, struct cf_error *reterr) { return reply_one(req, 200, cf_req_path(req, "id"), reterr); }
 
@@ -79,16 +75,16 @@ static const struct {
                  {"location", "location"}, {"status", "status"}, {"note", "note"}, {"org_id", "org_id"}},
   int_cols[] = {{"importance", "importance"}, {"mlps_level", "mlps_level"}, {"is_key", "is_key"}};
 
-static int check_values(struct cf_req *req)
+int cf_asset_check_addresses(struct cf_req *req, const char *field)
 {
-    cf_str list_text = cf_str_c(json_string_value(json_object_get(req->json, "ip"))), one;
+    cf_str list_text = cf_json_text(req->json, field), one;
 
     while (list_text.n && cf_asset_next_address(&list_text, &one)) {
         struct cf_cidr c;
         struct cf_ip ip;
 
         if (!cf_cidr_parse(one, &c) && !cf_ip_parse(one, &ip))
-            return cf_req_field_error(req, "ip", "\"%.*s\" is not an address or network", CF_ARG(one));
+            return cf_req_field_error(req, field, "\"%.*s\" is not an address or network", CF_ARG(one));
     }
     return 0;
 }
@@ -115,7 +111,7 @@ static int set_values(struct cf_tx *tx, cf_str id, const json_t *j, struct cf_er
     return r ? r : cf_tx_exec(tx, "UPDATE asset SET updated_us = ? WHERE id = ?", reterr, CF_I(cf_now_us()), CF_S(id));
 }
 
-static int check_org(struct cf_req *req, struct cf_tx *tx, cf_str org)
+int cf_asset_check_org(struct cf_req *req, struct cf_tx *tx, cf_str org)
 {
     return cf_scope_has_org(tx, req->who, org) ? 0 : cf_req_field_error(req, "org_id", "no such organisation in your scope");
 }
@@ -132,13 +128,13 @@ static int post_asset(struct cf_req *req, struct cf_error *reterr)
     cf_str org_id = org ? cf_str_c(org) : req->who->org_id;
     struct cf_tx *tx = NULL;
     char id[37];
-    int r = check_values(req);
+    int r = cf_asset_check_addresses(req, "ip");
 
     cf_uuid7(id);
     if (r == 0)
         r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
     if (r == 0)
-        r = check_org(req, tx, org_id);
+        r = cf_asset_check_org(req, tx, org_id);
     if (r == 0)
         r = cf_tx_exec(tx, "INSERT INTO asset (id, org_id, name, created_us) VALUES (?, ?, '', ?)", reterr, CF_Z(id), CF_S(org_id), CF_I(cf_now_us()));
     if (r == 0)
@@ -160,12 +156,12 @@ static int change_asset(struct cf_req *req, bool delete, struct cf_error *reterr
     json_t *before = cf_list_one(req, db_of(req), &list, id, reterr);
     const char *org = delete ? NULL : json_string_value(json_object_get(req->json, "org_id"));
     struct cf_tx *tx = NULL;
-    int r = !before ? reterr->code : delete ? 0 : check_values(req);
+    int r = !before ? reterr->code : delete ? 0 : cf_asset_check_addresses(req, "ip");
 
     if (r == 0)
         r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
     if (r == 0 && org)
-        r = check_org(req, tx, cf_str_c(org));
+        r = cf_asset_check_org(req, tx, cf_str_c(org));
     if (r == 0 && delete)
         r = cf_tx_exec(tx, "UPDATE asset SET deleted_us = ? WHERE id = ?", reterr, CF_I(cf_now_us()), CF_S(id));
     else if (r == 0)

@@ -134,3 +134,20 @@ const char *cf_buf_cstr(struct cf_buf *b)
     b->p[b->n] = '\0';
     return b->p;
 }
+
+bool cf_grow(void **p, size_t *cap, size_t want, size_t size)
+{
+    size_t c = *cap ? *cap : 64;
+    void *q;
+
+    if (want <= *cap)
+        return true;
+    while (c < want)
+        c += c / 2 + 1;
+    q = realloc(*p, c * size);
+    if (!q)
+        return false;
+    *p = q;
+    *cap = c;
+    return true;
+}

@@ -46,4 +46,7 @@ void cf_buf_json(struct cf_buf *b, cf_str s);
 static inline cf_str cf_buf_view(const struct cf_buf *b) { return (cf_str){b->p, b->n}; }
 const char *cf_buf_cstr(struct cf_buf *b); /* NUL-terminated; "" when empty or failed */
 
+/* Room for `want` elements of `size` in the allocated array *p of *cap; false: no memory, all stays. */
+bool cf_grow(void **p, size_t *cap, size_t want, size_t size);
+
 #endif

@@ -14,27 +14,12 @@ struct source_rows {
     size_t n, cap, n_prefix, cap_prefix;
 };
 
-static bool grow(void **p, size_t *cap, size_t n, size_t size)
-{
-    size_t want = *cap ? *cap * 2 : 64;
-    void *q;
-
-    if (n < *cap)
-        return true;
-    q = realloc(*p, want * size);
-    if (!q)
-        return false;
-    *p = q;
-    *cap = want;
-    return true;
-}
-
 static bool source_row(struct source_rows *s, const struct cf_stmt *st)
 {
     struct cf_source_info *i;
     cf_str list = cf_stmt_str(st, 4), net;
 
-    if (!grow((void **)&s->row, &s->cap, s->n, sizeof *s->row))
+    if (!cf_grow((void **)&s->row, &s->cap, s->n + 1, sizeof *s->row))
         return false;
     i = &s->row[s->n];
     *i = (struct cf_source_info){.known = true, .enabled = cf_stmt_i64(st, 5) != 0};
@@ -50,7 +35,7 @@ static bool source_row(struct source_rows *s, const struct cf_stmt *st)
                 continue; /* a name or an URL: not a peer address */
             c.bits = 128;
         }
-        if (!grow((void **)&s->prefix, &s->cap_prefix, s->n_prefix, sizeof *s->prefix))
+        if (!cf_grow((void **)&s->prefix, &s->cap_prefix, s->n_prefix + 1, sizeof *s->prefix))
             return false;
         s->prefix[s->n_prefix++] = (struct cf_prefix){c, (uint32_t)s->n};
     }

@@ -91,12 +91,7 @@ static int get_list(struct cf_req *req, struct cf_error *reterr) { return cf_lis
 
 static int reply_one(struct cf_req *req, int status, cf_str id, struct cf_error *reterr)
 {
-    json_t *item = cf_list_one(req, db_of(req), &list, id, reterr);
-
-    if (!item)
-        return reterr->code;
-    cf_reply_json(req, status, item);
-    return 0;
+    return cf_list_reply_one(req, db_of(req), &list, status, id, reterr);
 }
 static int get_one(struct cf_req *req, struct cf_error *reterr) { return reply_one(req, 200, cf_req_path(req, "id"), reterr); }
 
@@ -110,19 +105,12 @@ static const struct {
 
 static int check_values(struct cf_req *req)
 {
-    cf_str addresses = cf_str_c(json_string_value(json_object_get(req->json, "address"))), one;
     const char *format = json_string_value(json_object_get(req->json, "format"));
+    int r = cf_asset_check_addresses(req, "address");
 
-    while (addresses.n && cf_asset_next_address(&addresses, &one)) {
-        struct cf_cidr c;
-        struct cf_ip ip;
-
-        if (!cf_cidr_parse(one, &c) && !cf_ip_parse(one, &ip))
-            return cf_req_field_error(req, "address", "\"%.*s\" is not an address or network", CF_ARG(one));
-    }
-    if (format && format[0] && !cf_normaliser_has_format(cf_str_c(format)))
-        return cf_req_field_error(req, "format", "there is no format \"%s\"", format);
-    return 0;
+    if (r == 0 && format && format[0] && !cf_normaliser_has_format(cf_str_c(format)))
+        r = cf_req_field_error(req, "format", "there is no format \"%s\"", format);
+    return r;
 }
 
 static int set_values(struct cf_tx *tx, cf_str id, const json_t *j, struct cf_error *reterr)
@@ -157,11 +145,6 @@ static void changed(struct cf_req *req)
         cf_pipeline_assets_changed(p);
 }
 
-static int check_org(struct cf_req *req, struct cf_tx *tx, cf_str org)
-{
-    return cf_scope_has_org(tx, req->who, org) ? 0 : cf_req_field_error(req, "org_id", "no such organisation in your scope");
-}
-
 static int post_source(struct cf_req *req, struct cf_error *reterr)
 {
     const char *name = json_string_value(json_object_get(req->json, "name")), *org = json_string_value(json_object_get(req->json, "org_id"));
@@ -175,7 +158,7 @@ static int post_source(struct cf_req *req, struct cf_error *reterr)
     if (r == 0)
         r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
     if (r == 0)
-        r = check_org(req, tx, org_id);
+        r = cf_asset_check_org(req, tx, org_id);
     if (r == 0)
         r = cf_tx_exec(tx, "INSERT INTO data_source (id, org_id, name, created_us, updated_us) VALUES (?, ?, ?, ?, ?)", reterr, CF_Z(id), CF_S(org_id), CF_Z(name),
                        CF_I(now), CF_I(now));
@@ -203,7 +186,7 @@ static int patch_source(struct cf_req *req, struct cf_error *reterr)
 
     if (r == 0)
         r = cf_tx_begin(db_of(req), CF_TX_WRITE, &tx, reterr);
-    if (r == 0 && org && (r = check_org(req, tx, cf_str_c(org))) == 0)
+    if (r == 0 && org && (r = cf_asset_check_org(req, tx, cf_str_c(org))) == 0)
         r = cf_tx_exec(tx, "UPDATE data_source SET org_id = ? WHERE id = ?", reterr, CF_Z(org), CF_S(id));
     if (r == 0 && name)
         r = cf_tx_exec(tx, "UPDATE data_source SET name = ? WHERE id = ?", reterr, CF_Z(name), CF_S(id));

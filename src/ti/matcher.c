@@ -184,23 +184,6 @@ static void stored_key(const struct cf_ti_set *s, const struct cf_ti_entry *e, s
 
 /* ---- building ------------------------------------------------------------------------------------------------------------ */
 
-static bool grow(void **p, size_t *cap, size_t want, size_t size)
-{
-    size_t c = *cap ? *cap : 64;
-    void *q;
-
-    if (want <= *cap)
-        return true;
-    while (c < want)
-        c += c / 2 + 1;
-    q = realloc(*p, c * size);
-    if (!q)
-        return false;
-    *p = q;
-    *cap = c;
-    return true;
-}
-
 struct cf_ti_builder *cf_ti_builder_new(size_t expected)
 {
     struct cf_ti_builder *b = calloc(1, sizeof *b);
@@ -215,7 +198,7 @@ struct cf_ti_builder *cf_ti_builder_new(size_t expected)
     cf_arena_init(&b->s->arena, 0, 0);
     if (expected > CF_TI_ENTRIES_MAX)
         expected = CF_TI_ENTRIES_MAX;
-    if (!grow((void **)&b->s->entry, &b->s->cap, expected + 1, sizeof *b->s->entry) || !grow((void **)&b->s->text, &b->s->text_cap, expected * 16 + 64, 1)) {
+    if (!cf_grow((void **)&b->s->entry, &b->s->cap, expected + 1, sizeof *b->s->entry) || !cf_grow((void **)&b->s->text, &b->s->text_cap, expected * 16 + 64, 1)) {
         cf_ti_builder_free(b);
         return NULL;
     }
@@ -285,7 +268,7 @@ static uint32_t info_of(struct cf_ti_set *s, const struct cf_ti_info *x)
     for (; s->info_slot[at]; at = (at + 1) & s->info_mask)
         if (info_eq(&s->info[s->info_slot[at] - 1], x))
             return s->info_slot[at] - 1;
-    if (!grow((void **)&s->info, &s->cap_info, s->n_info + 1, sizeof *s->info))
+    if (!cf_grow((void **)&s->info, &s->cap_info, s->n_info + 1, sizeof *s->info))
         return UINT32_MAX;
     y = &s->info[s->n_info];
     *y = *x;
@@ -310,8 +293,8 @@ int cf_ti_builder_add(struct cf_ti_builder *b, const struct cf_ti_entry_in *in)
         return CF_ELIMIT;
     if (in->value.n > CF_TI_VALUE_MAX || !entry_key(in, buf, &k, &stored, &skip))
         return CF_EINVAL;
-    if (!grow((void **)&s->entry, &s->cap, s->n + 1, sizeof e) || s->text_n + stored.n + in->cond.n + 2 > UINT32_MAX ||
-        !grow((void **)&s->text, &s->text_cap, s->text_n + stored.n + in->cond.n + 2, 1))
+    if (!cf_grow((void **)&s->entry, &s->cap, s->n + 1, sizeof e) || s->text_n + stored.n + in->cond.n + 2 > UINT32_MAX ||
+        !cf_grow((void **)&s->text, &s->text_cap, s->text_n + stored.n + in->cond.n + 2, 1))
         return CF_ENOMEM;
     e.value_off = (uint32_t)s->text_n;
     e.value_n = (uint16_t)stored.n;

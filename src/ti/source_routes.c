@@ -41,12 +41,7 @@ static int get_list(struct cf_req *req, struct cf_error *reterr) { return cf_lis
 
 static int reply_one(struct cf_req *req, int status, cf_str id, struct cf_error *reterr)
 {
-    json_t *item = cf_list_one(req, app_of(req)->db, &list, id, reterr);
-
-    if (!item)
-        return reterr->code;
-    cf_reply_json(req, status, item);
-    return 0;
+    return cf_list_reply_one(req, app_of(req)->db, &list, status, id, reterr);
 }
 static int get_one(struct cf_req *req, struct cf_error *reterr) { return reply_one(req, 200, cf_req_path(req, "id"), reterr); }
 
