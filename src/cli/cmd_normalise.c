@@ -116,69 +116,74 @@ static int parse_args(struct job *j, int argc, char **argv, int *first)
     return 0;
 }
 
-int cf_cmd_normalise(int argc, char **argv)
+/* Sources, the wanted one among them, and a thread's state; an exit status. */
+static int prepare(struct job *j, struct cf_arena *a)
 {
-    struct job j = {.source = "", .format = "", .zone = ""};
-    struct cf_norm_options opt = {0};
+    struct cf_norm_options opt = {.zone = cf_str_c(j->zone)};
     struct cf_error err = {0};
-    struct cf_arena a;
-    int first = argc, r, status = 0;
-    int64_t start;
+    size_t i = 0;
+
+    if (!j->sources_dir) {
+        const char *content = cf_find_dir(a, "CF_CONTENT", "content");
+
+        j->sources_dir = content ? cf_path_join(a, content, "sources") : NULL;
+    }
+    if (!j->sources_dir)
+        return cf_cli_usage("normalise", "the content folder was not found beside the program; set CF_CONTENT");
+    opt.sources_dir = j->sources_dir;
+    if (cf_normaliser_load(&opt, &j->norm, &err) < 0)
+        return cf_cli_fail("normalise", &err);
+    while (i < cf_normaliser_sources(j->norm) && strcmp(cf_normaliser_source_name(j->norm, i), j->source) != 0)
+        i++;
+    if (j->source[0] && i == cf_normaliser_sources(j->norm))
+        return cf_cli_usage("normalise", "--source: there is no such file in content/sources");
+    j->recs = malloc(sizeof *j->recs * BATCH);
+    j->thread = cf_norm_thread_new(j->norm);
+    if (!j->thread || !j->recs) {
+        (void)cf_error_set(&err, CF_ENOMEM, "no memory");
+        return cf_cli_fail("normalise", &err);
+    }
+    return 0;
+}
+
+static int all_files(struct job *j, int argc, char **argv, int first)
+{
+    int64_t start = cf_mono_us();
+    struct cf_error err = {0};
+    int status = 0;
     double s;
 
-    r = parse_args(&j, argc, argv, &first);
-    if (r)
-        return r;
-    if (j.format[0] && !cf_normaliser_has_format(cf_str_c(j.format)) && strcmp(j.format, "evtx") != 0)
-        return cf_cli_usage("normalise", "--format must be json, evtx, evtx-json, cef, leef, kv, csv, syslog, suricata, zeek, nginx, apache or text");
-    cf_arena_init(&a, 0, 0);
-    cf_arena_init(&j.batch, 8u << 20, 0);
-    cf_buf_init(&j.out, 0);
-    j.recs = malloc(sizeof *j.recs * BATCH);
-    if (!j.sources_dir) {
-        const char *content = cf_find_dir(&a, "CF_CONTENT", "content");
-        j.sources_dir = content ? cf_path_join(&a, content, "sources") : NULL;
-    }
-    opt.sources_dir = j.sources_dir;
-    opt.zone = cf_str_c(j.zone);
-    if (!j.sources_dir) {
-        status = cf_cli_usage("normalise", "the content folder was not found beside the program; set CF_CONTENT");
-        goto out;
-    }
-    r = cf_normaliser_load(&opt, &j.norm, &err);
-    if (r < 0) {
-        status = cf_cli_fail("normalise", &err);
-        goto out;
-    }
-    for (size_t i = 0; j.source[0] && i <= cf_normaliser_sources(j.norm); i++) {
-        if (i == cf_normaliser_sources(j.norm)) {
-            status = cf_cli_usage("normalise", "--source: there is no such file in content/sources");
-            goto out;
-        }
-        if (strcmp(cf_normaliser_source_name(j.norm, i), j.source) == 0)
-            break;
-    }
-    j.thread = cf_norm_thread_new(j.norm);
-    if (!j.thread || !j.recs) {
-        (void)cf_error_set(&err, CF_ENOMEM, "no memory");
-        status = cf_cli_fail("normalise", &err);
-        goto out;
-    }
-    start = cf_mono_us();
     for (int i = first; i < argc || i == first; i++) {
-        r = one_file(&j, i < argc ? argv[i] : "-", &err);
-        if (r < 0) { /* the other files are still read */
+        if (one_file(j, i < argc ? argv[i] : "-", &err) < 0) { /* the other files are still read */
             status = cf_cli_fail("normalise", &err);
-            cf_buf_clear(&j.out);
-            cf_arena_reset(&j.batch);
+            cf_buf_clear(&j->out);
+            cf_arena_reset(&j->batch);
         }
     }
     s = (double)(cf_mono_us() - start) / 1e6;
     s = s > 0 ? s : 1e-6;
     (void)fprintf(stderr, "normalise: records=%llu bytes=%llu seconds=%.3f records_per_second=%.0f MB_per_second=%.1f errors=%llu\n",
-                  (unsigned long long)j.records, (unsigned long long)j.bytes, s, (double)j.records / s, (double)j.bytes / s / 1e6,
-                  (unsigned long long)j.errors);
-out:
+                  (unsigned long long)j->records, (unsigned long long)j->bytes, s, (double)j->records / s, (double)j->bytes / s / 1e6,
+                  (unsigned long long)j->errors);
+    return status;
+}
+
+int cf_cmd_normalise(int argc, char **argv)
+{
+    struct job j = {.source = "", .format = "", .zone = ""};
+    struct cf_arena a;
+    int first = argc, status = parse_args(&j, argc, argv, &first);
+
+    if (status)
+        return status;
+    if (j.format[0] && !cf_normaliser_has_format(cf_str_c(j.format)) && strcmp(j.format, "evtx") != 0)
+        return cf_cli_usage("normalise", "--format must be json, evtx, evtx-json, cef, leef, kv, csv, syslog, suricata, zeek, nginx, apache or text");
+    cf_arena_init(&a, 0, 0);
+    cf_arena_init(&j.batch, 8u << 20, 0);
+    cf_buf_init(&j.out, 0);
+    status = prepare(&j, &a);
+    if (status == 0)
+        status = all_files(&j, argc, argv, first);
     cf_norm_thread_free(j.thread);
     cf_normaliser_free(j.norm);
     free(j.recs);

@@ -9,6 +9,7 @@
 #include "store/event_schema.h"
 #include "ti/ti_int.h"
 
+#define IDS_MAX 400u        /* indicators chosen one by one */
 #define IN_MAX 4000u        /* values put into the query itself */
 #define VALUES_MAX 200000   /* distinct values of a field and day; more: the day is cut into hours */
 #define EVENTS_KEPT 20
@@ -29,72 +30,91 @@ struct hunt {
 
 /* ---- the indicators --------------------------------------------------------------------------------------------------------- */
 
-static int load(struct hunt *h, struct cf_error *reterr)
+/* The query of the wanted indicators and its values; how many of these. */
+static size_t wanted(const struct hunt *h, struct cf_buf *sql, struct cf_dbval *v)
 {
     const json_t *ids = json_object_get(h->filter, "ids"), *j;
     const char *source = json_string_value(json_object_get(h->filter, "source")), *type = json_string_value(json_object_get(h->filter, "type")),
                *since = json_string_value(json_object_get(h->filter, "added_since"));
+    size_t n = 0, i;
+    int64_t t;
+
+    cf_buf_z(sql, "SELECT i.id, i.type, i.value, i.threat_type, i.family, i.grp, i.confidence, i.severity, i.tlp, s.name, s.weight FROM ti_indicator i JOIN ti_source s"
+                  " ON s.id = i.source_id WHERE i.cond = '' AND i.conflict IS NULL AND i.status IN ('active', 'expired')");
+    if (json_array_size(ids)) {
+        cf_buf_z(sql, " AND i.id IN (");
+        json_array_foreach(ids, i, j)
+        {
+            if (i >= IDS_MAX)
+                break;
+            cf_buf_z(sql, i ? ",?" : "?");
+            v[n++] = CF_Z(json_string_value(j));
+        }
+        cf_buf_z(sql, ")");
+    }
+    if (source) {
+        cf_buf_z(sql, " AND i.source_id = ?");
+        v[n++] = CF_Z(source);
+    }
+    if (type) {
+        cf_buf_z(sql, " AND i.type = ?");
+        v[n++] = CF_Z(type);
+    }
+    if (since && cf_time_parse(cf_str_c(since), &t)) {
+        cf_buf_z(sql, " AND i.added_us >= ?");
+        v[n++] = CF_I(t);
+    }
+    return n;
+}
+
+/* What the store may be asked for by value. */
+struct asked {
+    struct cf_buf ip, hash;
+    size_t n_ip, n_hash;
+    bool range;
+};
+
+static int add_one(struct cf_ti_builder *b, const struct cf_stmt *st, struct asked *q)
+{
+    cf_str empty = CF_STR(""), value = cf_stmt_str(st, 2);
+#define TEXT(c) (cf_stmt_str(st, c).p ? cf_stmt_str(st, c) : empty)
+    struct cf_ti_entry_in in = {.value = value, .confidence = (uint8_t)(cf_stmt_i64(st, 6) * cf_stmt_i64(st, 10) / 100 % 101),
+                                .info = {.threat_type = TEXT(3), .family = TEXT(4), .group = TEXT(5), .feed = TEXT(9), .severity = (uint8_t)cf_stmt_i64(st, 7),
+                                         .tlp = (uint8_t)cf_stmt_i64(st, 8)}};
+#undef TEXT
+    int r;
+
+    if (!cf_ti_type_parse(cf_stmt_str(st, 1), &in.type) || !ti_uuid_bytes(cf_stmt_str(st, 0), in.id))
+        return 0;
+    r = cf_ti_builder_add(b, &in);
+    q->range |= in.type == CF_TI_CIDR;
+    if (in.type <= CF_TI_IPV6 && q->n_ip++ < IN_MAX)
+        cf_buf_printf(&q->ip, "%stoIPv6('%.*s')", q->n_ip > 1 ? "," : "", CF_ARG(value));
+    if (in.type >= CF_TI_MD5 && in.type <= CF_TI_SHA256 && q->n_hash++ < IN_MAX)
+        cf_buf_printf(&q->hash, "%s'%.*s'", q->n_hash > 1 ? "," : "", CF_ARG(value));
+    return r == CF_EINVAL ? 0 : r; /* a value that cannot match */
+}
+
+static int load(struct hunt *h, struct cf_error *reterr)
+{
     struct cf_ti_builder *b = cf_ti_builder_new(1000);
-    struct cf_dbval v[1100];
+    struct cf_dbval v[IDS_MAX + 3];
     struct cf_tx *tx = NULL;
     struct cf_stmt *st = NULL;
-    struct cf_buf sql, ip, hash;
-    size_t n_v = 0, n_ip = 0, n_hash = 0, i;
-    bool range = false;
-    int64_t t;
+    struct asked q = {.range = false};
+    struct cf_buf sql;
+    size_t n_v;
     int r;
 
     cf_buf_init(&sql, 1 << 20);
-    cf_buf_init(&ip, 4 << 20);
-    cf_buf_init(&hash, 4 << 20);
-    cf_buf_z(&sql, "SELECT i.id, i.type, i.value, i.threat_type, i.family, i.grp, i.confidence, i.severity, i.tlp, s.name, s.weight FROM ti_indicator i JOIN ti_source s"
-                   " ON s.id = i.source_id WHERE i.cond = '' AND i.conflict IS NULL AND i.status IN ('active', 'expired')");
-    if (json_array_size(ids)) {
-        cf_buf_z(&sql, " AND i.id IN (");
-        json_array_foreach(ids, i, j)
-        {
-            if (i >= 400)
-                break;
-            cf_buf_z(&sql, i ? ",?" : "?");
-            v[n_v++] = CF_Z(json_string_value(j));
-        }
-        cf_buf_z(&sql, ")");
-    }
-    if (source) {
-        cf_buf_z(&sql, " AND i.source_id = ?");
-        v[n_v++] = CF_Z(source);
-    }
-    if (type) {
-        cf_buf_z(&sql, " AND i.type = ?");
-        v[n_v++] = CF_Z(type);
-    }
-    if (since && cf_time_parse(cf_str_c(since), &t)) {
-        cf_buf_z(&sql, " AND i.added_us >= ?");
-        v[n_v++] = CF_I(t);
-    }
+    cf_buf_init(&q.ip, 4 << 20);
+    cf_buf_init(&q.hash, 4 << 20);
+    n_v = wanted(h, &sql, v);
     r = b ? cf_tx_begin(h->ti->o.db, CF_TX_READ, &tx, reterr) : cf_error_set(reterr, CF_ENOMEM, "hunt");
     if (r == 0)
         r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n_v, &st, reterr);
-    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
-        cf_str empty = CF_STR(""), value = cf_stmt_str(st, 2);
-#define TEXT(c) (cf_stmt_str(st, c).p ? cf_stmt_str(st, c) : empty)
-        struct cf_ti_entry_in in = {.value = value, .confidence = (uint8_t)(cf_stmt_i64(st, 6) * cf_stmt_i64(st, 10) / 100 % 101),
-                                    .info = {.threat_type = TEXT(3), .family = TEXT(4), .group = TEXT(5), .feed = TEXT(9), .severity = (uint8_t)cf_stmt_i64(st, 7),
-                                             .tlp = (uint8_t)cf_stmt_i64(st, 8)}};
-#undef TEXT
-
-        r = 0;
-        if (!cf_ti_type_parse(cf_stmt_str(st, 1), &in.type) || !ti_uuid_bytes(cf_stmt_str(st, 0), in.id))
-            continue;
-        r = cf_ti_builder_add(b, &in);
-        if (r == CF_EINVAL)
-            r = 0;
-        range = range || in.type == CF_TI_CIDR;
-        if (in.type <= CF_TI_IPV6 && n_ip++ < IN_MAX)
-            cf_buf_printf(&ip, "%stoIPv6('%.*s')", n_ip > 1 ? "," : "", CF_ARG(value));
-        if (in.type >= CF_TI_MD5 && in.type <= CF_TI_SHA256 && n_hash++ < IN_MAX)
-            cf_buf_printf(&hash, "%s'%.*s'", n_hash > 1 ? "," : "", CF_ARG(value));
-    }
+    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1)
+        r = add_one(b, st, &q);
     cf_stmt_free(st);
     cf_tx_rollback(&tx);
     if (r == 0) {
@@ -104,13 +124,13 @@ static int load(struct hunt *h, struct cf_error *reterr)
     } else {
         cf_ti_builder_free(b);
     }
-    if (!range && n_ip && n_ip <= IN_MAX)
-        h->in_ip = cf_arena_copy(&h->arena, cf_buf_view(&ip));
-    if (n_hash && n_hash <= IN_MAX)
-        h->in_hash = cf_arena_copy(&h->arena, cf_buf_view(&hash));
+    if (!q.range && q.n_ip && q.n_ip <= IN_MAX)
+        h->in_ip = cf_arena_copy(&h->arena, cf_buf_view(&q.ip));
+    if (q.n_hash && q.n_hash <= IN_MAX)
+        h->in_hash = cf_arena_copy(&h->arena, cf_buf_view(&q.hash));
     cf_buf_release(&sql);
-    cf_buf_release(&ip);
-    cf_buf_release(&hash);
+    cf_buf_release(&q.ip);
+    cf_buf_release(&q.hash);
     return r;
 }
 

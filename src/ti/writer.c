@@ -177,16 +177,50 @@ static void preview(struct ti_writer *w, const struct ti_item *it, const char *s
                                                       it->confidence < 0 ? (int)w->source->confidence : it->confidence, "status", status, "conflict", jstr(conflict)));
 }
 
+/* The row's values into the block; where there are none of its own, the source's. */
+static void row_of(struct ti_writer *w, const struct ti_item *it, const char *status, int64_t until, cf_str conflict)
+{
+    const struct ti_source *s = w->source;
+    int64_t last = it->last_us > 0 ? it->last_us : w->now_us;
+    struct cf_dbval *v = w->v + w->n * VALUES;
+    char id[37];
+
+    cf_uuid7(id);
+    *v++ = CF_S(cf_arena_copy(&w->arena, cf_str_n(id, 36)));
+    *v++ = CF_Z(s->org);
+    *v++ = CF_Z(s->id);
+    *v++ = CF_Z(cf_ti_type_name(it->value->type));
+    *v++ = CF_S(cf_arena_copy(&w->arena, cf_ti_value_str(it->value)));
+    *v++ = CF_S(it->threat_type.n ? keep(w, it->threat_type, 80) : s->threat_type[0] ? cf_str_c(s->threat_type) : CF_STR_NONE);
+    *v++ = CF_S(keep(w, it->family, 200));
+    *v++ = CF_S(keep(w, it->group, 200));
+    *v++ = CF_I(it->confidence < 0 ? s->confidence : it->confidence > 100 ? 100 : it->confidence);
+    *v++ = CF_I(it->severity < 0 ? s->severity : it->severity);
+    *v++ = CF_I(it->tlp < 0 ? s->tlp : it->tlp);
+    *v++ = CF_Z(status);
+    *v++ = CF_I(it->from_us);
+    *v++ = CF_I(until);
+    *v++ = CF_I(it->first_us > 0 ? it->first_us : last);
+    *v++ = CF_I(last);
+    *v++ = CF_S(keep(w, it->description, 4000));
+    *v++ = CF_S(keep_json(w, it->tags));
+    *v++ = CF_S(keep_json(w, it->techniques));
+    *v++ = CF_S(it->cond.n ? keep(w, it->cond, 600) : CF_STR(""));
+    *v++ = CF_S(keep(w, it->ext_id, 200));
+    *v++ = CF_S(conflict);
+    *v++ = CF_Z(w->incident);
+    *v++ = CF_I(w->now_us);
+    *v++ = CF_I(w->now_us);
+    *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
+}
+
 int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr)
 {
     const struct ti_source *s = w->source;
     cf_str value = cf_ti_value_str(it->value), conflict = w->excluded ? ti_excluded_by(w->excluded, it->value) : CF_STR_NONE;
-    int64_t last = it->last_us > 0 ? it->last_us : w->now_us, until = it->until_us;
+    int64_t until = it->until_us;
     const char *status = it->revoked ? "withdrawn" : conflict.p || !(w->active || s->trusted) ? "draft" : "active";
     uint64_t h = cf_hash64_seed(value, (uint64_t)it->value->type) ^ cf_hash64(it->cond);
-    char id[37];
-    struct cf_dbval *v;
-    int r;
 
     if (++w->read > TI_IMPORT_ROWS_MAX)
         return cf_error_set(reterr, CF_ELIMIT, "more than %lld indicators in one import; split it", (long long)TI_IMPORT_ROWS_MAX);
@@ -210,36 +244,8 @@ int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error
             return 0;
         }
     w->block_hash[w->n] = h;
-    v = w->v + w->n * VALUES;
-    cf_uuid7(id);
-    *v++ = CF_S(cf_arena_copy(&w->arena, cf_str_n(id, 36)));
-    *v++ = CF_Z(s->org);
-    *v++ = CF_Z(s->id);
-    *v++ = CF_Z(cf_ti_type_name(it->value->type));
-    *v++ = CF_S(cf_arena_copy(&w->arena, value));
-    *v++ = CF_S(it->threat_type.n ? keep(w, it->threat_type, 80) : s->threat_type[0] ? cf_str_c(s->threat_type) : CF_STR_NONE);
-    *v++ = CF_S(keep(w, it->family, 200));
-    *v++ = CF_S(keep(w, it->group, 200));
-    *v++ = CF_I(it->confidence < 0 ? s->confidence : it->confidence > 100 ? 100 : it->confidence);
-    *v++ = CF_I(it->severity < 0 ? s->severity : it->severity);
-    *v++ = CF_I(it->tlp < 0 ? s->tlp : it->tlp);
-    *v++ = CF_Z(status);
-    *v++ = CF_I(it->from_us);
-    *v++ = CF_I(until);
-    *v++ = CF_I(it->first_us > 0 ? it->first_us : last);
-    *v++ = CF_I(last);
-    *v++ = CF_S(keep(w, it->description, 4000));
-    *v++ = CF_S(keep_json(w, it->tags));
-    *v++ = CF_S(keep_json(w, it->techniques));
-    *v++ = CF_S(it->cond.n ? keep(w, it->cond, 600) : CF_STR(""));
-    *v++ = CF_S(keep(w, it->ext_id, 200));
-    *v++ = CF_S(conflict);
-    *v++ = CF_Z(w->incident);
-    *v++ = CF_I(w->now_us);
-    *v++ = CF_I(w->now_us);
-    *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
-    r = ++w->n == BLOCK ? flush(w, false, reterr) : 0;
-    return r;
+    row_of(w, it, status, until, conflict);
+    return ++w->n == BLOCK ? flush(w, false, reterr) : 0;
 }
 
 int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr)
