@@ -33,15 +33,16 @@ static int time_field(struct cf_req *req, const char *name, const char *def, int
 
 static int list_fields(struct cf_req *req, struct cf_search *q, struct cf_error *reterr)
 {
-    json_t *list = json_object_get(req->json, "fields"), *one;
-    cf_str *v = json_array_size(list) ? CF_NEW_N(req->arena, cf_str, json_array_size(list)) : NULL;
-    size_t i;
+    const json_t *list = json_object_get(req->json, "fields");
+    size_t n = json_array_size(list), i;
+    cf_str *v = n ? CF_NEW_N(req->arena, cf_str, n) : NULL;
 
-    if (json_array_size(list) && !v)
+    if (n && !v)
         return cf_error_set(reterr, CF_ENOMEM, "no memory");
-    json_array_foreach(list, i, one) v[i] = cf_str_c(json_string_value(one));
+    for (i = 0; i < n; i++)
+        v[i] = cf_str_c(json_string_value(json_array_get(list, i)));
     q->fields = v;
-    q->n_fields = json_array_size(list);
+    q->n_fields = n;
     return 0;
 }
 

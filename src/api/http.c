@@ -368,7 +368,7 @@ int cf_http_start(const struct cf_http_options *o, struct cf_http **ret, struct 
 unsigned cf_http_port(const struct cf_http *h)
 {
     const union MHD_DaemonInfo *di = h->net ? MHD_get_daemon_info(h->net, MHD_DAEMON_INFO_LISTEN_FD) : NULL;
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t n = sizeof sa;
 
     if (!di || getsockname(di->listen_fd, (struct sockaddr *)&sa, &n) < 0)

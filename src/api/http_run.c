@@ -49,7 +49,7 @@ static int check_input(struct cf_req_priv *c, struct cf_error *reterr)
 {
     const struct cf_route *rt = c->req.route;
     json_t *schema = cf_routes_schema(c->route_index);
-    json_error_t je;
+    json_error_t je = {0};
 
     c->req.body = cf_buf_view(&c->body);
     if (rt->method == CF_GET) {

@@ -17,7 +17,7 @@ static int list_rules(struct cf_req *req, struct cf_error *reterr)
         r = cf_req_query_i64(req, "cursor", 0, 0, 1000000, &from, reterr);
     if (r == 0)
         r = rule_view_open(req, &v, reterr);
-    if (r < 0)
+    if (r != 0)
         return r;
     r = rule_view_filter(&v, cf_req_query(req, "filter"), reterr);
     if (r == 0)

@@ -105,7 +105,7 @@ static int from_store(struct trial *t, cf_str id, struct item *ret, struct cf_er
         r = cf_event_fetch(rule_app(t->req)->events, &scope, &id, 1, t->req->arena, &stored, reterr);
     if (r == 0 && !stored)
         r = cf_error_set(reterr, CF_ENOENT, "there is no such event, or it is not yours to see");
-    if (r < 0)
+    if (r != 0)
         return r;
     if (!cf_time_parse(cf_event_get(stored, CF_F_EVENT_INGESTED), &received))
         received = stored->time_us;

@@ -61,7 +61,7 @@ int cf_sheet_new(const char *dir, const char *name, const cf_str *columns, size_
         double width = (double)columns[i].n + 4;
 
         (void)worksheet_set_column(s->sheet, (lxw_col_t)i, (lxw_col_t)i, width < 12 ? 18 : width > WIDTH_MAX ? WIDTH_MAX : width, NULL);
-        title = strndup(columns[i].p, columns[i].n > 1000 ? 1000 : columns[i].n);
+        title = strndup(columns[i].p ? columns[i].p : "", columns[i].n > 1000 ? 1000 : columns[i].n);
         e = title ? worksheet_write_string(s->sheet, 0, (lxw_col_t)i, title, bold) : LXW_ERROR_MEMORY_MALLOC_FAILED;
         free(title);
     }

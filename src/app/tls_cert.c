@@ -25,7 +25,7 @@ static X509 *make_cert(EVP_PKEY *key)
 {
     X509 *x = X509_new();
     X509_NAME *name;
-    unsigned char serial[16];
+    unsigned char serial[16] = {0};
     BIGNUM *bn = NULL;
     char host[200] = "localhost", san[300];
     bool ok;

@@ -236,7 +236,7 @@ void cf_config_print(const struct cf_opt *opts, size_t n_opts, const void *targe
         cf_str rest = cf_str_c(opts[i].name), part;
         size_t level = 0;
 
-        while (memchr(rest.p, '.', rest.n)) {
+        while (cf_str_find(rest, CF_STR(".")) >= 0) {
             (void)cf_str_cut(&rest, '.', &part);
             if (level >= depth || !cf_str_eqz(part, open[level])) {
                 depth = level < 8 ? level + 1 : 8;

@@ -2,6 +2,7 @@
  * Builds the tree from libyaml's events with an explicit stack: input depth never becomes C stack depth. */
 #include "base/yaml.h"
 
+#include <assert.h>
 #include <yaml.h>
 
 #include "base/file.h"
@@ -77,6 +78,7 @@ static int attach(struct builder *b, struct cf_ynode *n)
         return 0;
     }
     typeof(b->stack[0]) *top = &b->stack[b->depth - 1];
+    assert(top->node);
     if (top->node->kind == CF_Y_MAP) {
         if (!top->have_key) {
             if (n->kind != CF_Y_SCALAR)
@@ -124,7 +126,7 @@ static int remember(struct builder *b, const yaml_char_t *name, struct cf_ynode 
 static int open_container(struct builder *b, enum cf_ykind kind, const yaml_char_t *anchor, size_t line)
 {
     struct cf_ynode *n = node_new(b, kind, line);
-    struct anchor *an;
+    struct anchor *an = NULL;
     int r;
 
     if (!n)

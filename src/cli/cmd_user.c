@@ -140,15 +140,15 @@ static bool complete(const struct args *x)
     if (strcmp(x->what, "list") == 0)
         return true;
     if (strcmp(x->what, "add") == 0)
-        return x->name && json_array_size(x->roles);
-    return x->name && (strcmp(x->what, "disable") == 0 || strcmp(x->what, "reset") == 0);
+        return x->name[0] && json_array_size(x->roles);
+    return x->name[0] && (strcmp(x->what, "disable") == 0 || strcmp(x->what, "reset") == 0);
 }
 
 int cf_cmd_user(int argc, char **argv)
 {
     static const struct option opts[] = {{"data", required_argument, NULL, 'd'}, {"role", required_argument, NULL, 'r'}, {"organisation", required_argument, NULL, 'o'},
                                          {"password-file", required_argument, NULL, 'p'}, {"display-name", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
-    struct args x = {.what = "", .organisation = "root", .roles = json_array()};
+    struct args x = {.what = "", .name = "", .organisation = "root", .roles = json_array()};
     struct cf_admin *a = NULL;
     struct cf_error err = {0};
     int o, r;

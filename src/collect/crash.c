@@ -23,7 +23,7 @@ void cf_crash_arm(const char *v)
 
     (void)pthread_mutex_lock(&lock);
     cf_crash_armed = n > 0 && n < sizeof crash_name;
-    if (cf_crash_armed) {
+    if (v && n > 0 && n < sizeof crash_name) {
         memcpy(crash_name, v, n);
         crash_name[n] = '\0';
         crash_left = colon ? strtol(colon + 1, NULL, 10) : 1;

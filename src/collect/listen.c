@@ -83,7 +83,7 @@ static int bind_socket(const char *listen_on, int type, int *ret_fd, unsigned *r
 {
     struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *ai = NULL;
     const char *colon = strrchr(listen_on, ':');
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t n = sizeof sa;
     char host[256] = "";
     size_t len;

@@ -104,7 +104,7 @@ static void accept_one(struct tcp *t, int fd, const struct sockaddr_storage *sa)
     c->peer_n = cf_ip_format(&c->ip, c->peer);
     c->next = t->all;
     if (t->all)
-        t->all->prev = c;
+        t->all->prev = c; /* NOLINT(clang-analyzer-unix.Malloc): a freed connection has left the list (conn_close); the analyser takes prev and all apart */
     t->all = c;
     atomic_fetch_add(&t->s->connections, 1);
     atomic_fetch_add(&t->s->accepted, 1);

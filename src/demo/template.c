@@ -25,7 +25,7 @@ static int expand(struct demo_env *env, cf_str text, struct cf_buf *out, int dep
 
 static void put_random(struct demo_env *env, cf_str alphabet, uint64_t n, struct cf_buf *out)
 {
-    for (uint64_t i = 0; i < n; i++)
+    for (uint64_t i = 0; alphabet.n && i < n; i++)
         cf_buf_byte(out, alphabet.p[demo_random_below(&env->rng, alphabet.n)]);
 }
 

@@ -172,7 +172,10 @@ static int parse_list(struct parser *p, const char *word, enum cf_node_kind kind
 {
     struct cf_node *item[256];
     size_t n = 0;
-    int r = sub(p, &item[n++]);
+    int r;
+
+    item[0] = NULL;
+    r = sub(p, &item[n++]);
 
     while (r == 0 && is_word(p, word)) {
         if (n == 256)

@@ -273,7 +273,7 @@ static int compact(struct cf_ruleset *rs)
     if (!to)
         return CF_ENOMEM;
     for (size_t i = 0; i < rs->n_rules; i++) {
-        bool dead = rs->rules[i].info.correlation && !rs->rules[i].corr->rules;
+        bool dead = rs->rules[i].corr && !rs->rules[i].corr->rules;
 
         to[i] = dead ? UINT32_MAX : (uint32_t)n;
         if (dead)
@@ -287,7 +287,7 @@ static int compact(struct cf_ruleset *rs)
     for (size_t i = 0; i < n; i++) {
         struct cf_corr *k = rs->rules[i].corr;
 
-        for (uint32_t j = 0; k && j < k->n_rules; j++)
+        for (uint32_t j = 0; k && k->rules && j < k->n_rules; j++)
             k->rules[j] = to[k->rules[j]];
         if (k)
             k->index = (uint32_t)i;

@@ -71,7 +71,8 @@ static bool time_part(cf_str s, uint8_t part, double *ret)
         *ret = (double)(sec / 60 % 60);
         break;
     case CF_TP_HOUR:
-        *ret = (double)(sec / 3600);
+        sec /= 3600; /* whole hours */
+        *ret = (double)sec;
         break;
     case CF_TP_DAY:
         *ret = day;

@@ -62,7 +62,7 @@ static cf_str without_spaces(cf_str s, char buf[512])
 {
     size_t n = 0;
 
-    if (s.n > 512 || !memchr(s.p ? s.p : "", ' ', s.n))
+    if (!s.p || s.n > 512 || !memchr(s.p, ' ', s.n))
         return s;
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] != ' ')

@@ -337,7 +337,7 @@ static int find(struct cf_directory *d, bool token, cf_str secret, cf_str peer, 
         (void)pthread_mutex_unlock(&d->lock);
         fresh = calloc(1, sizeof *fresh);
         r = fresh ? load(d, token, dg.b, fresh, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
-        if (r < 0) {
+        if (r != 0) {
             free(fresh);
             return r;
         }
