@@ -33,17 +33,15 @@ static bool set_block(struct cf_event *ev, const struct cf_sets *s)
 
     if (at + s->n_block > 254 || at + s->n_block > ev->cap)
         return false;
-    for (size_t i = 0; i < s->n_block; i++)
-        if (s->block[i].id != CF_F_EXTRA && ev->slot[s->block[i].id])
+    for (size_t i = 0; i < s->n_head; i++)
+        if (ev->slot[s->head[i].field])
             return false;
     memcpy(&ev->val[at], s->block, s->n_block * sizeof *s->block);
-    for (size_t i = 0; i < s->n_block; i++) {
-        struct cf_value *v = &ev->val[at + i];
-        if (v->id != CF_F_EXTRA && !ev->slot[v->id])
-            ev->slot[v->id] = (uint8_t)(at + i + 1);
-        if (v->next)
-            v->next = (uint16_t)(v->next + at);
-    }
+    for (size_t i = 0; i < s->n_head; i++)
+        ev->slot[s->head[i].field] = (uint8_t)(at + s->head[i].at + 1);
+    for (size_t i = 0; s->chained && i < s->n_block; i++)
+        if (ev->val[at + i].next)
+            ev->val[at + i].next = (uint16_t)(ev->val[at + i].next + at);
     ev->n = (uint16_t)(at + s->n_block);
     return true;
 }
@@ -258,7 +256,8 @@ static void keep_extra(struct cf_run *r, const struct cf_pair *p, struct cf_key 
         r->ev->flags |= CF_EV_TRUNCATED;
 }
 
-/* Text that goes into a free place as it is. False: not this way. */
+/* Text that goes into a free place as it is. False: not this way. The vendor's name goes along, except for addresses of
+ * CF_FAST_ADDRESS, which are kept under it as well. */
 static inline __attribute__((always_inline)) bool map_plain(struct cf_run *r, const struct cf_target *t, const struct cf_pair *p, uint16_t raw)
 {
     uint8_t b[4];
@@ -271,7 +270,7 @@ static inline __attribute__((always_inline)) bool map_plain(struct cf_run *r, co
         if (!cf_plain_number(p->val))
             return false;
         break;
-    case CF_FAST_IP:
+    case CF_FAST_IP: case CF_FAST_ADDRESS:
         if (!cf_plain_ip4(p->val, b))
             return false;
         break;
@@ -291,8 +290,9 @@ static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_
         return false;
     for (size_t i = 0; i < row->n; i++) {
         const struct cf_target *t = &row->t[i];
-        if (map_plain(r, t, p, kept ? 0 : row->raw)) {
-            kept = true;
+        bool address = t->fast == CF_FAST_ADDRESS;
+        if (map_plain(r, t, p, kept || address ? 0 : row->raw)) {
+            kept = kept || !address;
             continue;
         }
         const struct cf_value *old = t->to.field != CF_F_EXTRA ? cf_event_val(r->ev, (enum cf_field)t->to.field) : NULL;

@@ -16,6 +16,18 @@ static inline void put(struct cf_run *r, enum cf_field f, cf_str v)
         (void)cf_event_put(r->ev, f, v, 0, CF_V_STR);
 }
 
+static inline void gather(struct cf_run *r, enum cf_field to, const uint16_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!r->ev->slot[from[i]])
+            continue;
+        if (!r->ev->slot[to])
+            (void)cf_event_put(r->ev, to, get(r, (enum cf_field)from[i]), 0, CF_V_STR);
+        else
+            (void)cf_event_add(r->ev, to, get(r, (enum cf_field)from[i]));
+    }
+}
+
 static void related(struct cf_run *r)
 {
     static const uint16_t ips[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_SOURCE_NAT_IP, CF_F_DESTINATION_NAT_IP, CF_F_DNS_RESOLVED_IP},
@@ -23,18 +35,10 @@ static void related(struct cf_run *r)
                           hosts[] = {CF_F_HOST_NAME, CF_F_DESTINATION_DOMAIN, CF_F_SOURCE_DOMAIN, CF_F_URL_DOMAIN, CF_F_OBSERVER_HOSTNAME, CF_F_DNS_QUESTION_NAME},
                           hash[] = {CF_F_FILE_HASH_MD5, CF_F_FILE_HASH_SHA1, CF_F_FILE_HASH_SHA256, CF_F_PROCESS_HASH_SHA256};
 
-    for (size_t i = 0; i < sizeof ips / sizeof *ips; i++)
-        if (r->ev->slot[ips[i]])
-            (void)cf_event_add(r->ev, CF_F_RELATED_IP, get(r, (enum cf_field)ips[i]));
-    for (size_t i = 0; i < sizeof users / sizeof *users; i++)
-        if (r->ev->slot[users[i]])
-            (void)cf_event_add(r->ev, CF_F_RELATED_USER, get(r, (enum cf_field)users[i]));
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
-        if (r->ev->slot[hosts[i]])
-            (void)cf_event_add(r->ev, CF_F_RELATED_HOSTS, get(r, (enum cf_field)hosts[i]));
-    for (size_t i = 0; i < sizeof hash / sizeof *hash; i++)
-        if (r->ev->slot[hash[i]])
-            (void)cf_event_add(r->ev, CF_F_RELATED_HASH, get(r, (enum cf_field)hash[i]));
+    gather(r, CF_F_RELATED_IP, ips, sizeof ips / sizeof *ips);
+    gather(r, CF_F_RELATED_USER, users, sizeof users / sizeof *users);
+    gather(r, CF_F_RELATED_HOSTS, hosts, sizeof hosts / sizeof *hosts);
+    gather(r, CF_F_RELATED_HASH, hash, sizeof hash / sizeof *hash);
 }
 
 static cf_str base_name(cf_str v)

@@ -107,7 +107,8 @@ int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
                 return 0;
     }
     s->block = CF_NEW_N(a, struct cf_value, s->n);
-    if (!s->block)
+    s->head = CF_NEW_N(a, struct cf_sethead, s->n);
+    if (!s->block || !s->head)
         return CF_ENOMEM;
     for (size_t i = 0; i < s->n; i++) {
         const struct cf_setv *v = &s->v[i];
@@ -117,8 +118,11 @@ int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
         for (size_t k = i; k-- > 0 && v->to.field != CF_F_EXTRA;)
             if (s->v[k].to.field == v->to.field) { /* the last one before it */
                 s->block[k].next = (uint16_t)(i + 1);
+                s->chained = true;
                 break;
             }
+        if (v->to.field != CF_F_EXTRA && !v->add)
+            s->head[s->n_head++] = (struct cf_sethead){v->to.field, (uint16_t)i};
     }
     s->n_block = s->n;
     return 0;
@@ -162,7 +166,7 @@ static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
     if (s->ecs && p->group == CF_G_FREE)
         k->field = (uint16_t)cf_field_find(p->key);
     if (k->row && k->row->n <= 1)
-        k->way = k->row->n == 0 ? CF_WAY_SKIP : k->row->t[0].fast && k->row->t[0].fast != CF_FAST_EXTRA ? CF_WAY_ONE : CF_WAY_ANY;
+        k->way = k->row->n == 0 ? CF_WAY_SKIP : k->row->t[0].fast && k->row->t[0].fast != CF_FAST_EXTRA && k->row->t[0].fast != CF_FAST_ADDRESS ? CF_WAY_ONE : CF_WAY_ANY;
     if (k->way == CF_WAY_ONE)
         k->one = &k->row->t[0];
     t->key_slot[at] = (uint16_t)++t->n_key;

@@ -42,6 +42,11 @@ struct cf_sets {
     struct cf_setv *v;
     size_t n_block;           /* values ready to be copied into an event that has none of these fields yet; 0: one by one */
     struct cf_value *block;
+    size_t n_head;            /* fields of the block with the place of their first value */
+    struct cf_sethead {
+        uint16_t field, at;
+    } *head;
+    bool chained;             /* fields with several values */
 };
 struct cf_lookup {
     cf_str name;
@@ -49,7 +54,7 @@ struct cf_lookup {
     cf_str *key, *val; /* keys in lower case */
     cf_str def;        /* .p NULL: no default */
 };
-enum cf_fast { CF_FAST_NONE, CF_FAST_TEXT, CF_FAST_NUMBER, CF_FAST_IP, CF_FAST_EXTRA }; /* targets that take values as they are, by their type */
+enum cf_fast { CF_FAST_NONE, CF_FAST_TEXT, CF_FAST_NUMBER, CF_FAST_IP, CF_FAST_EXTRA, CF_FAST_ADDRESS }; /* targets that take values as they are, by their type */
 struct cf_target {
     struct cf_ref to;
     enum cf_conv conv;

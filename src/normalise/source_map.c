@@ -63,6 +63,8 @@ int cf_load_target(struct cf_load *l, const struct cf_ynode *y, struct cf_target
     }
     if ((r = cf_load_ref(l, to, to->text, ret->conv != CF_C_HASHES, &ret->to)) == 0 && ret->conv == CF_C_NONE && !ret->lookup)
         ret->fast = fast_way(&ret->to);
+    if (r == 0 && ret->conv == CF_C_ADDRESS && !ret->lookup && ret->to.field != CF_F_EXTRA && cf_fields[ret->to.field].type == CF_T_IP)
+        ret->fast = CF_FAST_ADDRESS;
     return r;
 }
 
