@@ -6,8 +6,10 @@
 # A run by time (CF_BENCH_LINES=0) offers 300,000 lines/s, a fifth above the goal, all the time: what is stored then is the rate.
 #   bench/pipeline.sh [SECONDS]     seconds of sending (default 10, CF_BENCH_SECONDS)
 # CF_BENCH_LINES (most lines sent; default 1,500,000, 0: no limit, for a run of 60 s), CF_BENCH_RATE_MAX (lines/s; 0: none),
-# CF_BENCH_CONNECTIONS (4), CF_BENCH_RATE (20,000/s beside which the time until searchable is taken).
+# CF_BENCH_CONNECTIONS (4), CF_BENCH_RATE (20,000/s beside which the time until searchable is taken), CF_BENCH_INDICATORS (1,000,000:
+# the sustained run once more with so many indicators of threat intelligence loaded, most of them addresses; 0: not).
 set -eu
+indicators=${CF_BENCH_INDICATORS:-1000000}
 seconds=${1:-${CF_BENCH_SECONDS:-10}}; most=${CF_BENCH_LINES:-1500000}; connections=${CF_BENCH_CONNECTIONS:-4}
 binary=${CF_BINARY:-build/chengfang}
 rate_max=${CF_BENCH_RATE_MAX:-$([ "$most" = 0 ] && echo 300000 || echo 0)}
@@ -21,37 +23,45 @@ threads() { for t in /proc/$1/task/*; do awk -v c="$(cat "$t/comm")" '{sub(/.*\)
 field() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
 cc -O2 -o "$dir/load" bench/pipeline_load.c -lpthread
 
-mkdir "$dir/data"
-printf 'syslog:\n  tcp: 127.0.0.1:0\nlog:\n  level: warn\n' >"$dir/data/chengfang.yaml"
-"$binary" serve --data "$dir/data" --listen 127.0.0.1:0 >"$dir/out" 2>"$dir/err" & server=$!
-for i in $(seq 300); do grep -q 'listens on' "$dir/out" && break; sleep 0.1; done
-url=$(sed -n 's/.*listens on \([a-z]*\) port \([0-9]*\).*/\1:\/\/127.0.0.1:\2/p' "$dir/out")
-token=$("$binary" token create --data "$dir/data" --user admin | tail -1)
+start() { # folder of the data
+    mkdir -p "$1"
+    printf 'syslog:\n  tcp: 127.0.0.1:0\nlog:\n  level: warn\n' >"$1/chengfang.yaml"
+    "$binary" serve --data "$1" --listen 127.0.0.1:0 >"$dir/out" 2>"$dir/err" & server=$!
+    for i in $(seq 300); do grep -q 'listens on' "$dir/out" && break; sleep 0.1; done
+    url=$(sed -n 's/.*listens on \([a-z]*\) port \([0-9]*\).*/\1:\/\/127.0.0.1:\2/p' "$dir/out")
+    token=$("$binary" token create --data "$1" --user admin | tail -1)
+    port=$(get /api/v1/health | sed -n 's/.*"syslog-tcp","port":\([0-9]*\).*/\1/p')
+}
 get() { curl -sk -H "Authorization: Bearer $token" "$url$1"; }
 stored() { curl -sk "$url/metrics" | awk '/^cf_records_stored_total/ {printf "%d", $2}'; }
 found() { curl -sk -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d "{\"query\":\"host.name:web-$1\",\"from\":\"now-1d\",\"to\":\"now+1d\",\"limit\":1}" \
     "$url/api/v1/events:search" | sed -n 's/.*"total":\([0-9]*\).*/\1/p'; }
-port=$(get /api/v1/health | sed -n 's/.*"syslog-tcp","port":\([0-9]*\).*/\1/p')
 
-# sustained: the load runs for the time given; then the rest of the spool is worked off
-c0=$(ticks $server); t0=$(date +%s.%N)
-"$dir/load" "127.0.0.1:$port" sustained "$connections" "$seconds" "$rate_max" "$most" >"$dir/load.json"
-s1=$(stored); t1=$(date +%s.%N)
-lines=$(field "$dir/load.json" lines); bytes=$(field "$dir/load.json" bytes)
-while n=$(stored); [ "$n" -lt "$lines" ]; do
-    sleep 0.2; [ "$(calc "$(date +%s) - $t1 > 600" 0)" = 1 ] && break
-done
-t2=$(date +%s.%N); c1=$(ticks $server); ours=$(calc "$lines / ($t2 - $t0)" 0)
-row "stored while the load runs" "$(calc "$s1 / ($t1 - $t0)" 0)" events/s
-row "received into the spool" "$(calc "$lines / $(field "$dir/load.json" seconds)" 0)" events/s
-row "sustained, last line stored" "$(calc "$lines / ($t2 - $t0)" 0)" events/s ",\"goal\":250000,\"lines\":$lines,\"seconds\":$(calc "$t2 - $t0" 1)"
-if [ "$most" = 0 ]; then row "offered" "$(calc "$lines / $(field "$dir/load.json" seconds)" 0)" events/s; fi
-row "whole run" "$(calc "$bytes / ($t2 - $t0) / 1000000" 1)" MB/s
-row "CPU of the server" "$(calc "($c1 - $c0) * 10000 / $lines" 2)" us/event ",\"split\":\"$(threads $server)\""
-row "CPU of the server in cores" "$(calc "($c1 - $c0) / 100 / ($t2 - $t0)" 2)" cores
-for i in $(seq 20); do in_store=$(found sustained); [ "${in_store:-0}" = "$lines" ] && break; sleep 0.5; done
-row "loss" "$((lines - ${in_store:-0}))" events ',"goal":0'
-row "peak RSS" "$(awk '/VmHWM/ {printf "%.0f", $2 / 1024}' /proc/$server/status)" MiB ',"goal":1536'
+# the load runs for the time given; then the rest of the spool is worked off. $ours: events a second until the last one is stored
+sustained() { # what the rows are called after
+    c0=$(ticks $server); t0=$(date +%s.%N)
+    "$dir/load" "127.0.0.1:$port" sustained "$connections" "$seconds" "$rate_max" "$most" >"$dir/load.json"
+    s1=$(stored); t1=$(date +%s.%N)
+    lines=$(field "$dir/load.json" lines); bytes=$(field "$dir/load.json" bytes)
+    while n=$(stored); [ "$n" -lt "$lines" ]; do
+        sleep 0.2; [ "$(calc "$(date +%s) - $t1 > 600" 0)" = 1 ] && break
+    done
+    t2=$(date +%s.%N); c1=$(ticks $server); ours=$(calc "$lines / ($t2 - $t0)" 0)
+    row "${1}stored while the load runs" "$(calc "$s1 / ($t1 - $t0)" 0)" events/s
+    row "${1}received into the spool" "$(calc "$lines / $(field "$dir/load.json" seconds)" 0)" events/s
+    row "${1}sustained, last line stored" "$ours" events/s ",\"goal\":250000,\"lines\":$lines,\"seconds\":$(calc "$t2 - $t0" 1)"
+    if [ "$most" = 0 ]; then row "${1}offered" "$(calc "$lines / $(field "$dir/load.json" seconds)" 0)" events/s; fi
+    row "${1}whole run" "$(calc "$bytes / ($t2 - $t0) / 1000000" 1)" MB/s
+    cpu=$(calc "($c1 - $c0) * 10000 / $lines" 2)
+    row "${1}CPU of the server" "$cpu" us/event ",\"split\":\"$(threads $server)\""
+    row "${1}CPU of the server in cores" "$(calc "($c1 - $c0) / 100 / ($t2 - $t0)" 2)" cores
+    for i in $(seq 20); do in_store=$(found sustained); [ "${in_store:-0}" = "$lines" ] && break; sleep 0.5; done
+    row "${1}loss" "$((lines - ${in_store:-0}))" events ',"goal":0'
+    row "${1}peak RSS" "$(awk '/VmHWM/ {printf "%.0f", $2 / 1024}' /proc/$server/status)" MiB ',"goal":1536'
+}
+start "$dir/data"
+sustained ""
+plain=$ours; plain_cpu=$cpu
 
 # latency: one line at a time beside a moderate load, until a search finds it
 "$dir/load" "127.0.0.1:$port" beside 1 8 "${CF_BENCH_RATE:-20000}" >/dev/null & beside=$!
@@ -66,6 +76,20 @@ done
 wait $beside || true
 row "time until searchable, worst of 5 beside ${CF_BENCH_RATE:-20000}/s" "$worst" s ',"goal":3'
 kill $server; wait $server 2>/dev/null || true; server=
+
+if [ "$indicators" -gt 0 ]; then
+    mkdir "$dir/ti"
+    awk -v n="$indicators" 'BEGIN { srand(7); for (i = 0; i < n; i++) if (i % 4) printf "%d.%d.%d.%d\n", 11 + int(rand() * 180), int(rand() * 256), int(rand() * 256), 1 + int(rand() * 254); else printf "h%d.zone%d.example\n", int(rand() * 100000000), int(rand() * 5000) }' >"$dir/list.txt"
+    echo 203.0.113.7 >>"$dir/list.txt" # one of the attackers is known: one line in 1,024
+    rm -rf "$dir/data"
+    "$binary" ti import --data "$dir/ti" --format list "$dir/list.txt" >/dev/null 2>&1
+    start "$dir/ti"
+    sustained "with $indicators indicators: "
+    row "cost of $indicators indicators, by the clock" "$(calc "100 - $ours * 100 / $plain" 1)" % ',"goal":10'
+    row "cost of $indicators indicators, by CPU time" "$(calc "$cpu * 100 / $plain_cpu - 100" 1)" % ',"goal":10'
+    kill $server; wait $server 2>/dev/null || true; server=
+    ours=$plain
+fi
 
 # the peer on the same lines
 if command -v rsyslogd >/dev/null 2>&1; then
