@@ -60,7 +60,7 @@ struct cf_event_ddl {
     bool replicated;     /* ReplicatedMergeTree in the cluster */
     int64_t retention_days;
 };
-#define CF_EVENT_SCHEMA_VERSION 4
+#define CF_EVENT_SCHEMA_VERSION 5
 /* Appends the statements of one version, separated by ";\n". False: no such version. */
 bool cf_event_ddl(const struct cf_event_ddl *d, int version, struct cf_buf *out);
 /* Appends the statement that sets the retention of an existing table. */
