@@ -279,3 +279,15 @@ test('explain says how far the group of a correlation is', () => {
   assert.equal(last.reason, '3 of 5 within 5 minutes, group user.name=gatekeeper');
   assert.equal(last.correlation.window.entries, 3);
 });
+
+test('the open window of a running correlation is told', async () => {
+  const brute = '047d8760-a72f-4d53-875b-0fd80b28c55f';
+  const stamp = new Date(Date.now() + 8 * 3600e3).toUTCString(); // the default zone of sources without one
+  const at = `${stamp.slice(8, 11)} ${String(+stamp.slice(5, 7)).padStart(2)} ${stamp.slice(17, 25)}`;
+  const refused = `<38>${at} pier-1 sshd[77]: Failed password for someone from 198.51.100.77 port 4000 ssh2`;
+  const told = async () => (await api.post(`/api/v1/rules/${brute}:explain`, { raw: refused })).body.explain;
+  assert.match((await told()).reason, /^0 of 20 within 5 minutes, group source\.ip=198\.51\.100\.77 \(no window/);
+  await send([refused, refused, refused]);
+  await until('three are counted', async () => (await told()).reason === '3 of 20 within 5 minutes, group source.ip=198.51.100.77');
+  assert.equal((await told()).correlation.window.value, 3);
+});
