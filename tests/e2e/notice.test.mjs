@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { request, startServer } from './lib.mjs';
+import { startServer } from './lib.mjs';
 import { certificate, mailSink, robotSink } from './sinks.mjs';
 
 let s, admin, coord, lead, officer, other, orgA, orgB, mail, robot, dir;
@@ -267,15 +267,20 @@ test('messages belong to their reader', async () => {
   assert.equal((await officer.get('/api/v1/outbox')).status, 403);
 });
 
-test('everything is in the audit chain and survives kill -9', async () => {
-  const r = await must(admin.get(`/api/v1/openapi.json`).then((x) => (x.status === 404 ? request(s.url + '/api/openapi.json') : x)));
-  assert.ok(r.paths['/api/v1/work-items/{id}/transitions'].post);
+test('everything is in the audit chain, which verifies, and survives kill -9', async () => {
+  const auditor = await person('auditor', 'root', ['audit_admin']);
+  const entries = async (filter) => (await must(auditor.get('/api/v1/audit?limit=1000&filter=' + encodeURIComponent(filter)))).items;
+  const steps = await entries('action:"POST /api/v1/work-items/{id}/transitions" result:ok');
+  for (const user of ['coord', 'leader', 'officer']) assert.ok(steps.some((x) => x.user.name === user && x.object), `no step of ${user} among ${steps.length}`);
+  assert.ok((await entries('action:"POST /api/v1/notices" result:ok')).length >= 1);
   const n = await must(coord.post('/api/v1/notices', { form: form({ problem: 'second', title: '第二份通报' }) }), 201);
   await s.kill();
   const passwords = s.passwords, old = s;
   s = await startServer({ data: old.data });
   const again = await s.signIn('coord', passwords.coord);
   assert.equal((await must(again.get(`/api/v1/work-items/${n.id}`))).state, 'draft');
+  const kept = await s.signIn('auditor', passwords.auditor);
+  assert.deepEqual((({ ok, first_bad }) => [ok, first_bad ?? null])(await must(kept.post('/api/v1/audit:verify'))), [true, null]);
   await must(step(again, n.id, 'judge'));
   await s.stop();
   fs.rmSync(old.data, { recursive: true, force: true });

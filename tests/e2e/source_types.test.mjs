@@ -89,6 +89,11 @@ test('list, one, change, audit, remove', async () => {
   assert.equal((await api.delete('/api/v1/source-types/gatekeeper')).status, 204);
   assert.equal((await api.get('/api/v1/source-types/gatekeeper')).status, 404);
   assert.ok(!fs.existsSync(path.join(s.data, 'content/sources/gatekeeper.yaml')));
+  const person = await api.post('/api/v1/users', { name: 'auditor', display_name: 'Auditor', org_id: 'root', roles: ['audit_admin'] });
+  assert.equal(person.status, 201, person.text);
+  const auditor = await s.signIn('auditor', person.body.password);
+  const done = (await auditor.get('/api/v1/audit?limit=100&filter=' + encodeURIComponent('object:"source-type/gatekeeper" result:ok'))).body.items.map((x) => x.action);
+  assert.deepEqual(done.sort(), ['DELETE /api/v1/source-types/{id}', 'PUT /api/v1/source-types/{id}', 'PUT /api/v1/source-types/{id}']);
   await send(line(60, 'after.removal'));
   await until('read as plain syslog again', async () => {
     const r = await hits('host.name:vpn-1 NOT event.module:gatekeeper');

@@ -28,7 +28,7 @@ describe('sign-in', { skip: unable() }, () => {
     await server?.stop()
   })
 
-  test('a page asked for without session leads to sign-in and back again', async () => {
+  test('a page asked for without session leads to sign-in; a wrong password is told', async () => {
     const p = await Person.at(browser, server)
     p.expected.push(/^401 /)
     await p.goto('/audit')
@@ -64,6 +64,19 @@ describe('sign-in', { skip: unable() }, () => {
     await p.page.click('button[type=submit]')
     await p.page.waitForSelector('.shell-nav')
     server.passwords.admin = strong
+    await p.clean()
+    await p.close()
+  })
+
+  test('after signing in the page that was asked for opens', async () => {
+    const p = await Person.at(browser, server)
+    p.expected.push(/^401 GET /)
+    await p.goto('/directory?tab=roles')
+    await p.page.waitForURL(/\/sign-in\?next=/)
+    await p.page.fill('input[name=user]', 'admin')
+    await p.page.fill('input[name=password]', strong)
+    await p.page.click('button[type=submit]')
+    await p.page.waitForURL(/\/directory\?tab=roles$/)
     await p.clean()
     await p.close()
   })

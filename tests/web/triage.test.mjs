@@ -157,6 +157,8 @@ describe('triage', { skip: unable() }, () => {
     await p.test('comment').locator('textarea').or(p.$('textarea[data-test=comment]')).first().fill('已联系单位断网核查')
     await p.page.getByRole('button', { name: '评论' }).click()
     await p.$('.cmt', { hasText: '已联系单位断网核查' }).waitFor()
+    await p.page.getByRole('tab', { name: /^时间线/ }).click()
+    await p.$('[role=tabpanel]:visible', { hasText: '已联系单位断网核查' }).waitFor()
     await p.page.getByRole('tab', { name: '关系图' }).click()
     await p.page.waitForSelector('[role=img] canvas')
     await p.test('incident-notice').click()
