@@ -368,14 +368,8 @@ int cf_http_start(const struct cf_http_options *o, struct cf_http **ret, struct 
 unsigned cf_http_port(const struct cf_http *h)
 {
     const union MHD_DaemonInfo *di = h->net ? MHD_get_daemon_info(h->net, MHD_DAEMON_INFO_LISTEN_FD) : NULL;
-    struct sockaddr_storage sa = {0};
-    socklen_t n = sizeof sa;
 
-    if (!di || getsockname(di->listen_fd, (struct sockaddr *)&sa, &n) < 0)
-        return 0;
-    if (sa.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&sa)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&sa)->sin_port);
+    return di ? cf_socket_port(di->listen_fd) : 0;
 }
 
 void cf_http_stop(struct cf_http *h)

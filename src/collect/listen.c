@@ -83,8 +83,6 @@ static int bind_socket(const char *listen_on, int type, int *ret_fd, unsigned *r
 {
     struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *ai = NULL;
     const char *colon = strrchr(listen_on, ':');
-    struct sockaddr_storage sa = {0};
-    socklen_t n = sizeof sa;
     char host[256] = "";
     size_t len;
     int fd = -1, r = 0, one = 1, gai;
@@ -101,7 +99,7 @@ static int bind_socket(const char *listen_on, int type, int *ret_fd, unsigned *r
         return cf_error_set(reterr, CF_EINVAL, "listen address \"%s\": %s", listen_on, gai_strerror(gai));
     fd = socket(ai->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
-        (type == SOCK_STREAM && listen(fd, 1024) < 0) || getsockname(fd, (struct sockaddr *)&sa, &n) < 0)
+        (type == SOCK_STREAM && listen(fd, 1024) < 0))
         r = cf_error_errno(reterr, "listening on \"%s\"", listen_on);
     freeaddrinfo(ai);
     if (r < 0) {
@@ -109,7 +107,7 @@ static int bind_socket(const char *listen_on, int type, int *ret_fd, unsigned *r
             (void)close(fd);
         return r;
     }
-    *ret_port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&sa)->sin6_port : ((struct sockaddr_in *)(void *)&sa)->sin_port);
+    *ret_port = cf_socket_port(fd);
     *ret_fd = fd;
     return 0;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One followed file: which file is it (inode, hashes of its content), reading a piece, cutting lines, packed files.
+ * One followed file (which one it is, says tail_which.c): reading a piece, cutting lines, packed files.
  *
  *   plain    [ 0 ...... off ....... at ...... size )     off: last mark; at: read so far (blank or cut text in between)
  *   packed   the same over the unpacked bytes, from the start each time it is opened */
 #include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,218 +13,6 @@
 
 #include "collect/crash.h"
 #include "collect/tail_int.h"
-
-static bool pread_all(int fd, char *p, size_t n, uint64_t off)
-{
-    for (size_t got = 0; got < n;) {
-        ssize_t r = pread(fd, p + got, n - got, (off_t)(off + got));
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            return false;
-        got += (size_t)r;
-    }
-    return true;
-}
-
-static bool hash_at(int fd, uint64_t off, size_t n, uint64_t *ret)
-{
-    char b[TAIL_HEAD_MAX];
-
-    if (n > sizeof b || !pread_all(fd, b, n, off))
-        return false;
-    *ret = cf_hash64(cf_str_n(b, n));
-    return true;
-}
-
-/* ---- packed files ------------------------------------------------------------------------------------------------------- */
-
-static bool is_packed(int fd)
-{
-    static const struct {
-        const char *p;
-        size_t n;
-    } magic[] = {{"\x1f\x8b", 2}, {"\x28\xb5\x2f\xfd", 4}, {"\xfd\x37zXZ", 5}, {"BZh", 3}};
-    char b[6];
-    ssize_t n = pread(fd, b, sizeof b, 0);
-
-    for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
-        if (n >= (ssize_t)magic[i].n && memcmp(b, magic[i].p, magic[i].n) == 0)
-            return true;
-    return false;
-}
-
-/* A packed file shows its magic only once it is written to: until then its name says what it will be. */
-static bool packed_later(const char *path, const struct stat *st)
-{
-    static const char *const end[] = {".gz", ".zst", ".xz", ".bz2"};
-
-    for (size_t i = 0; st->st_size < 6 && i < sizeof end / sizeof *end; i++)
-        if (cf_str_iends(cf_str_c(path), cf_str_c(end[i])))
-            return true;
-    return false;
-}
-
-static struct archive *packed_open(const char *path)
-{
-    struct archive *a = archive_read_new();
-    struct archive_entry *e;
-
-    if (a && archive_read_support_filter_gzip(a) >= ARCHIVE_WARN && archive_read_support_filter_zstd(a) >= ARCHIVE_WARN &&
-        archive_read_support_filter_xz(a) >= ARCHIVE_WARN && archive_read_support_filter_bzip2(a) >= ARCHIVE_WARN &&
-        archive_read_support_format_raw(a) == ARCHIVE_OK && archive_read_open_filename(a, path, 65536) == ARCHIVE_OK &&
-        archive_read_next_header(a, &e) == ARCHIVE_OK)
-        return a;
-    (void)archive_read_free(a);
-    return NULL;
-}
-
-/* Reads exactly n bytes (into nowhere when p is NULL). */
-static bool packed_take(struct archive *a, char *p, uint64_t n)
-{
-    char waste[65536];
-
-    while (n) {
-        size_t want = n < sizeof waste ? (size_t)n : sizeof waste;
-        la_ssize_t r = archive_read_data(a, p ? p : waste, want);
-
-        if (r <= 0)
-            return false;
-        n -= (uint64_t)r;
-        if (p)
-            p += r;
-    }
-    return true;
-}
-
-/* ---- which file is it ----------------------------------------------------------------------------------------------------- */
-
-/* "app.log.2.gz", "app.log-20261121" -> length of "app.log". */
-static size_t stem(const char *name)
-{
-    size_t n = strlen(name);
-
-    for (;;) {
-        size_t k = n;
-
-        for (const char *const *e = (const char *const[]){".gz", ".zst", ".xz", ".bz2", NULL}; *e; e++)
-            if (n > strlen(*e) && strncmp(name + n - strlen(*e), *e, strlen(*e)) == 0)
-                k = n - strlen(*e);
-        while (k == n && k > 0 && name[k - 1] >= '0' && name[k - 1] <= '9') {
-            size_t d = k;
-
-            while (d > 0 && ((name[d - 1] >= '0' && name[d - 1] <= '9') || name[d - 1] == '_'))
-                d--;
-            if (d > 0 && (name[d - 1] == '.' || name[d - 1] == '-'))
-                d--;
-            else
-                break;
-            if (d == 0)
-                break;
-            k = d;
-            n = d;
-        }
-        if (k == n)
-            return n;
-        n = k;
-    }
-}
-
-static bool same_stem(const char *a, const char *b)
-{
-    size_t x = stem(a), y = stem(b);
-
-    return x == y && strncmp(a, b, x) == 0;
-}
-
-/* Does the file hold exactly what was read as `p` before p->off? */
-static bool same_content(const struct tail_pos *p, const char *path, int fd, bool packed)
-{
-    char head[TAIL_HEAD_MAX], last[TAIL_LAST_MAX];
-    struct archive *a;
-    uint64_t h, l, skip;
-    bool ok;
-
-    if (p->head_n == 0 || p->last_n == 0 || p->head_n > p->off || p->last_n > p->off)
-        return false;
-    if (!packed)
-        return hash_at(fd, 0, p->head_n, &h) && h == p->head && hash_at(fd, p->off - p->last_n, p->last_n, &l) && l == p->last;
-    a = packed_open(path);
-    ok = a && packed_take(a, head, p->head_n) && cf_hash64(cf_str_n(head, p->head_n)) == p->head;
-    if (ok && p->off - p->last_n >= p->head_n) {
-        skip = p->off - p->last_n - p->head_n;
-        ok = packed_take(a, NULL, skip) && packed_take(a, last, p->last_n) && cf_hash64(cf_str_n(last, p->last_n)) == p->last;
-    } else if (ok) { /* the two overlap: the head stands for nearly all of it */
-        ok = packed_take(a, NULL, p->off - p->head_n);
-    }
-    (void)archive_read_free(a);
-    return ok;
-}
-
-/* A copy of something already read (copytruncate, packed after rotation) goes on where that one stands. */
-static bool find_copy(struct cf_tail *t, const char *path, int fd, bool packed, struct tail_pos *ret)
-{
-    for (size_t i = 0; i < t->n_pos; i++) {
-        const struct tail_pos *p = &t->pos[i];
-
-        if (!p->packed && p->off && strcmp(p->path, path) != 0 && same_stem(p->path, path) && same_content(p, path, fd, packed)) {
-            ret->off = p->off;
-            ret->head = p->head;
-            ret->head_n = p->head_n;
-            ret->last = p->last;
-            ret->last_n = p->last_n;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void restart(struct cf_tail *t, struct tail_pos *p)
-{
-    (void)pthread_mutex_lock(&t->mu);
-    p->gen++;
-    p->off = p->head = p->last = 0;
-    p->head_n = p->last_n = 0;
-    p->packed = p->done = false;
-    t->changed = true;
-    (void)pthread_mutex_unlock(&t->mu);
-}
-
-/* The position this file goes on from; made when it is new. */
-static size_t find_slot(struct cf_tail *t, const char *path, int fd, const struct stat *st, bool packed)
-{
-    size_t i = tail_pos_find(t, st->st_dev, st->st_ino);
-    struct tail_pos p = {.dev = st->st_dev, .ino = st->st_ino, .packed = packed};
-    uint64_t h;
-
-    if (i != SIZE_MAX) {
-        struct tail_pos *q = &t->pos[i];
-        char *name = strdup(path);
-
-        if (q->packed != packed || (!packed && (q->off > (uint64_t)st->st_size || (q->head_n && (!hash_at(fd, 0, q->head_n, &h) || h != q->head))))) {
-            restart(t, q); /* the inode has another file now, or this one began again */
-            q->packed = packed;
-        }
-        if (name) {
-            (void)pthread_mutex_lock(&t->mu);
-            free(q->path);
-            q->path = name;
-            (void)pthread_mutex_unlock(&t->mu);
-        }
-        return i;
-    }
-    if (!find_copy(t, path, fd, packed, &p) && t->first_start && !t->looked && t->o.from_end && !packed)
-        p.off = (uint64_t)st->st_size;
-    p.path = strdup(path);
-    if (!p.path)
-        return SIZE_MAX;
-    (void)pthread_mutex_lock(&t->mu);
-    i = tail_pos_add(t, &p);
-    t->changed = true;
-    (void)pthread_mutex_unlock(&t->mu);
-    return i;
-}
 
 static bool open_encoding(struct cf_tail *t, struct tail_file *f)
 {
@@ -262,8 +48,8 @@ struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cf
             (void)close(fd);
         return NULL;
     }
-    packed = is_packed(fd);
-    f = (packed && !t->o.packed) || packed_later(path, &st) ? NULL : calloc(1, sizeof *f);
+    packed = tail_is_packed(fd);
+    f = (packed && !t->o.packed) || tail_packed_later(path, &st) ? NULL : calloc(1, sizeof *f);
     if (!f) {
         (void)close(fd);
         return NULL;
@@ -273,7 +59,7 @@ struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cf
     f->named = !by_inode;
     f->more = true;
     f->grown_us = cf_mono_us();
-    f->slot = find_slot(t, path, fd, &st, packed);
+    f->slot = tail_find_slot(t, path, fd, &st, packed);
     if (f->slot == SIZE_MAX || !open_encoding(t, f)) {
         (void)close(fd);
         free(f);
@@ -383,7 +169,7 @@ static void set_hashes(struct tail_file *f, struct tail_pos *p, const char *buf,
         p->last_n = (uint32_t)(used < TAIL_LAST_MAX ? used : TAIL_LAST_MAX);
         p->last = cf_hash64(cf_str_n(buf + used - p->last_n, p->last_n));
     }
-    if (!p->packed && p->head_n < n && hash_at(f->fd, 0, n, &h)) {
+    if (!p->packed && p->head_n < n && tail_hash_at(f->fd, 0, n, &h)) {
         p->head = h;
         p->head_n = (uint32_t)n;
     }
@@ -461,7 +247,7 @@ static bool began_again(struct tail_file *f, const struct tail_pos *p, const str
 
     if (size < f->at || size < p->off)
         return true;
-    return written && p->head_n && (!hash_at(f->fd, 0, p->head_n, &h) || h != p->head);
+    return written && p->head_n && (!tail_hash_at(f->fd, 0, p->head_n, &h) || h != p->head);
 }
 
 static bool plain_step(struct cf_tail *t, struct tail_file *f, bool flush)
@@ -475,7 +261,7 @@ static bool plain_step(struct cf_tail *t, struct tail_file *f, bool flush)
     if (fstat(f->fd, &st) < 0)
         return false;
     if (began_again(f, p, &st)) {
-        restart(t, p);
+        tail_restart(t, p);
         f->at = 0;
         f->skip = skip = false;
         atomic_fetch_add(&t->s_truncations, 1);
@@ -487,13 +273,13 @@ static bool plain_step(struct cf_tail *t, struct tail_file *f, bool flush)
     if (f->size <= f->at)
         return false;
     n = f->size - f->at < t->chunk ? (size_t)(f->size - f->at) : t->chunk;
-    if (!pread_all(f->fd, t->buf, n, f->at))
+    if (!tail_pread_all(f->fd, t->buf, n, f->at))
         return false; /* changed under our hands: the next look tells */
     cut_lines(t, f, t->buf, n, flush && f->at + n == f->size, &c);
     if (c.used == 0 && n == t->chunk && f->size - f->at > n) { /* one long line */
         f->skip = skip;
         n = f->size - f->at < t->line_max + t->chunk ? (size_t)(f->size - f->at) : t->line_max + t->chunk;
-        if (!pread_all(f->fd, t->buf, n, f->at))
+        if (!tail_pread_all(f->fd, t->buf, n, f->at))
             return false;
         cut_lines(t, f, t->buf, n, flush && f->at + n == f->size, &c);
     }
@@ -537,8 +323,8 @@ static bool packed_begin(struct cf_tail *t, struct tail_file *f)
     }
     if (cf_mono_us() - f->grown_us < t->o.poll_us)
         return false;
-    f->archive = packed_open(p->path);
-    if (f->archive && packed_take(f->archive, NULL, p->off)) {
+    f->archive = tail_packed_open(p->path);
+    if (f->archive && tail_packed_take(f->archive, NULL, p->off)) {
         f->at = p->off;
         return true;
     }

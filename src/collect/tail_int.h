@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Shared by tail.c (thread, patterns), tail_file.c (one file), tail_pos.c (positions and their memory). */
+ * Shared by tail.c (thread, patterns), tail_file.c (one file), tail_which.c (which one), tail_pos.c (positions and their memory). */
 #ifndef CF_COLLECT_TAIL_INT_H
 #define CF_COLLECT_TAIL_INT_H
 
@@ -83,6 +83,17 @@ bool tail_pos_parse(cf_str line, struct tail_pos *ret, uint64_t *ret_from); /* p
 size_t tail_pos_find(const struct cf_tail *t, uint64_t dev, uint64_t ino); /* SIZE_MAX: none */
 size_t tail_pos_add(struct cf_tail *t, const struct tail_pos *p);          /* takes p->path; SIZE_MAX: no memory */
 int tail_pos_load(struct cf_tail *t, struct cf_error *reterr);
+/* tail_which.c */
+struct archive;
+struct stat;
+bool tail_pread_all(int fd, char *p, size_t n, uint64_t off);
+bool tail_hash_at(int fd, uint64_t off, size_t n, uint64_t *ret); /* false: not that many bytes there */
+bool tail_is_packed(int fd);
+bool tail_packed_later(const char *path, const struct stat *st); /* empty so far, but its name says that it will be packed */
+struct archive *tail_packed_open(const char *path);              /* NULL: not readable */
+bool tail_packed_take(struct archive *a, char *p, uint64_t n);   /* exactly n bytes; p NULL: into nowhere */
+void tail_restart(struct cf_tail *t, struct tail_pos *p);        /* the file began again */
+size_t tail_find_slot(struct cf_tail *t, const char *path, int fd, const struct stat *st, bool packed); /* SIZE_MAX: no memory */
 /* tail_file.c */
 struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cfg, const char *path, bool by_inode);
 bool tail_file_step(struct cf_tail *t, struct tail_file *f); /* true: took something, there may be more */
