@@ -175,4 +175,12 @@ void pipeline_source_routes(void);
 void pipeline_type_routes(void);
 int pipeline_load_normaliser(struct cf_pipeline *p, struct cf_error *reterr); /* source files again, swapped in; on an error the old stay */
 
+/* Cut to hundredths, so that what is not whole never reads as 100. */
+static inline double cf_percent(uint64_t part, uint64_t whole)
+{
+    uint64_t hundredths = whole ? part * 10000 / whole : 0;
+
+    return (double)hundredths / 100.0;
+}
+
 #endif

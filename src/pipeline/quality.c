@@ -194,6 +194,7 @@ void quality_check_silent(struct cf_pipeline *p)
     struct cf_arena a;
     size_t n = 0, n_silent = 0, changed = 0;
     char names[160] = "";
+    size_t n_names = 0; /* bytes in names */
     int64_t now = cf_now_us();
     int r;
 
@@ -215,10 +216,8 @@ void quality_check_silent(struct cf_pipeline *p)
                 r = tell(p, tx, &row[i], now, &a, &err);
             changed++;
         }
-        if (now_silent && n_silent++ < 5 && strlen(names) + strlen(row[i].name) + 3 < sizeof names) {
-            (void)strcat(names, names[0] ? ", " : "");
-            (void)strcat(names, row[i].name);
-        }
+        if (now_silent && n_silent++ < 5 && n_names + strlen(row[i].name) + 3 < sizeof names)
+            n_names += (size_t)snprintf(names + n_names, sizeof names - n_names, "%s%s", n_names ? ", " : "", row[i].name);
     }
     if (r == 0 && tx)
         r = cf_tx_commit(&tx, &err);
@@ -281,8 +280,10 @@ static void add_samples(json_t *item, struct quality *q)
         v[i] = atomic_load(&q->skew_ms[i]);
     qsort(v, n, sizeof *v, cmp_i32);
     if (n) {
-        (void)json_object_set_new(item, "skew_seconds", json_real((double)v[n / 2] / 1000.0));
-        (void)json_object_set_new(item, "skew_p95_seconds", json_real((double)v[n * 95 / 100] / 1000.0));
+        int32_t half = v[n / 2], p95 = v[n * 95 / 100];
+
+        (void)json_object_set_new(item, "skew_seconds", json_real((double)half / 1000.0));
+        (void)json_object_set_new(item, "skew_p95_seconds", json_real((double)p95 / 1000.0));
     }
     for (int64_t i = (int64_t)QUALITY_MINUTES - 1; i >= 0; i--)
         (void)json_array_append_new(minutes, json_integer(q->at > i ? atomic_load(&q->minute[(q->at - i) % QUALITY_MINUTES]) : 0));
@@ -291,7 +292,7 @@ static void add_samples(json_t *item, struct quality *q)
 
         if (k)
             (void)json_array_append_new(fields, json_pack("{s:s,s:f}", "field", cf_fields[watched[i]].name, "percent",
-                                                          k >= sampled ? 100.0 : (double)((uint64_t)k * 1000 / sampled) / 10.0));
+                                                          cf_percent(k < sampled ? k : sampled, sampled)));
     }
     (void)json_object_set_new(item, "minutes", minutes);
     (void)json_object_set_new(item, "fields", fields);
@@ -316,7 +317,7 @@ static int finish(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_
     (void)json_object_set_new(item, "received", json_integer((json_int_t)(c ? atomic_load(&c->received) : 0)));
     (void)json_object_set_new(item, "stored", json_integer((json_int_t)stored));
     (void)json_object_set_new(item, "unparsed", json_integer((json_int_t)unparsed));
-    (void)json_object_set_new(item, "failure_rate", json_real(stored ? (double)(unparsed * 10000 / stored) / 100.0 : 0));
+    (void)json_object_set_new(item, "failure_rate", json_real(cf_percent(unparsed, stored)));
     if (q)
         add_samples(item, q);
     return 0;

@@ -65,7 +65,7 @@ int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct
             r = cf_error_set(reterr, CF_ENOMEM, "data sources");
     }
     free(s.prefix);
-    if (r < 0) {
+    if (r != 0) {
         free(t);
         free(s.row);
         return r;

@@ -41,8 +41,6 @@ static void set_time(json_t *item, const char *key, int64_t us)
         (void)json_object_set_new(item, key, json_stringn(text, cf_time_format(us, text)));
 }
 
-static double percent(uint64_t part, uint64_t whole) { return whole ? (double)(part * 10000 / whole) / 100.0 : 0; }
-
 static const char *status_of(json_t *item, const struct cf_counter *c)
 {
     int64_t silent = json_integer_value(json_object_get(item, "silent_after_seconds")) * CF_US_PER_S, last = c ? atomic_load(&c->last_us) : 0;
@@ -73,7 +71,7 @@ static int finish(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_
     (void)json_object_set_new(item, "records_today", json_integer((json_int_t)today));
     (void)json_object_set_new(item, "eps", json_real(c ? (double)atomic_load(&c->eps_milli) / 1000.0 : 0));
     (void)json_object_set_new(item, "peak_eps", json_real(c ? (double)atomic_load(&c->peak_milli) / 1000.0 : 0));
-    (void)json_object_set_new(item, "parse_failure_rate", json_real(c ? percent(atomic_load(&c->unparsed), atomic_load(&c->stored)) : 0));
+    (void)json_object_set_new(item, "parse_failure_rate", json_real(c ? cf_percent(atomic_load(&c->unparsed), atomic_load(&c->stored)) : 0));
     (void)json_object_set_new(item, "counters",
                               json_pack("{s:I,s:I,s:I,s:I,s:I}", "received", (json_int_t)received, "accepted", (json_int_t)(c ? atomic_load(&c->accepted) : 0),
                                         "rejected", (json_int_t)(c ? atomic_load(&c->rejected) : 0), "stored", (json_int_t)(c ? atomic_load(&c->stored) : 0),

@@ -182,7 +182,7 @@ static int post_propose(struct cf_req *req, struct cf_error *reterr)
         }
     }
     cf_normaliser_free(n);
-    if (r < 0) {
+    if (r != 0) {
         json_decref(known);
         return r;
     }

@@ -339,7 +339,7 @@ static int one_step(struct cf_db *db, const char *sql, struct cf_error *reterr)
     struct cf_tx *tx = NULL;
     int r = cf_tx_begin(db, CF_TX_WRITE, &tx, reterr);
 
-    if (r < 0)
+    if (r != 0)
         return r;
     r = db->engine->script(tx->conn, sql, reterr);
     if (r < 0) {

@@ -267,7 +267,7 @@ static int field_group(struct ps *p, cf_str field, struct cf_search_node **ret)
             skip(p);
         }
         r = field_value(p, field, &one);
-        if (r < 0)
+        if (r != 0)
             return r;
         *end = one;
         end = &one->next;
@@ -390,7 +390,7 @@ static int parse_and(struct ps *p, struct cf_search_node **ret)
         if (keyword(p, "AND"))
             p->i += 3;
         r = parse_not(p, &more);
-        if (r < 0)
+        if (r != 0)
             return r;
         if (!group) {
             group = node(p, CF_S_AND);
