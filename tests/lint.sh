@@ -13,7 +13,7 @@ git ls-files -- 'src/*.[ch]' 'src/*.cpp' 'tests/*.[ch]' 'fuzz/*.c' 'bench/*.c' |
     head -3 "$f" | grep -q SPDX-License-Identifier || echo "$f: no SPDX line"
 done | grep . && bad=1
 # a station never includes a later one; api/route.h, list.h, sse.h and app/app.h are row formats that handlers fill in
-order="base event store normalise enrich detect audit directory form workflow message incident notice asset ti collect rulebook pipeline demo api app cli"
+order="base event store normalise enrich detect audit directory form message workflow incident notice asset ti collect rulebook pipeline demo api app cli"
 rank() { n=0; for w in $order; do n=$((n + 1)); [ "$w" = "$1" ] && { echo $n; return; }; done; echo 99; }
 for d in $order; do
     [ -d "src/$d" ] || continue

@@ -16,6 +16,7 @@
 #include "api/http_int.h"
 #include "api/http_run.h"
 #include "api/sse.h"
+#include "base/socket.h"
 #include "directory/service.h"
 
 #define PIECE ((size_t)256 * 1024)

@@ -43,7 +43,7 @@ int cf_req_query_i64(const struct cf_req *req, const char *name, int64_t def, in
     return 0;
 }
 
-int cf_req_field_error(struct cf_req *req, const char *field, const char *fmt, ...)
+int(cf_req_field_error)(struct cf_req *req, const char *field, const char *fmt, ...)
 {
     struct cf_req_priv *c = req->priv;
     char msg[300];

@@ -87,4 +87,7 @@ void cf_req_problem(struct cf_req *req, const char *key, json_t *takes);
 /* Standard list reply: {"items":[...],"next":cursor|null,"total":N}. Takes items. */
 void cf_reply_list(struct cf_req *req, json_t *items, const char *next, int64_t total);
 
+#ifdef __clang_analyzer__
+#define cf_req_field_error(req, field, ...) ((void)(cf_req_field_error)((req), (field), __VA_ARGS__), CF_EINVAL) /* see base/error.h */
+#endif
 #endif

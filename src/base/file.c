@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,18 +171,4 @@ int cf_walk(const char *path, const char *suffix, cf_walk_fn fn, void *ctx, stru
 char *cf_path_join(struct cf_arena *a, const char *dir, const char *name)
 {
     return (char *)cf_arena_printf(a, "%s%s%s", dir, dir[0] && dir[strlen(dir) - 1] == '/' ? "" : "/", name).p;
-}
-
-unsigned cf_socket_port(int fd)
-{
-    union {
-        struct sockaddr_storage any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } sa = {.any = {.ss_family = AF_UNSPEC}};
-    socklen_t n = sizeof sa;
-
-    if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0)
-        return 0;
-    return sa.any.ss_family == AF_INET6 ? ntohs(sa.v6.sin6_port) : sa.any.ss_family == AF_INET ? ntohs(sa.v4.sin_port) : 0;
 }

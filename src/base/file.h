@@ -17,8 +17,6 @@ int cf_fsync_dir(const char *path, struct cf_error *reterr);
  * ("" for all). path itself may be a file. Stops and returns fn's first non-zero value. */
 typedef int (*cf_walk_fn)(void *ctx, const char *path);
 int cf_walk(const char *path, const char *suffix, cf_walk_fn fn, void *ctx, struct cf_error *reterr);
-/* The port that a bound socket got; 0: none. */
-unsigned cf_socket_port(int fd);
 char *cf_path_join(struct cf_arena *a, const char *dir, const char *name);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/socket.h"
 #include "collect/listen_int.h"
 #include "collect/listen_tls.h"
 

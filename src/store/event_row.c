@@ -67,7 +67,7 @@ static bool wanted(const cf_str *fields, size_t n, cf_str name)
 
 static cf_str ip_text(struct cf_arena *a, struct rd *r)
 {
-    struct cf_ip ip;
+    struct cf_ip ip = {0};
     char tmp[46];
 
     if (!take(r, ip.b, 16))

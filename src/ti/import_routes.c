@@ -85,7 +85,7 @@ static int import(struct cf_req *req, struct cf_error *reterr)
 
     if (r == 0)
         r = ti_import_end(u->im, reterr);
-    if (r < 0) {
+    if (r != 0) {
         if (u)
             cf_tx_rollback(&u->w.tx);
         return r;

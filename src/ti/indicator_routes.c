@@ -431,7 +431,7 @@ static int export(struct cf_req *req, struct cf_error *reterr)
         r = cf_req_query_i64(req, "limit", 100000, 1, 1000000, &limit, reterr);
     if (r == 0 && !ti_format_type(format))
         r = cf_req_field_error(req, "format", "txt, csv, stix or gbt");
-    if (r < 0)
+    if (r != 0)
         return r;
     if (req->who->scope != CF_SCOPE_ALL)
         s.tlp_max = 1;

@@ -262,7 +262,7 @@ static uint32_t info_of(struct cf_ti_set *s, const struct cf_ti_info *x)
     struct cf_ti_info *y;
     size_t at;
 
-    if ((s->n_info + 1) * 2 > s->info_mask + (s->info_slot != NULL) && !info_rehash(s, s->info_slot ? (s->info_mask + 1) * 2 : 256))
+    if ((!s->info_slot || (s->n_info + 1) * 2 > s->info_mask + 1) && !info_rehash(s, s->info_slot ? (s->info_mask + 1) * 2 : 256))
         return UINT32_MAX;
     at = (size_t)(cf_hash64(x->family) ^ cf_hash64_seed(x->feed, 7) ^ cf_hash64_seed(x->group, 3) ^ cf_hash64_seed(x->threat_type, 5)) & s->info_mask;
     for (; s->info_slot[at]; at = (at + 1) & s->info_mask)
