@@ -368,19 +368,12 @@ static void map_pairs(struct cf_run *r, const struct cf_map *special, size_t fro
 
 static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
 {
-    size_t lo = 0, hi = sw->n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int c = cf_str_cmp(sw->v[mid]->val, v);
-        if (c == 0)
-            return sw->v[mid];
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return v.p ? sw->def : NULL;
+    if (!v.p)
+        return NULL;
+    for (const struct cf_case *c = sw->first[cf_text_sign(v)]; c; c = c->next)
+        if (c->val.n == v.n && cf_same_text(c->val.p, v.p, v.n))
+            return c;
+    return sw->def;
 }
 
 static void run_whens(struct cf_run *r, const struct cf_source *s)

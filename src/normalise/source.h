@@ -89,13 +89,15 @@ struct cf_when {
 };
 struct cf_case {
     cf_str val;
+    const struct cf_case *next; /* of the same sign */
     struct cf_sets set;
     struct cf_map map;
 };
 struct cf_switch {
     struct cf_ref on;
     size_t n;
-    struct cf_case **v; /* sorted by val */
+    struct cf_case **v;  /* sorted by val */
+    struct cf_case *first[64]; /* by cf_text_sign of val */
     struct cf_case *def;
 };
 struct cf_regex {

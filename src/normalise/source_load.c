@@ -121,6 +121,11 @@ static int parse_switch(struct cf_load *l, const struct cf_ynode *y, struct cf_s
     for (size_t i = 1; i < sw->n; i++)
         if (cf_str_eq(sw->v[i]->val, sw->v[i - 1]->val))
             return cf_load_fail(l, y, "case \"%.*s\" stands twice", CF_ARG(sw->v[i]->val));
+    for (size_t i = 0; i < sw->n; i++) {
+        struct cf_case **at = &sw->first[cf_text_sign(sw->v[i]->val)];
+        sw->v[i]->next = *at;
+        *at = sw->v[i];
+    }
     return 0;
 }
 
