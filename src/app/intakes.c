@@ -32,7 +32,7 @@ static int tls_listener(const struct in *in, struct cf_listen_options *o, struct
         .client = (enum cf_tls_client)mode, .ca = cf_arena_strdup(in->a, c->syslog_tls_ca), .allowed = allowed,
         .n_allowed = c->syslog_tls_allowed.n, .handshake_us = c->syslog_tls_handshake,
     };
-    if (!c->syslog_tls.n || c->syslog_tls_cert.n)
+    if ((!c->syslog_tls.n && !c->syslog_listeners.n) || c->syslog_tls_cert.n)
         return 0;
     if (c->http_cert.n) {
         o->tls_options.cert = cf_arena_strdup(in->a, c->http_cert);
@@ -109,6 +109,8 @@ int app_intakes(const struct cf_server_config *c, const char *data_dir, struct c
         return cf_error_set(reterr, CF_EINVAL, "syslog.unknown: write accept or refuse");
     r = tls_listener(&in, &o->listen, reterr);
     if (r == 0)
+        r = read_intakes(&in, "syslog.listeners", &c->syslog_listeners, &o->listen.more, &o->listen.n_more, reterr);
+    if (r == 0)
         r = tail_paths(&in, &o->tail, reterr);
     if (r == 0)
         r = kafka_options(&in, &o->kafka, reterr);
@@ -124,5 +126,6 @@ static void free_intakes(const struct cf_intake *v, size_t n)
 void app_intakes_release(struct cf_pipeline_options *o)
 {
     free_intakes(o->tail.path, o->tail.n_paths);
+    free_intakes(o->listen.more, o->listen.n_more);
     free_intakes(o->kafka.topic, o->kafka.n_topics);
 }

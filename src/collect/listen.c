@@ -26,6 +26,15 @@ void listen_peer_ip(const void *sockaddr, struct cf_ip *ret)
         memcpy(ret->b, &((const struct sockaddr_in6 *)sockaddr)->sin6_addr, 16);
 }
 
+void listen_source(struct cf_listener *l, const struct cf_intake *in, const struct cf_ip *ip, struct cf_source_info *ret)
+{
+    cf_source_find(l->o.sources, ip, ret);
+    if (in && !ret->known && in->source[0])
+        cf_intake_look(in, l->o.sources, "unknown", ret);
+    else if (in)
+        cf_intake_fill(in, ret);
+}
+
 /* One append of records that fit a frame; waits for room. */
 static bool put_frame(struct cf_listener *l, const struct cf_spool_origin *o, const cf_str *recs, size_t n)
 {
@@ -149,6 +158,46 @@ static int start_stream(struct listen_stream *s, const char *on, struct cf_error
     return s->on ? 0 : cf_error_set(reterr, CF_ENOMEM, "listener thread");
 }
 
+/* "udp:0.0.0.0:5514": protocol, then where. */
+static int start_more(struct cf_listener *l, struct listen_more *m, struct cf_error *reterr)
+{
+    static const char *const kinds[] = {"udp:", "flow:", "tcp:", "tls:"};
+    const char *on = strchr(m->in.what, ':');
+    size_t k = 0;
+    int r = 0;
+
+    while (k < 4 && strncmp(m->in.what, kinds[k], strlen(kinds[k])) != 0)
+        k++;
+    if (k == 4 || !on || m->in.encoding[0])
+        return cf_error_set(reterr, CF_EINVAL, "syslog.listeners: \"%s\": write udp:ADDRESS:PORT, tcp:, tls: or flow:, without an encoding", m->in.what);
+    m->udp.l = m->stream.l = l;
+    m->udp.in = m->stream.in = &m->in;
+    if (k < 2)
+        return k == 1 ? start_flow(&m->udp, on + 1, reterr) : start_udp(&m->udp, on + 1, reterr);
+    if (k == 3)
+        r = listen_tls_new(&l->o.tls_options, &m->stream.tls, reterr);
+    return r == 0 ? start_stream(&m->stream, on + 1, reterr) : r;
+}
+
+static int start_all_more(struct cf_listener *l, const struct cf_listen_options *o, struct cf_error *reterr)
+{
+    int r = 0;
+
+    l->more = calloc(o->n_more + 1, sizeof *l->more);
+    if (!l->more)
+        return cf_error_set(reterr, CF_ENOMEM, "listeners");
+    for (size_t i = 0; i < o->n_more && r == 0; i++) {
+        struct listen_more *m = &l->more[i];
+
+        m->udp.fd = m->stream.fd = -1;
+        if (!cf_intake_copy(&m->in, &o->more[i]))
+            return cf_error_set(reterr, CF_ENOMEM, "listeners");
+        l->n_more++;
+        r = start_more(l, m, reterr);
+    }
+    return r;
+}
+
 int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **ret, struct cf_error *reterr)
 {
     struct cf_listener *l = calloc(1, sizeof *l);
@@ -179,6 +228,8 @@ int cf_listener_start(const struct cf_listen_options *o, struct cf_listener **re
         if (r == 0)
             r = start_stream(&l->tls, o->tls, reterr);
     }
+    if (r == 0)
+        r = start_all_more(l, o, reterr);
     if (r < 0) {
         cf_listener_stop(l);
         return r;
@@ -219,6 +270,12 @@ void cf_listener_stop(struct cf_listener *l)
     stop_udp(&l->sflow);
     stop_stream(&l->tcp);
     stop_stream(&l->tls);
+    for (size_t i = 0; i < l->n_more; i++) {
+        stop_udp(&l->more[i].udp);
+        stop_stream(&l->more[i].stream);
+        cf_intake_release(&l->more[i].in);
+    }
+    free(l->more);
     (void)pthread_mutex_destroy(&l->flow_mu);
     if (l->stop_fd >= 0)
         (void)close(l->stop_fd);
@@ -238,6 +295,22 @@ static struct cf_stream_stats stream_stats(const struct listen_stream *s)
         .closed_idle = atomic_load(&s->closed_idle), .bad_framing = atomic_load(&s->bad_framing), .handshakes = atomic_load(&s->handshakes),
         .handshake_failed = atomic_load(&s->handshake_failed), .handshake_timeout = atomic_load(&s->handshake_timeout),
     };
+}
+
+bool cf_listener_get_more(const struct cf_listener *l, size_t i, struct cf_listener_more *ret)
+{
+    const struct listen_more *m = &l->more[i < l->n_more ? i : 0];
+
+    if (i >= l->n_more)
+        return false;
+    *ret = (struct cf_listener_more){
+        .in = &m->in, .port = m->udp.port ? m->udp.port : m->stream.port, .datagrams = m->udp.port > 0, .flow = m->udp.flow != NULL,
+        .received = atomic_load(&m->udp.received), .dropped = atomic_load(&m->udp.dropped), .stream = stream_stats(&m->stream),
+    };
+    (void)pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&l->flow_mu);
+    ret->flows = m->udp.flow_stats;
+    (void)pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&l->flow_mu);
+    return true;
 }
 
 void cf_listener_get_stats(const struct cf_listener *l, struct cf_listener_stats *ret)

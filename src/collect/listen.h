@@ -6,6 +6,7 @@
 #define CF_COLLECT_LISTEN_H
 
 #include "collect/counters.h"
+#include "collect/intake.h"
 #include "collect/source.h"
 #include "collect/spool.h"
 #include "normalise/netflow.h"
@@ -29,6 +30,8 @@ struct cf_listen_options {
     size_t netflow_templates;     /* templates remembered; 0: 16384 */
     int64_t netflow_timeout_us;   /* a template not seen this long is forgotten; 0: 30 min */
     const char *tls;              /* as tcp, RFC 5425 */
+    const struct cf_intake *more; /* further listeners for what the engineer knows: "udp:ADDRESS:PORT", "tcp:...", "tls:...", "flow:..."; copied */
+    size_t n_more;
     struct cf_listen_tls_options tls_options;
     size_t line_max;              /* longest record; 0: 1 MiB */
     unsigned connections_max;     /* TCP, and as many TLS; 0: 4096 */
@@ -58,6 +61,16 @@ struct cf_listener_stats {
     uint64_t unknown_refused;                    /* records of unknown or disabled peers, when those are refused */
     bool paused;                                 /* waiting for the spool right now */
 };
+/* One of the further listeners. */
+struct cf_listener_more {
+    const struct cf_intake *in; /* valid until cf_listener_stop */
+    unsigned port;
+    bool datagrams, flow;
+    uint64_t received, dropped; /* datagrams */
+    struct cf_netflow_stats flows;
+    struct cf_stream_stats stream;
+};
+bool cf_listener_get_more(const struct cf_listener *l, size_t i, struct cf_listener_more *ret); /* false: no more */
 void cf_listener_get_stats(const struct cf_listener *l, struct cf_listener_stats *ret);
 
 #endif

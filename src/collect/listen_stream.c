@@ -72,7 +72,7 @@ static void look_up(struct tcp *t, struct conn *c, int64_t now)
     if (c->counter && now - c->looked_us < CF_US_PER_S)
         return;
     c->looked_us = now;
-    cf_source_find(t->l->o.sources, &c->ip, &c->info);
+    listen_source(t->l, t->s->in, &c->ip, &c->info);
     c->counter = cf_counters_get(t->l->o.counters, cf_str_c(c->info.name), cf_str_c(c->info.org));
 }
 

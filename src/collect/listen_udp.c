@@ -54,7 +54,7 @@ static void look_up(struct cf_listener *l, struct udp *u, const struct cf_ip *ip
     u->peer_ip = *ip;
     u->looked_us = now;
     u->peer_n = cf_ip_format(ip, u->peer);
-    cf_source_find(l->o.sources, ip, &u->info);
+    listen_source(l, u->port->in, ip, &u->info);
     u->counter = cf_counters_get(l->o.counters, cf_str_c(u->info.name), cf_str_c(u->info.org));
 }
 

@@ -327,3 +327,5 @@ void cf_tail_get_stats(struct cf_tail *t, struct cf_tail_stats *ret)
     memcpy(ret->error, t->error, sizeof ret->error);
     (void)pthread_mutex_unlock(&t->mu);
 }
+
+const struct cf_intake *cf_tail_path(const struct cf_tail *t, size_t i) { return i < t->o.n_paths ? &t->path[i] : NULL; }

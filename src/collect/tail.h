@@ -34,6 +34,9 @@ void cf_tail_stop(struct cf_tail *t); /* NULL is fine */
 /* Writes the positions down whose records are durable. Before each cf_spool_commit: the marks it deletes are in there then. */
 int cf_tail_save(struct cf_tail *t, struct cf_error *reterr);
 
+/* What is followed, in the order of the options; NULL: no more. Valid until cf_tail_stop. */
+const struct cf_intake *cf_tail_path(const struct cf_tail *t, size_t i);
+
 struct cf_tail_stats {
     uint64_t files, records, bytes, rotations, truncations, packed_files, cut, errors;
     uint64_t behind; /* bytes written and not read yet, at the last look */

@@ -46,15 +46,37 @@ static json_t *stream_json(const char *name, unsigned port, const struct cf_stre
     return j;
 }
 
+/* What the configuration says about one way in. */
+static void put_intake(json_t *j, const struct cf_intake *in)
+{
+    const struct {
+        const char *key, *v;
+    } v[] = {{"source", in->source}, {"parser", in->parser}, {"format", in->format}, {"org", in->org}, {"encoding", in->encoding}};
+
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        if (v[i].v[0])
+            (void)json_object_set_new(j, v[i].key, json_string(v[i].v));
+}
+
 static json_t *tail_json(struct cf_pipeline *p)
 {
+    const struct cf_intake *in;
+    json_t *paths = json_array(), *j;
     struct cf_tail_stats s;
 
     cf_tail_get_stats(p->tail, &s);
-    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s}", "name", "tail", "files", (json_int_t)s.files, "received", (json_int_t)s.records, "bytes",
+    j = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s}", "name", "tail", "files", (json_int_t)s.files, "received", (json_int_t)s.records, "bytes",
                      (json_int_t)s.bytes, "behind_bytes", (json_int_t)s.behind, "rotations", (json_int_t)s.rotations, "truncations", (json_int_t)s.truncations,
                      "packed_files", (json_int_t)s.packed_files, "cut", (json_int_t)s.cut, "errors", (json_int_t)s.errors, "error", s.error, "status",
                      s.paused ? "paused" : "ok");
+    for (size_t i = 0; (in = cf_tail_path(p->tail, i)); i++) {
+        json_t *one = json_pack("{s:s}", "path", in->what);
+
+        put_intake(one, in);
+        (void)json_array_append_new(paths, one);
+    }
+    (void)json_object_set_new(j, "paths", paths);
+    return j;
 }
 
 static json_t *flow_json(const char *name, unsigned port, uint64_t received, uint64_t dropped, const struct cf_netflow_stats *f, bool paused)
@@ -86,6 +108,7 @@ static json_t *listeners_json(struct cf_pipeline *p)
 {
     struct cf_listener *l = p->listener;
     json_t *list = json_array();
+    struct cf_listener_more more;
     struct cf_listener_stats s;
 
     if (p->tail)
@@ -107,6 +130,16 @@ static json_t *listeners_json(struct cf_pipeline *p)
         (void)json_array_append_new(list, flow_json("sflow", cf_listener_sflow_port(l), s.sflow_received, s.sflow_dropped, &s.sflow, s.paused));
     if (cf_listener_tls_port(l))
         (void)json_array_append_new(list, stream_json("syslog-tls", cf_listener_tls_port(l), &s.tls, &s, true));
+    for (size_t i = 0; cf_listener_get_more(l, i, &more); i++) {
+        json_t *one = more.flow        ? flow_json("netflow", more.port, more.received, more.dropped, &more.flows, s.paused)
+                      : more.datagrams ? json_pack("{s:s,s:i,s:I,s:I,s:s}", "name", "syslog-udp", "port", (int)more.port, "received", (json_int_t)more.received, "dropped", (json_int_t)more.dropped,
+                                                   "status", s.paused ? "paused" : "ok")
+                                       : stream_json(more.in->what[1] == 'l' ? "syslog-tls" : "syslog-tcp", more.port, &more.stream, &s, more.in->what[1] == 'l');
+
+        (void)json_object_set_new(one, "address", json_string(more.in->what));
+        put_intake(one, more.in);
+        (void)json_array_append_new(list, one);
+    }
     return list;
 }
 

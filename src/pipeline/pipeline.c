@@ -301,7 +301,7 @@ static int start_listeners(struct cf_pipeline *p, struct cf_error *reterr)
 {
     struct cf_listen_options o = p->o.listen;
 
-    if (!(o.udp && o.udp[0]) && !(o.tcp && o.tcp[0]) && !(o.tls && o.tls[0]) && !(o.netflow && o.netflow[0]) && !(o.sflow && o.sflow[0]))
+    if (!(o.udp && o.udp[0]) && !(o.tcp && o.tcp[0]) && !(o.tls && o.tls[0]) && !(o.netflow && o.netflow[0]) && !(o.sflow && o.sflow[0]) && o.n_more == 0)
         return 0;
     o.spool = p->spool;
     o.counters = p->counters;
