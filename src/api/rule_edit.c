@@ -131,9 +131,8 @@ static int reply_rule(struct cf_req *req, int status, cf_str id, struct cf_error
     return row ? 0 : reterr->code;
 }
 
-static int put_text(struct edit *e, struct cf_rule_save *s, struct cf_error *reterr)
+static int put_text(struct edit *e, struct cf_rule_save *s, cf_str state, struct cf_error *reterr)
 {
-    const char *state = json_string_value(json_object_get(e->req->json, "state"));
     enum cf_rule_state st;
     struct cf_tx *tx = NULL;
     int r = cf_tx_begin(rule_app(e->req)->db, CF_TX_WRITE, &tx, reterr);
@@ -142,30 +141,46 @@ static int put_text(struct edit *e, struct cf_rule_save *s, struct cf_error *ret
     s->title = cf_json_text(json_array_get(json_object_get(e->check, "rules"), 0), "title");
     s->ids = e->ids;
     s->n_ids = e->n_ids;
-    s->who = rule_who(e->req);
+    if (!s->who.id.p)
+        s->who = rule_who(e->req);
     if (r == 0)
         r = cf_rulebook_put(tx, s, NULL, reterr);
-    for (size_t i = 0; r == 0 && state && cf_rule_state_parse(cf_str_c(state), &st) && i < e->n_ids; i++)
+    for (size_t i = 0; r == 0 && cf_rule_state_parse(state, &st) && i < e->n_ids; i++)
         r = cf_rulebook_set_state(tx, e->ids[i], st, s->note, e->req->who->user_name, reterr);
     return rule_commit(e->req, &tx, r, reterr);
+}
+
+static int all_new(const struct edit *e, struct cf_error *reterr)
+{
+    for (size_t i = 0; i < e->n_ids; i++)
+        if (rule_view_row(&e->v, e->ids[i]))
+            return cf_error_set(reterr, CF_EEXIST, "there is a rule with the id %.*s already; edit that one, or give this one another id", CF_ARG(e->ids[i]));
+    return 0;
+}
+
+static int add(struct cf_req *req, cf_str yaml, cf_str state, struct cf_rule_save *s, struct cf_error *reterr)
+{
+    struct edit e;
+    int r = edit_open(req, &e, yaml, reterr);
+
+    if (r < 0)
+        return r;
+    r = all_new(&e, reterr);
+    if (r == 0) {
+        s->text_id = e.ids[0];
+        r = put_text(&e, s, state, reterr);
+    }
+    edit_close(&e);
+    return r;
 }
 
 static int create(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_rule_save s = {.action = "create", .expect_version = -1, .note = cf_json_text(req->json, "note")};
-    struct edit e;
-    int r = edit_open(req, &e, cf_json_text(req->json, "yaml"), reterr);
+    int r = rule_direct(req, reterr);
 
-    if (r < 0)
-        return r;
-    for (size_t i = 0; r == 0 && i < e.n_ids; i++)
-        if (rule_view_row(&e.v, e.ids[i]))
-            r = cf_error_set(reterr, CF_EEXIST, "there is a rule with the id %.*s already; edit that one, or give this one another id", CF_ARG(e.ids[i]));
-    if (r == 0) {
-        s.text_id = e.ids[0];
-        r = put_text(&e, &s, reterr);
-    }
-    edit_close(&e);
+    if (r == 0)
+        r = add(req, cf_json_text(req->json, "yaml"), cf_json_text(req->json, "state"), &s, reterr);
     if (r == 0) {
         cf_req_audit(req, cf_arena_strdup(req->arena, s.text_id), NULL, req->json);
         r = reply_rule(req, 201, s.text_id, reterr);
@@ -228,18 +243,42 @@ static int base_of(struct edit *e, cf_str id, struct cf_rule_save *s, struct cf_
     return r;
 }
 
-static int change(struct cf_req *req, cf_str id, cf_str yaml, const char *action, cf_str note, int64_t expect, struct cf_error *reterr)
+static int change(struct cf_req *req, cf_str id, cf_str yaml, cf_str state, struct cf_rule_save *s, struct cf_error *reterr)
 {
-    struct cf_rule_save s = {.action = action, .expect_version = expect, .note = note};
     struct edit e;
     int r = edit_open(req, &e, yaml, reterr);
 
     if (r < 0)
         return r;
-    r = base_of(&e, id, &s, reterr);
+    r = base_of(&e, id, s, reterr);
     if (r == 0)
-        r = put_text(&e, &s, reterr);
+        r = put_text(&e, s, state, reterr);
     edit_close(&e);
+    return r;
+}
+
+int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr)
+{
+    struct cf_rule_save s = {0};
+    struct edit e;
+    int r = edit_open(req, &e, yaml, reterr);
+
+    if (r < 0)
+        return r;
+    r = rule_id.n ? base_of(&e, rule_id, &s, reterr) : all_new(&e, reterr);
+    *ret_yaml = e.yaml;
+    *ret_title = cf_arena_copy(req->arena, cf_json_text(json_array_get(json_object_get(e.check, "rules"), 0), "title"));
+    edit_close(&e);
+    return r;
+}
+
+int rule_text_use(struct cf_req *req, const struct cf_rule_proposal *p, cf_str state, cf_str *ret_rule_id, struct cf_error *reterr)
+{
+    struct cf_rule_save s = {.action = p->rule_id.n ? "edit" : "create", .expect_version = p->rule_id.n ? p->base_version : -1, .note = p->note, .who = p->author};
+    int r = p->rule_id.n ? change(req, p->rule_id, p->yaml, state, &s, reterr) : add(req, p->yaml, state, &s, reterr);
+
+    if (r == 0 && !p->rule_id.n)
+        *ret_rule_id = s.text_id;
     return r;
 }
 
@@ -247,7 +286,11 @@ static int put_rule(struct cf_req *req, struct cf_error *reterr)
 {
     cf_str id = cf_req_path(req, "id");
     json_t *version = json_object_get(req->json, "version");
-    int r = change(req, id, cf_json_text(req->json, "yaml"), "edit", cf_json_text(req->json, "note"), json_is_integer(version) ? json_integer_value(version) : -1, reterr);
+    struct cf_rule_save s = {.action = "edit", .note = cf_json_text(req->json, "note"), .expect_version = json_is_integer(version) ? json_integer_value(version) : -1};
+    int r = rule_direct(req, reterr);
+
+    if (r == 0)
+        r = change(req, id, cf_json_text(req->json, "yaml"), cf_json_text(req->json, "state"), &s, reterr);
 
     if (r == 0) {
         cf_req_audit(req, NULL, NULL, req->json);
@@ -279,6 +322,8 @@ static int delete_rule(struct cf_req *req, struct cf_error *reterr)
         r = cf_error_set(reterr, CF_ECONFLICT, "this is the edited text of a shipped rule; restore version 0 to go back to the shipped one");
     if (r == 0)
         r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
+    if (r == 0)
+        r = rule_second_person(req, tx, id, CF_RULE_DISABLED, reterr);
     if (r == 0)
         r = cf_rulebook_remove(tx, cf_json_text(stored, "id"), "delete", CF_STR_NONE, rule_who(req), reterr);
     r = rule_commit(req, &tx, r, reterr);
@@ -380,15 +425,21 @@ static int restore(struct cf_req *req, struct cf_error *reterr)
         if (r == 0)
             r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
         if (r == 0)
+            r = rule_second_person(req, tx, id, CF_RULE_DISABLED, reterr);
+        if (r == 0)
             r = cf_rulebook_remove(tx, text_id, "shipped", cf_json_text(req->json, "note"), rule_who(req), reterr);
         r = rule_commit(req, &tx, r, reterr);
     } else if (want > 0 && (r == 0 || r == CF_ENOENT)) {
+        struct cf_rule_save s = {.action = "restore", .note = cf_arena_printf(req->arena, "%lld", (long long)want), .expect_version = -1};
+
         r = cf_rulebook_versions(rule_app(req)->db, text_id, &list, reterr);
         json_array_foreach(list, i, one) if (json_integer_value(json_object_get(one, "version")) == want) yaml = cf_json_text(one, "yaml");
         if (r == 0 && yaml.n == 0)
             r = cf_error_set(reterr, CF_ENOENT, "the rule has no version %lld with a text", (long long)want);
         if (r == 0)
-            r = change(req, id, yaml, "restore", cf_arena_printf(req->arena, "%lld", (long long)want), -1, reterr);
+            r = rule_direct(req, reterr);
+        if (r == 0)
+            r = change(req, id, yaml, CF_STR_NONE, &s, reterr);
     }
     if (r == 0) {
         cf_req_audit(req, NULL, NULL, req->json);

@@ -128,6 +128,8 @@ static int patch_rule(struct cf_req *req, struct cf_error *reterr)
     before = json_pack("{s:s}", "state", cf_rule_state_name(row->state));
     r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
     if (r == 0)
+        r = rule_second_person(req, tx, id, state, reterr);
+    if (r == 0)
         r = cf_rulebook_set_state(tx, id, state, note_of(req), req->who->user_name, reterr);
     if (r == 0)
         r = cf_tx_commit(&tx, reterr);
@@ -192,6 +194,8 @@ static int batch(struct cf_req *req, struct cf_error *reterr)
             continue;
         changed++;
         if (!dry)
+            r = rule_second_person(req, tx, v.rows[i].info->id, state, reterr);
+        if (r == 0 && !dry)
             r = cf_rulebook_set_state(tx, v.rows[i].info->id, state, note_of(req), req->who->user_name, reterr);
     }
     if (r == 0 && !dry)
@@ -225,9 +229,9 @@ static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/api/v1/rules", .permission = "rule.read", .handler = list_rules, .flags = CF_RF_LIST, .scope = "all",
      .doc = "Rules in use; filter by id title level status state origin product category service tags tactic technique file"},
     {.method = CF_GET, .path = "/api/v1/rules/{id}", .permission = "rule.read", .handler = get_rule, .scope = "all", .doc = "One rule with its text and tests"},
-    {.method = CF_PATCH, .path = "/api/v1/rules/{id}", .permission = "rule.write", .handler = patch_rule, .scope = "all",
+    {.method = CF_PATCH, .path = "/api/v1/rules/{id}", .permission = "rule.read", .handler = patch_rule, .scope = "all",
      .request = "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" STATE "}}",
-     .doc = "Enable, stage (hits are listed, no alerts) or disable a rule"},
+     .doc = "Enable, stage (hits are listed, no alerts) or disable a rule; needs rule.write, with rules.approval rule.approve"},
     {.method = CF_POST, .path = "/api/v1/rules:batch", .permission = "rule.write", .handler = batch, .scope = "all",
      .request = "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" STATE ",\"filter\":{\"type\":\"string\",\"maxLength\":2000},\"dry_run\":{\"type\":\"boolean\"},"
                 "\"ids\":{\"type\":\"array\",\"maxItems\":10000,\"items\":{\"type\":\"string\",\"maxLength\":200}}}}",
@@ -239,6 +243,7 @@ void cf_rules_routes(void)
 {
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     cf_rule_edit_routes();
+    cf_rule_proposal_routes();
     cf_rule_test_routes();
     cf_rule_backtest_routes();
     cf_rule_coverage_routes();

@@ -125,6 +125,8 @@ static int import_rules(struct cf_req *req, struct cf_error *reterr)
         return r;
     }
     if (!dry)
+        r = rule_direct(req, reterr);
+    if (r == 0 && !dry)
         r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
     for (i = 0; r == 0 && i < n; i++) {
         r = import_file(req, tx, &v, &lib, &f[i], report, reterr);

@@ -48,6 +48,17 @@ struct cf_rule_who rule_who(const struct cf_req *req);
 int rule_commit(struct cf_req *req, struct cf_tx **tx, int r, struct cf_error *reterr);
 const struct rule_row *rule_view_row(const struct rule_view *v, cf_str id); /* NULL: none has it */
 
+/* ---- two people (rule_proposals.c) ---- */
+bool rule_approval_on(const struct cf_req *req);
+int rule_direct(struct cf_req *req, struct cf_error *reterr); /* CF_ECONFLICT: texts change by proposals only */
+/* May the caller set this state? CF_EPERM: approval is on and he has not rule.approve, or wrote the text he would take live. */
+int rule_second_person(struct cf_req *req, struct cf_tx *tx, cf_str id, enum cf_rule_state to, struct cf_error *reterr);
+/* A text that could be saved as rule_id (empty: a new rule): with its id and title, in the request's arena. */
+int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr);
+/* The approved text becomes the author's new version, its rules staged or enabled. */
+int rule_text_use(struct cf_req *req, const struct cf_rule_proposal *p, cf_str state, cf_str *ret_rule_id, struct cf_error *reterr);
+void cf_rule_proposal_routes(void);
+
 void cf_rule_edit_routes(void);
 void cf_rule_transfer_routes(void);
 void cf_rule_list_routes(void);

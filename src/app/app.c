@@ -504,6 +504,7 @@ static int prepare(struct cf_app_run *run, const char *data_dir, const char *con
     run->app.content_dir = cf_find_dir(&run->arena, "CF_CONTENT", "content");
     if (!run->app.content_dir)
         return cf_error_set(reterr, CF_ENOENT, "the content folder was not found beside the program; set CF_CONTENT");
+    run->app.rules_approval = c->rules_approval;
     run->app.web_dir = c->http_web_dir.n ? cf_arena_strdup(&run->arena, c->http_web_dir) : cf_find_dir(&run->arena, "CF_WEB", "web/dist");
     return lock_data(run, reterr);
 }

@@ -41,6 +41,7 @@ struct cf_app {
     struct cf_http *http;
     const char *web_dir;     /* absolute; the built console, NULL when there is none */
     bool tls;                /* the console is served over HTTPS */
+    bool rules_approval;     /* a change of a rule is a proposal until another person approves it */
     int64_t started_us;
 };
 

@@ -23,5 +23,10 @@ const struct cf_migration cf_rulebook_migrations[] = {
      "ended_us BIGINT);\n"
      "CREATE INDEX rule_backtest_time ON rule_backtest (created_us);\n"
      "CREATE INDEX rule_backtest_rule ON rule_backtest (rule_id, created_us)"},
+    {1003, "proposals",
+     "CREATE TABLE rule_proposal (id TEXT PRIMARY KEY, rule_id TEXT, title TEXT NOT NULL, yaml TEXT NOT NULL, base_version BIGINT NOT NULL, state TEXT NOT NULL, note TEXT, "
+     "author_id TEXT NOT NULL, author_name TEXT NOT NULL, created_us BIGINT NOT NULL, updated_us BIGINT NOT NULL, submitted_us BIGINT, decided_by TEXT, decided_name TEXT, "
+     "decided_us BIGINT, decision_note TEXT, went TEXT);\n"
+     "CREATE INDEX rule_proposal_state ON rule_proposal (state, updated_us)"},
 };
 const size_t cf_rulebook_n_migrations = sizeof cf_rulebook_migrations / sizeof *cf_rulebook_migrations;

@@ -64,6 +64,30 @@ int cf_rulebook_set_state(struct cf_tx *tx, cf_str rule_id, enum cf_rule_state s
 /* Ids that are staged and disabled; live in a. */
 int cf_rulebook_states(struct cf_db *db, struct cf_arena *a, cf_str **ret_staged, size_t *ret_n_staged, cf_str **ret_off, size_t *ret_n_off, struct cf_error *reterr);
 
+/* Did this person write the text in use that holds the rule? Shipped rules: nobody. */
+int cf_rulebook_written_by(struct cf_tx *tx, cf_str rule_id, cf_str user_id, bool *ret, struct cf_error *reterr);
+
+/* ---- proposals: changes that wait for a second person (proposal.c) ---- */
+enum cf_rule_proposal_state { CF_RULE_PROPOSAL_DRAFT, CF_RULE_PROPOSAL_SUBMITTED, CF_RULE_PROPOSAL_APPROVED, CF_RULE_PROPOSAL_RETURNED, CF_RULE_PROPOSAL_WITHDRAWN };
+#define CF_RULE_PROPOSAL_STATES 5
+const char *cf_rule_proposal_state_name(enum cf_rule_proposal_state s);
+struct cf_rule_proposal {
+    cf_str id, rule_id, title, yaml, note; /* rule_id empty: a new rule */
+    int64_t base_version;                  /* of the rule's text it was made from */
+    enum cf_rule_proposal_state state;
+    struct cf_rule_who author;
+};
+struct cf_rule_decision {
+    struct cf_rule_who who;
+    cf_str note, went; /* went: "staged" or "enabled" of an approval */
+};
+int cf_rule_proposal_get(struct cf_tx *tx, cf_str id, struct cf_arena *a, struct cf_rule_proposal *ret, struct cf_error *reterr); /* CF_ENOENT; texts in a */
+int cf_rule_proposal_add(struct cf_tx *tx, const struct cf_rule_proposal *p, struct cf_error *reterr);
+int cf_rule_proposal_change(struct cf_tx *tx, const struct cf_rule_proposal *p, struct cf_error *reterr); /* its text and note */
+/* d NULL: by the author. CF_ECONFLICT: it is not in state `from` any more. */
+int cf_rule_proposal_move(struct cf_tx *tx, cf_str id, enum cf_rule_proposal_state from, enum cf_rule_proposal_state to, const struct cf_rule_decision *d, struct cf_error *reterr);
+int cf_rule_proposal_done(struct cf_tx *tx, cf_str id, cf_str rule_id, struct cf_error *reterr); /* the rule it became */
+
 /* ---- import and export (archive.c) ---- */
 struct cf_rule_file {
     cf_str name, text;

@@ -36,6 +36,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/rules', name: 'rules', component: () => import('@/views/detect/Rules.vue'), meta: { title: 'rules', perm: 'rule.read' } },
   { path: '/exceptions', name: 'exceptions', component: () => import('@/views/incident/Exceptions.vue'), meta: { title: 'exceptions', perm: 'alert.read' } },
   { path: '/rules/studio/:id?', name: 'studio', component: () => import('@/views/detect/Studio.vue'), meta: { title: 'studio', perm: 'rule.read', parent: 'rules' } },
+  { path: '/rules/proposals', name: 'rule-proposals', component: () => import('@/views/detect/Proposals.vue'), meta: { title: 'rule-proposals', perm: 'rule.read', parent: 'rules' } },
   { path: '/coverage', name: 'coverage', component: () => import('@/views/detect/Coverage.vue'), meta: { title: 'coverage', perm: 'rule.read' } },
   { path: '/sources/wizard', name: 'wizard', component: () => import('@/views/pipeline/SourceWizard.vue'), meta: { title: 'wizard', perm: 'source.read', parent: 'sources' } },
   { path: '/quality', name: 'quality', component: () => import('@/views/pipeline/Quality.vue'), meta: { title: 'quality', perm: 'source.read' } },

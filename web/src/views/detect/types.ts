@@ -12,6 +12,13 @@ export interface RuleFull extends Rule {
   updated_by?: string | null
   correlation?: boolean
 }
+export interface Approval { required: boolean; may_approve: boolean }
+export interface Proposal {
+  id: string; rule_id?: string | null; title: string; base_version: number; state: 'draft' | 'submitted' | 'approved' | 'returned' | 'withdrawn'; note?: string | null
+  author: { id: string; name: string }; created_at: string; updated_at: string; submitted_at?: string | null; decided_at?: string | null; decided_by?: string | null
+  decision_note?: string | null; went?: 'staged' | 'enabled' | null; actions: string[]; yaml?: string
+}
+export const proposalTones: Record<string, string> = { draft: '', submitted: 'warn', approved: 'ok', returned: 'err', withdrawn: '' }
 export interface RuleError { line: number; column: number; message: string; title?: string }
 export interface Check { valid: boolean; errors: RuleError[]; rules: { id: string; title: string; level: Level; correlation: boolean }[]; fields: { sigma: string; ecs: string[] }[] }
 export interface Version { version: number; time: string | null; user: string | null; action: string; note: string | null; yaml: string }

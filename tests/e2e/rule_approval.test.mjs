@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// rules.approval: a change of a rule is a proposal; who wrote it can neither approve it nor take it live; each step is in the audit.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startServer } from './lib.mjs';
+
+let s, author, approver;
+const id = '0190c0de-0000-7000-8000-00000000ab01';
+const yaml = (user) => `title: Two people\nid: ${id}\nstatus: test\nlogsource:\n  product: linux\n  service: sshd\ndetection:\n  sel:\n    user.name: ${user}\n  condition: sel\nlevel: high\n`;
+
+before(async () => {
+  s = await startServer({ config: 'rules:\n  approval: true\nstore:\n  events: none\n' });
+  author = await s.signIn('admin');
+  const made = await author.post('/api/v1/users', { name: 'second', display_name: '值班领导', org_id: 'root', roles: ['leader'] });
+  assert.equal(made.status, 201, made.text);
+  approver = await s.signIn('second', made.body.password);
+});
+after(() => s?.stop());
+const act = (who, p, body) => who.post(`/api/v1/rule-proposals/${p}/actions`, body);
+
+test('texts change by proposals only', async () => {
+  assert.deepEqual((await author.get('/api/v1/rule-approval')).body, { required: true, may_approve: true });
+  assert.equal((await author.post('/api/v1/rules', { yaml: yaml('a') })).status, 409);
+  const builtin = (await author.get('/api/v1/rules?limit=1')).body.items[0];
+  const full = (await author.get('/api/v1/rules/' + builtin.id)).body;
+  assert.equal((await author.put('/api/v1/rules/' + builtin.id, { yaml: full.yaml + '\n' })).status, 409);
+  assert.equal((await author.call('POST', '/api/v1/rules:import?name=x.yml', yaml('a'), { 'content-type': 'application/octet-stream' })).status, 409);
+  assert.equal((await author.post('/api/v1/rule-proposals', { yaml: 'title: x\n' })).status, 400, 'a text with mistakes is not proposed');
+});
+
+test('draft, submitted, returned with a note, changed, approved by another person, staged, then live', async () => {
+  const made = await author.post('/api/v1/rule-proposals', { yaml: yaml('a'), note: 'first' });
+  assert.equal(made.status, 201, made.text);
+  const p = made.body.id;
+  assert.equal(made.body.state, 'draft');
+  assert.equal((await act(approver, p, { action: 'approve' })).status, 409, 'a draft is not approved');
+  assert.equal((await act(approver, p, { action: 'submit' })).status, 403, 'another person does not submit it');
+  assert.equal((await act(author, p, { action: 'submit' })).body.state, 'submitted');
+  assert.equal((await author.put('/api/v1/rule-proposals/' + p, { yaml: yaml('b') })).status, 409, 'what is submitted changes no more');
+  assert.equal((await act(author, p, { action: 'approve' })).status, 403, 'nobody approves what he wrote himself');
+  assert.equal((await act(approver, p, { action: 'return' })).status, 400, 'a return says why');
+  assert.equal((await act(approver, p, { action: 'return', note: 'narrower' })).body.state, 'returned');
+  assert.equal((await author.put('/api/v1/rule-proposals/' + p, { yaml: yaml('b') })).status, 200);
+  assert.equal((await act(author, p, { action: 'submit' })).status, 200);
+  assert.equal((await author.get('/api/v1/rules/' + id)).status, 404, 'nothing is in use before the approval');
+  const done = await act(approver, p, { action: 'approve', state: 'staged', note: 'fine' });
+  assert.equal(done.status, 200, done.text);
+  assert.deepEqual([done.body.state, done.body.went, done.body.rule_id, done.body.decided_by], ['approved', 'staged', id, '值班领导']);
+  assert.equal((await act(approver, p, { action: 'approve' })).status, 409, 'once');
+  const rule = (await author.get('/api/v1/rules/' + id)).body;
+  assert.deepEqual([rule.state, rule.version], ['staged', 1]);
+  assert.match(rule.yaml, /user.name: b/);
+  assert.equal((await author.get(`/api/v1/rules/${id}/versions`)).body.items[0].user, '管理员', 'the version is its author\'s');
+  assert.equal((await author.patch('/api/v1/rules/' + id, { state: 'enabled' })).status, 403, 'the author does not take it live');
+  assert.equal((await author.post('/api/v1/rules:batch', { ids: [id], state: 'enabled' })).status, 403);
+  assert.equal((await approver.patch('/api/v1/rules/' + id, { state: 'enabled' })).body.state, 'enabled');
+});
+
+test('a change of a rule names its version; two at a time, the later one is refused', async () => {
+  const one = (await author.post('/api/v1/rule-proposals', { rule_id: id, yaml: yaml('c'), version: 1, submit: true })).body;
+  const two = (await author.post('/api/v1/rule-proposals', { rule_id: id, yaml: yaml('d'), version: 1, submit: true })).body;
+  assert.equal(one.state, 'submitted');
+  assert.equal((await act(approver, one.id, { action: 'approve', state: 'enabled' })).status, 200);
+  assert.equal((await act(approver, two.id, { action: 'approve', state: 'enabled' })).status, 409, 'made from an older text');
+  assert.equal((await approver.get('/api/v1/rule-proposals/' + two.id)).body.state, 'submitted', 'it waits on');
+  assert.match((await author.get('/api/v1/rules/' + id)).body.yaml, /user.name: c/);
+  assert.equal((await act(author, two.id, { action: 'withdraw' })).body.state, 'withdrawn');
+  assert.equal((await approver.get('/api/v1/rule-proposals?filter=state:submitted')).body.total, 0);
+});
+
+test('each step is in the audit', async () => {
+  const auditor = await author.post('/api/v1/users', { name: 'auditor', display_name: '审计员', org_id: 'root', roles: ['audit_admin'] });
+  const who = await s.signIn('auditor', auditor.body.password);
+  const items = (await who.get('/api/v1/audit?limit=200&filter=' + encodeURIComponent('proposal'))).body.items;
+  const steps = items.filter((x) => /rule-proposals/.test(x.action + x.object)).length;
+  assert.ok(steps >= 8, JSON.stringify(items.map((x) => [x.user, x.action, x.object])));
+});

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two people and a rule: written and submitted in the studio by one, looked at and approved by the other; in both languages.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { startServer } from '../e2e/lib.mjs'
+import { openBrowser, Person, strong, unable } from './lib.mjs'
+
+describe('rule approval', { skip: unable() }, () => {
+  let server, browser, api, first
+  before(async () => {
+    server = await startServer({ config: 'rules:\n  approval: true\nstore:\n  events: none\n' })
+    api = await server.signIn('admin')
+    first = (await api.post('/api/v1/users', { name: 'second', display_name: '值班领导', org_id: 'root', roles: ['leader'] })).body.password
+    browser = await openBrowser()
+  })
+  after(async () => {
+    await browser?.close()
+    await server?.stop()
+  })
+
+  test('the author submits and cannot approve; another person approves it, staged', async () => {
+    const author = await Person.at(browser, server)
+    await author.signIn('admin', server.passwords.admin)
+    await author.goto('/rules/studio')
+    await author.page.waitForSelector('.studio-two')
+    await author.page.waitForFunction(() => document.querySelector('[data-test=check]')?.textContent.includes('✓'))
+    await author.test('save').click()
+    await author.$('.el-message-box input').fill('新的登录规则')
+    await author.$('.el-message-box__btns .el-button--primary').click()
+    await author.page.waitForURL(/\/rules\/proposals\?open=/)
+    await author.$('[data-test=proposal-state]', { hasText: '待审批' }).waitFor()
+    assert.equal(await author.test('approve-staged').count(), 0)
+    assert.match(await author.page.textContent('.side'), /须由另一人审批/)
+    const where = new URL(author.page.url())
+    await author.clean()
+    const other = await Person.at(browser, server, { locale: 'en', theme: 'dark' })
+    await other.signIn('second', first, strong)
+    await other.goto(where.pathname + where.search)
+    await other.test('approve-staged').click()
+    await other.$('.el-message-box__btns .el-button--primary').click()
+    await other.$('[data-test=proposal-state]', { hasText: 'Approved' }).waitFor()
+    const done = (await api.get('/api/v1/rule-proposals?filter=state:approved')).body.items[0]
+    assert.deepEqual([done.went, done.decided_by, done.author.name], ['staged', '值班领导', '管理员'])
+    assert.equal((await api.get('/api/v1/rules/' + done.rule_id)).body.state, 'staged')
+    await other.clean()
+    await other.close()
+    await author.close()
+  })
+})
