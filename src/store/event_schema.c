@@ -214,9 +214,9 @@ static void addresses_sql(const struct cf_event_ddl *d, struct cf_buf *out)
     cf_buf_printf(out, "%s MATERIALIZE INDEX by_address", t);
 }
 
-/* Inserts pack with the server's fast codec, merges, which rewrite every row anyway, with ZSTD as before: that is what an age of
- * recompression of nothing means. ZSTD on insert took half of an insert's time. */
-#define RECOMPRESS "day + INTERVAL 0 DAY RECOMPRESS CODEC(ZSTD(1))"
+/* Inserts and the merges of young parts pack with the server's fast codec (LZ4): ZSTD took half of an insert's time, and texts and
+ * lists are read two to three times as fast. It takes a third more disk, so a part is rewritten once with ZSTD when it is old. */
+#define RECOMPRESS "day + INTERVAL 90 DAY RECOMPRESS CODEC(ZSTD(1))"
 
 static void codecs_sql(const struct cf_event_ddl *d, struct cf_buf *out)
 {
