@@ -27,6 +27,10 @@ export interface HuntHit { id: string; indicator: { id: string; value: string; t
 export interface Feed { id: string; name: string; org?: { id: string; name?: string }; types?: string; min_confidence: number; tlp_max: string; per_hour: number; active: boolean; last_used?: string; requests: number; items: number; token?: string }
 export interface Collection { id: string; title: string; description?: string; types?: string; min_confidence: number; tlp_max: string; orgs: string[]; can_write: boolean; created_at: string; tokens: number; last_used?: string; path: string }
 export interface CollectionDetail extends Collection { indicators: number; objects: number; token_list: { id: string; name: string; user: string; display_name?: string; org: { id: string; name: string }; created_at: string; expires_at?: string; last_used?: string }[] }
+/** The two collections every installation begins with have names in both languages until somebody renames them. */
+const shipped: Record<string, string> = { active: 'Active indicators and their context', submissions: 'What others submit, for review' }
+export const collectionTitle = (c: Collection) => (shipped[c.title] === c.description ? codeText('intel.shipped', c.title) : c.title)
+export const collectionText = (c: Collection) => (shipped[c.title] === c.description ? codeText('intel.shippedText', c.title) : (c.description ?? ''))
 export const types = ['ipv4', 'ipv6', 'cidr', 'domain', 'url', 'md5', 'sha1', 'sha256', 'email', 'ja3', 'ja4', 'cert', 'account', 'wallet']
 export const statuses = ['active', 'draft', 'expired', 'withdrawn', 'false_positive']
 export const levels = ['critical', 'high', 'medium', 'low', 'informational']
