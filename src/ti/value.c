@@ -356,6 +356,8 @@ size_t cf_ti_url_key(cf_str url, char *out, size_t *ret_path, size_t *ret_query)
     }
     if (host.n && host.p[host.n - 1] == '.')
         host.n--;
+    if (host.n && host.p[host.n - 1] == '.')
+        return 0;
     if (cf_ip_parse(host, &ip))
         n = cf_ip_format(&ip, out);
     else
