@@ -74,8 +74,8 @@ describe('intelligence', { skip: unable() }, () => {
     await p.test('made-token').waitFor()
     const token = (await p.$('[data-test=made-token] .copytext').textContent()).trim()
     const bearer = { authorization: 'Bearer ' + token, accept: 'application/taxii+json;version=2.1' }
-    assert.equal((await request(server.url + path + 'objects/', { headers: bearer })).status, 200)
-    assert.equal((await request(server.url + '/api/v1/alerts', { headers: bearer })).status, 403)
+    assert.equal((await request(c.server.url + path + 'objects/', { headers: bearer })).status, 200)
+    assert.equal((await request(c.server.url + '/api/v1/alerts', { headers: bearer })).status, 403)
     await p.$('.el-dialog:visible .el-dialog__footer button').click()
     await p.page.waitForFunction(() => ![...document.querySelectorAll('.el-dialog')].some((d) => d.checkVisibility()))
     await p.$('[data-test=tokens]', { hasText: '区县平台取用' }).waitFor()
@@ -86,7 +86,7 @@ describe('intelligence', { skip: unable() }, () => {
     await p.test('drop-collection').click()
     await p.$('.el-message-box__btns .el-button--primary').click()
     await p.page.waitForFunction(() => !document.querySelector('.tbl tbody')?.textContent.includes('区县平台'))
-    assert.equal((await request(server.url + path, { headers: bearer })).status, 401)
+    assert.equal((await request(c.server.url + path, { headers: bearer })).status, 401)
     await p.clean()
   })
 
