@@ -114,7 +114,10 @@ int kafka_pos_load(struct cf_kafka *k, struct cf_error *reterr)
         }
     }
     cf_buf_release(&b);
-    return r == 0 ? cf_spool_marks(k->o.spool, take_mark, k, reterr) : r;
+    if (r == 0)
+        r = cf_spool_marks(k->o.spool, take_mark, k, reterr);
+    k->changed = k->n_part > 0; /* what only the marks say must be in the file before the spool forgets them */
+    return r;
 }
 
 int cf_kafka_save(struct cf_kafka *k, struct cf_error *reterr)

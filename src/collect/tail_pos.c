@@ -144,6 +144,7 @@ int tail_pos_load(struct cf_tail *t, struct cf_error *reterr)
     cf_buf_release(&b);
     if (r == 0)
         r = cf_spool_marks(t->o.spool, take_mark, t, reterr);
+    t->changed = t->n_pos > 0; /* what only the marks say must be in the file before the spool forgets them */
     t->first_start = t->first_start && t->n_pos == 0;
     return r;
 }

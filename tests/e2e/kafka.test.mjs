@@ -140,6 +140,23 @@ for (const point of ['kafka.appended:3', 'kafka.before_save:2', 'kafka.saved:2',
     await exactlyOnce([api], host, k + 100);
   });
 
+test('killed before positions were ever saved, then again when the spool has forgotten them', { timeout: 120000 }, async () => {
+  await mock.ok('topic again 2');
+  const cfg = config().replace('group: city', 'group: again').replace(/topics: .*/, 'topics: ["again parser=sshd"]');
+  const own = path.join(dir, 'again');
+  fs.mkdirSync(own);
+  await mock.ok('lines again 2 k-again 0 400');
+  let one = await startServer({ config: cfg, data: own, env: { CF_CRASH_AT: 'kafka.before_save:1' } });
+  assert.equal((await one.exited).signal, 'SIGKILL');
+  one = await startServer({ config: cfg, data: own });
+  await until('positions saved', async () => fs.existsSync(path.join(own, 'kafka.state')));
+  await one.kill();
+  await mock.ok('lines again 2 k-again 400 200');
+  one = await startServer({ config: cfg, data: own });
+  await exactlyOnce([one.token('admin')], 'k-again', 600);
+  await one.stop();
+});
+
 test('killed at any moment, three times', { timeout: 180000 }, async () => {
   let k = 0;
   for (let round = 0; round < 3; round++) {

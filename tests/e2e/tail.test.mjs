@@ -197,3 +197,20 @@ test('killed at any moment, ten times', { timeout: 180000 }, async () => {
   }
   await exactlyOnce('k-any', k);
 });
+
+test('killed before positions were ever saved, then again when the spool has forgotten them', async () => {
+  await s.stop();
+  data = path.join(dir, 'again'); // nobody knows these files there
+  fs.mkdirSync(data);
+  for (const name of fs.readdirSync(logs)) fs.rmSync(file(name));
+  fs.writeFileSync(file('app.log'), lines('t-again', 0, 300));
+  const before = s;
+  await start({ CF_CRASH_AT: 'tail.before_save:1' }).catch((e) => assert.match(e.message, /ended with SIGKILL before it was ready/));
+  if (s !== before) assert.equal((await s.exited).signal, 'SIGKILL');
+  await start();
+  await until('positions saved', async () => fs.existsSync(path.join(data, 'tail.state')));
+  await s.kill();
+  fs.appendFileSync(file('app.log'), lines('t-again', 300, 100));
+  await start();
+  await exactlyOnce('t-again', 400);
+});
