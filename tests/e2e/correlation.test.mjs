@@ -6,17 +6,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { startServer } from './lib.mjs';
+import { startServer, waitUntil } from './lib.mjs';
 
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
-async function until(what, fn, seconds = 40) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 40) => waitUntil(what, fn, seconds);
 const settled = (api) => until('spool empty', async () => { const h = (await api.get('/api/v1/health')).body; return (h.pipeline.queue_bytes < 200 && h.pipeline.lag_seconds === 0) || h.pipeline; });
 
 const rules = `title: step

@@ -8,17 +8,10 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { startServer } from './lib.mjs';
+import { startServer, waitUntil } from './lib.mjs';
 
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
-async function until(what, fn, seconds = 40) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 40) => waitUntil(what, fn, seconds);
 const lines = (from, n, host) => Array.from({ length: n }, (_, i) => JSON.stringify({ '@timestamp': new Date().toISOString(), host: { name: host }, user: { name: `n${from + i}` } })).join('\n') + '\n';
 
 /** Posts batches until the server goes away; numbers of acknowledged records are added to `acked`. */

@@ -8,20 +8,12 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import zlib from 'node:zlib';
-import { run, startServer } from './lib.mjs';
+import { run, startServer, waitUntil } from './lib.mjs';
 
 let s, api, udp, tcp;
-const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 
 /** Polls a condition until it holds; the last value goes into the failure. */
-export async function until(what, fn, seconds = 20) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+export const until = (what, fn, seconds = 20) => waitUntil(what, fn, seconds);
 const total = async (query) => {
   const { body } = await api.post('/api/v1/events:search', { query, from: 'now-1d', to: 'now+1d', limit: 1 });
   return body.total ?? body;

@@ -8,20 +8,12 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { run, startServer } from './lib.mjs';
+import { run, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-intake-'));
-const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 let s, api, listeners;
 
-async function until(what, fn, seconds = 20) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 20) => waitUntil(what, fn, seconds);
 const line = (port) => `src=203.0.113.9 dst=10.0.0.1 sport=${port} dport=22 proto=tcp action=deny`;
 const search = async (query) => (await api.post('/api/v1/events:search', { query, from: 'now-1d', to: 'now+1d', limit: 10 })).body;
 const one = async (port) => {

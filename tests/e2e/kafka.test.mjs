@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { after, before, test } from 'node:test';
-import { binary, run, startServer } from './lib.mjs';
+import { assertEachOnce, binary, run, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-kafka-'));
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
@@ -23,14 +23,7 @@ const config = (more = '') => `kafka:
   commit_interval: 200ms
 ${more}`;
 
-async function until(what, fn, seconds = 40) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 40) => waitUntil(what, fn, seconds);
 /** The mock cluster: ask(line) -> its answer. */
 async function startMock() {
   const child = spawn(path.join(path.dirname(binary), 'kafka_mock'), ['2'], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -71,14 +64,7 @@ async function exactlyOnce(servers, host, n, seconds = 60) {
   for (const a of servers) await until('drained', async () => { const h = (await a.get('/api/v1/health')).body; return h.pipeline.queue_bytes === 0 || h.pipeline.queue_bytes; });
   const seen = new Map();
   for (const a of servers) for (const [u, c] of await usersOf(a, host)) seen.set(u, (seen.get(u) || 0) + c);
-  const missing = [], twice = [];
-  for (let k = 0; k < n; k++) {
-    const c = seen.get(`u${k}`) || 0;
-    if (c === 0) missing.push(k);
-    if (c > 1) twice.push(k);
-  }
-  assert.deepEqual({ missing: missing.slice(0, 5), nMissing: missing.length, twice: twice.slice(0, 5), nTwice: twice.length, size: seen.size },
-    { missing: [], nMissing: 0, twice: [], nTwice: 0, size: n });
+  assertEachOnce(seen, n);
 }
 const sum = (t) => t.split(' ').reduce((a, x) => a + Math.max(0, Number(x)), 0);
 const committed = async (topic, parts) => sum(await mock.ask(`committed city ${topic} ${parts}`));

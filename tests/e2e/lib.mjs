@@ -5,6 +5,7 @@
 //   const s = await startServer();            // {url, data, adminPassword, stop(), kill(), log()}
 //   const admin = await s.signIn('admin');    // first password already changed: Session
 //   const r = await admin.get('/api/v1/users');   // {status, body, headers}
+import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -187,4 +188,26 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
     },
   };
   return s.ready();
+}
+
+/** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. */
+export async function waitUntil(what, fn, seconds) {
+  let last;
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
+    last = await fn();
+    if (last === true) return;
+  }
+  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
+}
+
+/** `seen` (name -> how often) holds every u<k>, 0 <= k < n, exactly once and nothing else. */
+export function assertEachOnce(seen, n) {
+  const missing = [], twice = [];
+  for (let k = 0; k < n; k++) {
+    const c = seen.get(`u${k}`) || 0;
+    if (c === 0) missing.push(k);
+    if (c > 1) twice.push(k);
+  }
+  assert.deepEqual({ missing: missing.slice(0, 5), nMissing: missing.length, twice: twice.slice(0, 5), nTwice: twice.length, size: seen.size },
+    { missing: [], nMissing: 0, twice: [], nTwice: 0, size: n });
 }

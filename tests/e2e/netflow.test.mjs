@@ -7,19 +7,11 @@ import dgram from 'node:dgram';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { root, run, startServer } from './lib.mjs';
+import { root, run, startServer, waitUntil } from './lib.mjs';
 
-const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 let s, api, port;
 
-async function until(what, fn, seconds = 20) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 20) => waitUntil(what, fn, seconds);
 const listener = async () => (await api.get('/api/v1/health')).body.listeners.find((l) => l.name === 'netflow');
 const search = async (query, limit = 1000) => (await api.post('/api/v1/events:search', { query, from: '2026-11-01T00:00:00Z', to: 'now+1d', limit })).body;
 

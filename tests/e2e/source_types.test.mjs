@@ -5,18 +5,10 @@ import dgram from 'node:dgram';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { startServer } from './lib.mjs';
+import { startServer, waitUntil } from './lib.mjs';
 
 let s, api, udp;
-const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
-async function until(what, fn, seconds = 20) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 20) => waitUntil(what, fn, seconds);
 const send = (text) => new Promise((resolve, reject) => {
   const c = dgram.createSocket('udp4');
   c.send(text, udp, '127.0.0.1', (e) => { c.close(); e ? reject(e) : resolve(); });

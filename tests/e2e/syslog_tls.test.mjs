@@ -10,22 +10,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { startServer } from './lib.mjs';
+import { startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-tls-'));
 const file = (name) => path.join(dir, name);
 const openssl = (...args) => execFileSync('openssl', args, { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
-const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 let s, api, port;
 
-async function until(what, fn, seconds = 20) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 20) => waitUntil(what, fn, seconds);
 const listener = async (a = api) => (await a.get('/api/v1/health')).body.listeners.find((l) => l.name === 'syslog-tls');
 const found = (query, n) => until(`${query} -> ${n}`, async () => {
   const t = (await api.post('/api/v1/events:search', { query, from: 'now-1d', to: 'now+1d', limit: 1 })).body.total;

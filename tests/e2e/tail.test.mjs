@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import zlib from 'node:zlib';
-import { startServer } from './lib.mjs';
+import { assertEachOnce, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-tail-'));
 const logs = path.join(dir, 'logs');
@@ -21,14 +21,7 @@ const config = `tail:
   rotated: 500ms
 `;
 
-async function until(what, fn, seconds = 30) {
-  let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-    last = await fn();
-    if (last === true) return;
-  }
-  assert.fail(`${what}: not within ${seconds} s, last ${JSON.stringify(last)}`);
-}
+const until = (what, fn, seconds = 30) => waitUntil(what, fn, seconds);
 const start = async (env = {}) => {
   s = await startServer({ config, data, env });
   api = s.token('admin');
@@ -55,14 +48,7 @@ async function exactlyOnce(host, n, seconds = 60) {
     cursor = r.next;
     if (!cursor) break;
   }
-  const missing = [], twice = [];
-  for (let k = 0; k < n; k++) {
-    const c = seen.get(`u${k}`) || 0;
-    if (c === 0) missing.push(k);
-    if (c > 1) twice.push(k);
-  }
-  assert.deepEqual({ missing: missing.slice(0, 5), nMissing: missing.length, twice: twice.slice(0, 5), nTwice: twice.length, size: seen.size },
-    { missing: [], nMissing: 0, twice: [], nTwice: 0, size: n });
+  assertEachOnce(seen, n);
 }
 
 before(async () => {
