@@ -2,16 +2,14 @@
  * Audit records: any bytes as one line, and all lines of the input as one record of several lines; the event's JSON is valid UTF-8 and
  * the original is kept whole. */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "normalise/audit.h"
-#include "normalise/normalise.h"
+#include "norm_thread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct cf_normaliser *n;
     static struct cf_norm_thread *t;
     cf_str in = {(const char *)data, size}, rest = in, line;
     struct cf_event *ev = NULL;
@@ -19,16 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cf_arena a;
     struct cf_buf out;
 
-    if (!t) {
-        struct cf_error err = {0};
-        struct cf_norm_options opt = {.sources_dir = getenv("CF_SOURCES") ? getenv("CF_SOURCES") : "content/sources",
-                                      .now_us = INT64_C(1795248000000000), .zone = CF_STR("+08:00")};
-        if (cf_normaliser_load(&opt, &n, &err) < 0) {
-            (void)fprintf(stderr, "%s (run from the repository root or set CF_SOURCES)\n", err.msg);
-            abort();
-        }
-        t = cf_norm_thread_new(n);
-    }
+    if (!t)
+        t = norm_thread();
     while (cf_str_cut(&rest, '\n', &line))
         if (cf_audit_part(line, &id) && (id.stamp.p < line.p || id.stamp.p + id.stamp.n > line.p + line.n))
             abort();

@@ -2,15 +2,13 @@
  * Whole station with the product's sources: every record becomes one event whose JSON is valid UTF-8. Lines of one input
  * share a stream, so headers of Zeek TSV, W3C and CSV are reached. First byte: the format hint. */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "normalise/normalise.h"
+#include "norm_thread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct cf_normaliser *n;
     static struct cf_norm_thread *t;
     static const char *const formats[] = {"", "", "", "csv", "nginx", "apache", "suricata", "zeek", "json"};
     struct cf_arena a;
@@ -18,16 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cf_str in = {(const char *)data, size}, line;
     const char *format;
 
-    if (!t) {
-        struct cf_error err = {0};
-        struct cf_norm_options opt = {.sources_dir = getenv("CF_SOURCES") ? getenv("CF_SOURCES") : "content/sources",
-                                      .now_us = INT64_C(1795248000000000), .zone = CF_STR("+08:00")};
-        if (cf_normaliser_load(&opt, &n, &err) < 0) {
-            (void)fprintf(stderr, "%s (run from the repository root or set CF_SOURCES)\n", err.msg);
-            abort();
-        }
-        t = cf_norm_thread_new(n);
-    }
+    if (!t)
+        t = norm_thread();
     if (size < 1)
         return 0;
     format = formats[data[0] % 9];
