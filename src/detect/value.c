@@ -166,7 +166,7 @@ static int make_pat(struct cf_compile *c, struct cf_sval v, bool cased, struct c
     ret->kind = front && back ? CF_PAT_CONTAINS : front ? CF_PAT_SUFFIX : back ? CF_PAT_PREFIX : CF_PAT_EXACT;
     if (s.n == 0 && (front || back))
         ret->kind = CF_PAT_ANY;
-    if (v.wild && (memchr(s.p, CF_WILD_MANY, s.n) || memchr(s.p, CF_WILD_ONE, s.n))) {
+    if (v.wild && (memchr(s.p, (unsigned char)CF_WILD_MANY, s.n) || memchr(s.p, (unsigned char)CF_WILD_ONE, s.n))) {
         ret->kind = CF_PAT_GLOB;
         s = v.s;
     }

@@ -86,6 +86,7 @@ static inline int cf_event_put(struct cf_event *ev, enum cf_field f, cf_str v, u
         return cf_event_set_raw(ev, f, v, raw, kind);
     val = &ev->val[ev->n++];
     ev->slot[f] = (uint8_t)ev->n;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): cf_event_new made the array */
     *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f, .raw = raw, .kind = (uint8_t)kind};
     return 0;
 }

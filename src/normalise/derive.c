@@ -345,7 +345,7 @@ void cf_run_derive(struct cf_run *r)
         addresses(r);
         if (has(r, CF_F_SOURCE_IP) && !has(r, CF_F_NETWORK_TYPE) && (has(r, CF_F_NETWORK_TRANSPORT) || has(r, CF_F_DESTINATION_IP))) {
             cf_str ip = get(r, CF_F_SOURCE_IP);
-            put(r, CF_F_NETWORK_TYPE, memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
+            put(r, CF_F_NETWORK_TYPE, ip.p && memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
         }
         if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_DESTINATION_IP) && !has(r, CF_F_NETWORK_COMMUNITY_ID))
             community_id(r);

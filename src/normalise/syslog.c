@@ -222,7 +222,7 @@ bool cf_syslog_parse(cf_str s, struct cf_syslog *ret) { return cf_syslog_parse_m
  * year or zone may follow a blank, so only hosts that begin with a letter count. */
 static inline bool memo_hit(const struct cf_stamp_memo *memo, cf_str s, size_t at)
 {
-    return memo && memo->n && at + memo->n + 2 < s.n && s.p[at + memo->n] == ' ' && (unsigned char)((s.p[at + memo->n + 1] | 32) - 'a') < 26 &&
+    return memo->n && at + memo->n + 2 < s.n && s.p[at + memo->n] == ' ' && (unsigned char)((s.p[at + memo->n + 1] | 32) - 'a') < 26 &&
            s.p[at + memo->n + 1] != 'U' && memcmp(memo->text, s.p + at, memo->n) == 0;
 }
 
@@ -251,7 +251,7 @@ bool cf_syslog_parse_memo(cf_str s, struct cf_syslog *ret, struct cf_stamp_memo 
             s = cf_str_sub(s, 1, s.n);
     }
     i = s.n && (s.p[0] == '*' || s.p[0] == '.') ? 1 : 0; /* Cisco: clock not in step */
-    n = memo_hit(memo, s, i) ? memo->n : cf_stamp_bsd(cf_str_sub(s, i, s.n), &st);
+    n = memo && memo_hit(memo, s, i) ? memo->n : cf_stamp_bsd(cf_str_sub(s, i, s.n), &st);
     if (n && memo && n <= sizeof memo->text) {
         memcpy(memo->text, s.p + i, n);
         memo->n = n;

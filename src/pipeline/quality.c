@@ -273,7 +273,7 @@ static void add_samples(json_t *item, struct quality *q)
 {
     uint32_t n = atomic_load(&q->n_skew), sampled = atomic_load(&q->sampled);
     json_t *minutes = json_array(), *fields = json_array();
-    int32_t v[QUALITY_SKEWS];
+    int32_t v[QUALITY_SKEWS] = {0};
 
     n = n < QUALITY_SKEWS ? n : QUALITY_SKEWS;
     for (uint32_t i = 0; i < n; i++)

@@ -412,7 +412,7 @@ static json_t *stored_yaml(struct cf_req *req, const char *path)
 static int put_type(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_pipeline *p = pipe_of(req, reterr);
-    cf_str id = cf_req_path(req, "id"), yaml = cf_str_c(json_string_value(json_object_get(req->json, "yaml"))), name, *line = NULL;
+    cf_str id = cf_req_path(req, "id"), yaml = cf_str_c(json_string_value(json_object_get(req->json, "yaml"))), name = CF_STR_NONE, *line = NULL;
     struct cf_normaliser *n = NULL;
     json_t *errors = NULL, *rows = NULL, *before = NULL;
     size_t n_lines = 0, good = 0;

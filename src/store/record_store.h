@@ -62,12 +62,12 @@ struct cf_dbval {
 /* Runs a statement that returns no rows; *ret_changed (may be NULL) = rows changed. CF_EEXIST on a unique violation. */
 int cf_tx_execv(struct cf_tx *tx, const char *sql, const struct cf_dbval *v, size_t n, int64_t *ret_changed, struct cf_error *reterr);
 #define cf_tx_exec(tx, sql, reterr, ...) \
-    cf_tx_execv((tx), (sql), (const struct cf_dbval[]){{0}, ##__VA_ARGS__} + 1, \
+    cf_tx_execv((tx), (sql), &((const struct cf_dbval[]){{0}, ##__VA_ARGS__})[1], \
                 sizeof((const struct cf_dbval[]){{0}, ##__VA_ARGS__}) / sizeof(struct cf_dbval) - 1, NULL, (reterr))
 /* Runs a query (INSERT ... RETURNING too); rows by cf_stmt_next. Several may be open at once. */
 int cf_tx_queryv(struct cf_tx *tx, const char *sql, const struct cf_dbval *v, size_t n, struct cf_stmt **ret, struct cf_error *reterr);
 #define cf_tx_query(tx, sql, ret, reterr, ...) \
-    cf_tx_queryv((tx), (sql), (const struct cf_dbval[]){{0}, ##__VA_ARGS__} + 1, \
+    cf_tx_queryv((tx), (sql), &((const struct cf_dbval[]){{0}, ##__VA_ARGS__})[1], \
                  sizeof((const struct cf_dbval[]){{0}, ##__VA_ARGS__}) / sizeof(struct cf_dbval) - 1, (ret), (reterr))
 /* 1: a row, 0: no more, <0: error. Column texts are valid until the next call. */
 int cf_stmt_next(struct cf_stmt *st, struct cf_error *reterr);

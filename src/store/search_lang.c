@@ -283,7 +283,7 @@ static int field_group(struct ps *p, cf_str field, struct cf_search_node **ret)
 static int field_term(struct ps *p, size_t name_n, struct cf_search_node **ret)
 {
     cf_str field = {p->q.p + p->i, name_n};
-    struct cf_search_node *n = NULL, *not;
+    struct cf_search_node *n = NULL, *negated;
     char op;
     bool negate = false;
     int r;
@@ -313,11 +313,11 @@ static int field_term(struct ps *p, size_t name_n, struct cf_search_node **ret)
         *ret = n;
         return r;
     }
-    not = node(p, CF_S_NOT);
-    if (!not)
+    negated = node(p, CF_S_NOT);
+    if (!negated)
         return no_node(p);
-    not->child = n;
-    *ret = not;
+    negated->child = n;
+    *ret = negated;
     return 0;
 }
 

@@ -343,7 +343,7 @@ static int delete_token(struct cf_req *req, struct cf_error *reterr)
     if (r == 0 && n == 0)
         r = cf_error_set(reterr, CF_ENOENT, "the collection has no such token");
     if (r == 0)
-        r = cf_tx_exec(tx, "DELETE FROM api_token WHERE id = ?", reterr, v[0]);
+        r = cf_tx_exec(tx, "DELETE FROM api_token WHERE id = ?", reterr, CF_S(cf_req_path(req, "token")));
     if (r == 0)
         r = cf_tx_commit(&tx, reterr);
     cf_tx_rollback(&tx);

@@ -80,11 +80,11 @@ static int load_file(void *vctx, const char *path)
     if (r == 0)
         r = cf_workflow_parse(cf_buf_view(&b), &refs, &w, c->err);
     cf_buf_release(&b);
-    if (r == 0 && cf_workflow_find(c->e, w->id, 0)) {
+    if (r == 0 && w && cf_workflow_find(c->e, w->id, 0)) {
         cf_workflow_free(w);
         r = cf_error_set(c->err, CF_EEXIST, "another file defines this workflow already");
     }
-    if (r < 0) {
+    if (r < 0 || !w) {
         cf_error_context(c->err, "%s", path);
         return r;
     }

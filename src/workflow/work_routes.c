@@ -271,7 +271,7 @@ static int items_attach(struct cf_req *req, struct cf_error *reterr)
 
 static int attachments_get(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_attachment at;
+    struct cf_attachment at = {0};
     struct cf_tx *tx = NULL;
     int r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
 
