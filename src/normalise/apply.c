@@ -515,7 +515,7 @@ static void run_parts(struct cf_run *r, const struct cf_map *special)
 {
     for (size_t i = 0; i < r->src->n_part; i++) {
         const struct cf_part *p = &r->src->part[i];
-        cf_str v = cf_run_ref(r, &p->from), msg = r->msg;
+        cf_str v = p->stamp ? r->sl.stamp : cf_run_ref(r, &p->from), msg = r->msg;
         size_t from = r->pairs.n;
         if (!v.n)
             continue;
@@ -530,6 +530,17 @@ static void run_parts(struct cf_run *r, const struct cf_map *special)
             map_pairs(r, special, from);
         }
     }
+}
+
+void cf_run_device(struct cf_run *r, const struct cf_source *device)
+{
+    const struct cf_source *s = r->src;
+
+    r->src = device;
+    if (device->n_part)
+        run_parts(r, NULL);
+    run_whens(r, device);
+    r->src = s;
 }
 
 void cf_run_apply(struct cf_run *r)

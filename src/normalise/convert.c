@@ -78,6 +78,21 @@ static cf_str fold(struct cf_run *r, cf_str v, bool upper)
     return cf_str_n(p, v.n);
 }
 
+/* "ab:cd:ef", as certificates are printed -> "ABCDEF" */
+static cf_str fingerprint(struct cf_run *r, cf_str v)
+{
+    cf_str o = fold(r, v, true);
+    char *p = cf_arena_bytes(r->a, v.n);
+    size_t n = 0;
+
+    if (!p)
+        return v;
+    for (size_t i = 0; i < o.n; i++)
+        if (o.p[i] != ':')
+            p[n++] = o.p[i];
+    return cf_str_n(p, n);
+}
+
 static cf_str number(struct cf_run *r, int64_t v)
 {
     char *end = cf_arena_bytes(r->a, 20), *p;
@@ -426,6 +441,7 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
         return *same;
     case CF_C_LOWER: o = fold(r, v, false); break;
     case CF_C_UPPER: o = fold(r, v, true); break;
+    case CF_C_FINGERPRINT: o = fingerprint(r, v); break;
     case CF_C_TRIM: o = cf_str_trim(v); break;
     case CF_C_IP: if (!fits_ip(&o)) return false; break;
     case CF_C_MAC: o = mac(r, v); break;

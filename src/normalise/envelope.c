@@ -61,6 +61,8 @@ void cf_run_envelope(struct cf_run *r)
     if (s->host.n) {
         put(r, CF_F_HOST_NAME, s->host);
         put(r, CF_F_HOST_HOSTNAME, s->host);
+        if (s->addr.n)
+            put(r, CF_F_HOST_IP, s->addr);
     } else if (r->rec->peer.n && s->pri >= 0) {
         struct cf_ip ip;
         if (cf_ip_parse(r->rec->peer, &ip)) {

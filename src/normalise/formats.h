@@ -48,6 +48,7 @@ struct cf_syslog {
     int version;    /* RFC 5424; 0: RFC 3164 */
     cf_str stamp;   /* text of the time; empty: none */
     cf_str host, app, pid, msgid, sd, msg; /* .p NULL when absent */
+    cf_str addr;    /* the host's address behind its name: "ns1.example 192.0.2.1 named[8]: " */
 };
 /* False: neither priority nor time in front, so not syslog. Views of text. */
 bool cf_syslog_parse(cf_str text, struct cf_syslog *ret);

@@ -225,14 +225,14 @@ static int index_rows(struct cf_normaliser *n)
             }
             for (size_t k = 0; k < row->n_program; k++)
                 exact = exact && !(row->program[k].n && row->program[k].p[row->program[k].n - 1] == '*');
-            text = text || ((row->formats & (CF_NF_TEXT | CF_NF_KV)) && !exact);
+            text = text || ((row->formats & CF_NF_TEXT) && !exact);
             obj |= row->formats;
         }
         if (text)
             n->text[n->n_text++] = (uint32_t)i;
         if (whole)
             n->whole[n->n_whole++] = (uint32_t)i;
-        for (unsigned b = 0; b < CF_NF_BITS && (obj & ~(unsigned)(CF_NF_TEXT | CF_NF_KV)); b++)
+        for (unsigned b = 0; b < CF_NF_BITS && (obj & ~(unsigned)CF_NF_TEXT); b++)
             if (obj >> b & 1)
                 n->obj[b][n->n_obj[b]++] = (uint32_t)i;
     }

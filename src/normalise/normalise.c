@@ -197,6 +197,21 @@ static bool without_envelope(struct cf_run *r, const struct cf_source *s)
     return false;
 }
 
+/* A device named by the sender: lines its own patterns do not know belong to the source that knows the program, and keep what
+ * the device's file says about itself. */
+static const struct cf_source *service_of(struct cf_run *r, const struct cf_source *device, bool *extracted)
+{
+    const struct cf_source *s;
+
+    r->src = device;
+    *extracted = cf_run_extract(r, device);
+    if (*extracted)
+        return device;
+    cf_run_constants(r, device);
+    s = cf_select_text(r, extracted);
+    return s ? s : device;
+}
+
 /* Text behind the envelope. */
 static void run_text(struct cf_run *r, const struct cf_source *hint)
 {
@@ -226,6 +241,8 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
     r->src = hint;
     if (!hint)
         r->src = cf_select_text(r, &extracted);
+    else if (hint->services)
+        r->src = service_of(r, hint, &extracted);
     if (!r->src && r->pairs.n == 0 && generic_kv(r)) {
         parsed_object(r, NULL);
         return;
@@ -248,6 +265,8 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
         }
     }
     cf_run_apply(r);
+    if (hint && hint != r->src)
+        cf_run_device(r, hint);
     r->parsed = true;
 }
 

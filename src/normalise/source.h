@@ -20,7 +20,7 @@ enum cf_nfmt { /* bits: formats a source accepts */
 
 enum cf_conv {
     CF_C_NONE, CF_C_LOWER, CF_C_UPPER, CF_C_INT, CF_C_HEX, CF_C_IP, CF_C_MAC, CF_C_BASENAME, CF_C_HASHES, CF_C_USER, CF_C_S_TO_NS, CF_C_MS_TO_NS,
-    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS, CF_C_ARGS, CF_C_APPEND,
+    CF_C_US_TO_NS, CF_C_TIME, CF_C_TRIM, CF_C_SPLIT_COMMA, CF_C_SPLIT_SPACE, CF_C_HOSTPORT, CF_C_PROTO, CF_C_NOBRACES, CF_C_URL, CF_C_ADDRESS, CF_C_SID, CF_C_MACPAIR, CF_C_HMS, CF_C_UNHEX, CF_C_DNSRESULTS, CF_C_ARGS, CF_C_APPEND, CF_C_FINGERPRINT,
 };
 
 /* A place in the event: a field of the table, an extra, or (at load) a key of the record. */
@@ -123,6 +123,7 @@ struct cf_match {
 struct cf_source;
 struct cf_part { /* the value of a key or field taken apart once more */
     struct cf_ref from;
+    bool stamp;            /* from: syslog.stamp, the time text of the envelope */
     struct cf_source *how; /* patterns and payload only */
 };
 struct cf_time {
@@ -141,6 +142,7 @@ struct cf_source {
     int order;
     size_t index;
     bool refuse_multiline, ecs, custom;
+    bool services;            /* a device: lines of its programs are read by the sources that know them */
     unsigned formats;         /* of all match rows */
     cf_str doc;
     size_t n_match;
@@ -439,6 +441,7 @@ bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
 cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);
 bool cf_run_extract(struct cf_run *r, const struct cf_source *s);
 void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, when, time */
+void cf_run_device(struct cf_run *r, const struct cf_source *device); /* parts and when of the device whose service r->src knows */
 void cf_run_sets(struct cf_run *r, const struct cf_sets *s);
 void cf_run_constants(struct cf_run *r, const struct cf_source *s);
 void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind);

@@ -253,6 +253,7 @@ static int parse_part(struct cf_load *l, const struct cf_ynode *y, struct cf_par
     sub.s = p->how;
     if ((r = cf_load_ref(l, from, from->text, false, &p->from)) < 0 || (r = cf_load_payload(&sub, cf_ymap_get(y, "payload"))) < 0)
         return r;
+    p->stamp = cf_str_eqz(from->text, "syslog.stamp");
     p->how->extract_y = cf_ymap_get(y, "extract");
     if (p->how->extract_y && p->how->extract_y->kind != CF_Y_SEQ)
         return cf_load_fail(l, p->how->extract_y, "extract must be a list");
@@ -292,6 +293,9 @@ static int parse_head(struct cf_load *l, const struct cf_ynode *root)
         s->refuse_multiline = false;
     else if (c && !cf_str_eqz(c->text, "refuse"))
         return cf_load_fail(l, c, "multiline must be refuse or accept");
+    c = cf_ymap_get(root, "services");
+    if (c && !cf_ynode_bool(c, &s->services))
+        return cf_load_fail(l, c, "services must be true or false");
     return 0;
 }
 
@@ -314,7 +318,7 @@ int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf
     if (!doc || !doc->root || doc->next || doc->root->kind != CF_Y_MAP)
         return cf_error_set(reterr, CF_ESYNTAX, "%s:1: a source file holds one map", file);
     root = doc->root;
-    if ((r = cf_load_keys(&l, root, "a source", "name doc base prefix order ecs multiline match payload null include extract map parts lookups switch when set time")) < 0 ||
+    if ((r = cf_load_keys(&l, root, "a source", "name doc base prefix order ecs multiline services match payload null include extract map parts lookups switch when set time")) < 0 ||
         (r = parse_head(&l, root)) < 0 || (r = cf_load_lookups(&l, cf_ymap_get(root, "lookups"))) < 0 ||
         (r = cf_load_matches(&l, cf_ymap_get(root, "match"))) < 0 || (r = cf_load_payload(&l, cf_ymap_get(root, "payload"))) < 0 ||
         (r = cf_load_strings(&l, cf_ymap_get(root, "null"), "null", &s->null, &s->n_null)) < 0 ||

@@ -162,6 +162,29 @@ static bool may_be_host(cf_str h)
     return true;
 }
 
+/* "<local0.info> " behind the stamp: how syslogd of the BSDs (and devices built on them) writes the priority out. */
+static cf_str verbose_priority(cf_str s, struct cf_syslog *r)
+{
+    static const char facility[24][9] = {"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+        "ntp", "security", "console", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
+    static const char severity[8][8] = {"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"};
+    cf_str in = cf_str_sub(s, 1, s.n < 24 ? s.n : 24), fac;
+    const char *end = memchr(in.p, '>', in.n);
+
+    if (!end || end + 1 == s.p + s.n || end[1] != ' ')
+        return s;
+    in.n = (size_t)(end - in.p);
+    if (!cf_str_cut(&in, '.', &fac))
+        return s;
+    for (int f = 0; f < 24; f++)
+        for (int v = 0; v < 8; v++)
+            if (cf_str_eqz(fac, facility[f]) && cf_str_eqz(in, severity[v])) {
+                r->pri = r->pri < 0 ? f * 8 + v : r->pri;
+                return cf_str_sub(s, (size_t)(end + 2 - s.p), s.n);
+            }
+    return s;
+}
+
 static void body(cf_str s, bool stamped, struct cf_syslog *r)
 {
     cf_str rest = s, host;
@@ -170,6 +193,8 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
 
     while (s.n && s.p[0] == ' ')
         s = cf_str_sub(s, 1, s.n);
+    if (stamped && s.n > 5 && s.p[0] == '<')
+        s = verbose_priority(s, r);
     n = tag(s, &r->app, &r->pid);
     if (n && stamped && !r->pid.p && n < s.n && s.p[n] == '%') { /* Cisco: "dev01: %ASA-6-302013: ..." */
         r->host = r->app;
@@ -213,6 +238,14 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
     n = tag(rest, &r->app, &r->pid);
     if (!n)
         n = wordy_tag(rest, &r->app, &r->pid);
+    if (n && r->app.n) {
+        struct cf_ip ip;
+        cf_str program = r->app, first;
+        if (memchr(program.p, ' ', program.n) && word(&program, &first) && program.n && cf_ip_parse(first, &ip)) {
+            r->addr = first;
+            r->app = program;
+        }
+    }
     r->msg = cf_str_sub(rest, n, rest.n);
 }
 

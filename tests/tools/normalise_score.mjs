@@ -45,13 +45,16 @@ function unpack(archive) {
 }
 
 // One event of each record. Records of several lines are handed over as container engines write them.
-function normalise(records, zone) {
+function normalise(records, zone, source) {
   const one = r => (!/[\n\r]/.test(r) ? r : r.startsWith('{') ? r.replace(/\s*[\n\r]+\s*/g, ' ') : JSON.stringify({ log: r, stream: 'stdout' }))
-  const r = spawnSync(bin, ['normalise', '--zone', zone, '-'], { input: records.map(one).join('\n') + '\n', maxBuffer: 1 << 30 })
+  const r = spawnSync(bin, ['normalise', '--zone', zone, ...(source ? ['--source', source] : []), '-'], { input: records.map(one).join('\n') + '\n', maxBuffer: 1 << 30 })
   if (r.status !== 0) throw new Error(r.stderr.toString())
   return r.stdout.toString().split('\n').filter(Boolean).map(l => JSON.parse(l))
 }
 
+// Streams whose records do not say which product wrote them (lines of dhcpd, access logs in the common format): the sender is
+// named, as a data source of the server names it. --unnamed leaves even these to recognition by content.
+const senders = { 'pfsense/log': 'pfsense', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere' }
 const hash = s => createHash('sha1').update(s).digest('hex')
 const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, field: {} })
 const streams = {}, left = {}
@@ -94,7 +97,7 @@ function scorePairs(files) {
     list.sort((a, b) => (hash(a.file) < hash(b.file) ? -1 : 1)).forEach((f, i) => {
       s.files++
       if (!f.items) { s.unpaired += f.events; return }
-      let got = normalise(f.items.map(x => x.raw), f.zone)
+      let got = normalise(f.items.map(x => x.raw), f.zone, has('unnamed') ? undefined : senders[f.stream])
       if (got.length < f.items.length) { // headers of columns are no events
         let at = 0
         const events = f.items.map(x => (x.raw.startsWith('#') ? null : got[at++]))

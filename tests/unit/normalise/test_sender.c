@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which source reads a line: a device named by the sender keeps the lines of its services, key=value text of a firewall is known
+ * by its keys, and the priority written out behind the stamp is the priority. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "normalise/normalise.h"
+
+#define NOW INT64_C(1795248000000000) /* 2026-11-21T08:00:00Z */
+
+static struct cf_normaliser *norm;
+static struct cf_norm_thread *thread;
+
+static int setup(void **state)
+{
+    struct cf_norm_options opt = {.sources_dir = CF_TEST_ROOT "/content/sources", .now_us = NOW, .zone = CF_STR("+08:00")};
+    struct cf_error err = {0};
+
+    (void)state;
+    if (cf_normaliser_load(&opt, &norm, &err) < 0) {
+        print_error("%s\n", err.msg);
+        return -1;
+    }
+    thread = cf_norm_thread_new(norm);
+    return thread ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cf_norm_thread_free(thread);
+    cf_normaliser_free(norm);
+    return 0;
+}
+
+/* Fields as "name=value name=value": each must be in the event of line; "name=" must not be there. */
+static void expect(const char *source, const char *line, const char *fields)
+{
+    struct cf_record rec = {.raw = cf_str_c(line), .source = cf_str_c(source), .received_us = NOW};
+    struct cf_event *ev = NULL;
+    struct cf_arena a;
+    cf_str in = cf_str_c(fields), one, name;
+
+    cf_arena_init(&a, 0, 0);
+    assert_int_equal(cf_normalise(thread, &a, &rec, &ev), 0);
+    while (cf_str_cut(&in, ' ', &one)) {
+        cf_str v;
+        assert_true(cf_str_cut(&one, '=', &name));
+        v = cf_event_get(ev, cf_field_find(name));
+        if (!cf_str_eq(v, one)) {
+            print_error("%s\n  %.*s is \"%.*s\", not \"%.*s\"\n", line, CF_ARG(name), CF_ARG(v), CF_ARG(one));
+            fail();
+        }
+    }
+    cf_arena_release(&a);
+}
+
+static void services_of_a_named_device(void **state)
+{
+    static const char lease[] = "<190>Nov 21 06:00:00 gw dhcpd[512]: DHCPACK on 192.0.2.44 to 00:11:22:33:44:55 (laptop) via igb1.7";
+
+    (void)state;
+    expect("", lease, "event.module=dhcpd client.ip=192.0.2.44 observer.vendor=");
+    expect("pfsense", lease, "event.module=dhcpd client.ip=192.0.2.44 observer.vendor=netgate observer.type=firewall event.provider=dhcpd");
+    /* its own lines, and those that nobody knows */
+    expect("pfsense", "<134>Nov 21 06:00:00 gw filterlog[9]: 146,,,1535324496,igb1.12,match,block,in,4,0x0,,63,12617,0,DF,6,tcp,60,192.0.2.50,198.51.100.1,49724,853,0,S,1,,64240,,mss",
+           "event.module=pfsense event.provider=filterlog source.ip=192.0.2.50 event.action=block");
+    expect("pfsense", "<30>Nov 21 06:00:00 gw oddservice[9]: hello there", "event.module=pfsense observer.vendor=netgate event.provider=oddservice");
+    expect("infoblox", "<30>Nov 21 06:00:00 ns1.example 192.0.2.1 dhcpd[10]: DHCPACK on 192.0.2.44 to 00:11:22:33:44:55 via eth0",
+           "host.name=ns1.example host.ip=192.0.2.1 client.ip=192.0.2.44 event.action=dhcpack");
+}
+
+static void key_value_by_its_keys(void **state)
+{
+    (void)state;
+    expect("", "<190>Nov 21 06:00:00 fw1 app: action=deny srcip=203.0.113.9 srcport=4022 dstip=192.0.2.5 dstport=443 proto=tcp user=alice",
+           "event.dataset=firewall.kv source.ip=203.0.113.9 destination.port=443 event.action=deny event.outcome=failure user.name=alice");
+    expect("", "Nov 21 06:00:00 fw1 app: src=203.0.113.9 act=drop rule=12", "event.dataset=firewall.kv source.ip=203.0.113.9 rule.name=12");
+    /* a source that knows more goes first, and other pairs are nobody's firewall */
+    expect("", "<188>date=2026-11-21 time=06:00:00 devname=\"fw1\" devid=\"FGT1\" logid=\"0316013056\" type=\"utm\" srcip=192.0.2.1 dstip=198.51.100.13 action=\"blocked\"",
+           "event.dataset=fortinet_fortigate.log");
+    expect("", "Nov 21 06:00:00 h app: user=alice action=open item=7", "event.dataset= source.ip=");
+}
+
+static void priority_written_out(void **state)
+{
+    (void)state;
+    expect("", "Nov 21 06:00:00 <local0.info> 192.0.2.98 app: hello", "log.syslog.priority=134 host.name=192.0.2.98 process.name=app");
+    expect("", "Nov 21 06:00:00 <b>bold</b> 192.0.2.98 app: hello", "log.syslog.priority=");
+    expect("", "Nov 21 06:00:00 <local0.loud> x", "log.syslog.priority=");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(services_of_a_named_device), cmocka_unit_test(key_value_by_its_keys), cmocka_unit_test(priority_written_out)};
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
