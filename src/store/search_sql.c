@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "store/event_private.h"
-#include "store/search_lang.h"
+#include "store/search_sql_int.h"
 
 /* What a name in a query stands for. */
 struct target {
@@ -39,7 +39,7 @@ int cf_search_param(struct cf_search_sql *s, cf_str value)
     return s->param[s->n_param].name ? (int)s->n_param++ : -1;
 }
 
-static int wrong(size_t pos, struct cf_error *reterr, cf_str field, const char *what)
+int search_wrong(size_t pos, struct cf_error *reterr, cf_str field, const char *what)
 {
     (void)cf_error_set(reterr, CF_ESYNTAX, "query, position %zu: %.*s %s", pos + 1, CF_ARG(field), what);
     if (reterr)
@@ -52,7 +52,7 @@ static int no_memory(struct cf_error *reterr)
     return cf_error_set(reterr, CF_ENOMEM, "query: out of memory");
 }
 
-static cf_str lower(struct cf_arena *a, cf_str v)
+cf_str search_lower(struct cf_arena *a, cf_str v)
 {
     char *o = cf_arena_bytes(a, v.n + 1);
 
@@ -64,7 +64,7 @@ static cf_str lower(struct cf_arena *a, cf_str v)
 }
 
 /* {pN:type} of a new parameter, appended to the condition. */
-static int bind(struct cf_search_sql *s, cf_str v, const char *type, struct cf_error *reterr)
+int search_bind(struct cf_search_sql *s, cf_str v, const char *type, struct cf_error *reterr)
 {
     int n = v.p ? cf_search_param(s, v) : -1;
 
@@ -162,7 +162,7 @@ static int tokens(struct cf_search_sql *s, cf_str w, struct cf_error *reterr)
     int r;
 
     cf_buf_z(&s->cond, "hasAllTokens(" CF_EVENT_WORDS_SQL ", tokens(");
-    r = bind(s, w, "String", reterr);
+    r = search_bind(s, w, "String", reterr);
     cf_buf_z(&s->cond, ", '" CF_EVENT_TOKENIZER "'))");
     return r;
 }
@@ -205,7 +205,7 @@ static int addresses(struct cf_search_sql *s, cf_str w, struct cf_error *reterr)
         n = p > run ? address_at(run, e) : 0;
         if (n) {
             cf_buf_z(&s->cond, " AND has(" CF_EVENT_ADDRESSES_SQL ", ");
-            r = bind(s, (cf_str){run, n}, "String", reterr);
+            r = search_bind(s, (cf_str){run, n}, "String", reterr);
             cf_buf_byte(&s->cond, ')');
         }
         p += p == run;
@@ -216,7 +216,7 @@ static int addresses(struct cf_search_sql *s, cf_str w, struct cf_error *reterr)
 static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct cf_error *reterr)
 {
     struct cf_buf *c = &s->cond;
-    cf_str w = lower(s->arena, v->text);
+    cf_str w = search_lower(s->arena, v->text);
     int r = 0;
 
     if (!v->text.n) {
@@ -224,18 +224,18 @@ static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct
         return 0;
     }
     if (v->wild) {
-        cf_str like = lower(s->arena, v->like);
+        cf_str like = search_lower(s->arena, v->like);
         cf_str p = cf_arena_printf(s->arena, "%%%.*s%%", CF_ARG(like));
 
         cf_buf_z(c, CF_EVENT_WORDS_SQL " LIKE ");
-        return bind(s, p, "String", reterr);
+        return search_bind(s, p, "String", reterr);
     }
     cf_buf_byte(c, '(');
     if (has_tokens(w))
         r = tokens(s, w, reterr);
     if (r == 0 && !single_token(w)) {
         cf_buf_z(c, has_tokens(w) ? " AND " CF_EVENT_WORDS_SQL " LIKE " : CF_EVENT_WORDS_SQL " LIKE ");
-        r = bind(s, contains(s->arena, w), "String", reterr);
+        r = search_bind(s, contains(s->arena, w), "String", reterr);
         if (r == 0 && has_tokens(w))
             r = addresses(s, w, reterr);
     }
@@ -245,7 +245,7 @@ static int word(struct cf_search_sql *s, const struct cf_search_value *v, struct
 
 /* ---- fields ---- */
 
-static const char *const ops[] = {"=", "<", "<=", ">", ">=", ""};
+const char *const search_ops[] = {"=", "<", "<=", ">", ">=", ""};
 
 /* An extra may hold several values, joined; the plain comparison is tried first because it nearly always decides. */
 static int extra_eq(struct cf_search_sql *s, const char *expr, bool wild, cf_str w, struct cf_error *reterr)
@@ -262,23 +262,23 @@ static int extra_eq(struct cf_search_sql *s, const char *expr, bool wild, cf_str
 
 static int text_eq(struct cf_search_sql *s, const struct target *t, const char *expr, const struct cf_search_value *v, struct cf_error *reterr)
 {
-    cf_str w = lower(s->arena, v->wild ? v->like : v->text);
+    cf_str w = search_lower(s->arena, v->wild ? v->like : v->text);
     int r;
 
     if (t->what == T_EXTRA && !t->text)
         return extra_eq(s, expr, v->wild, w, reterr);
     if (v->wild) {
         cf_buf_printf(&s->cond, "lower(%s) LIKE ", expr);
-        return bind(s, w, "String", reterr);
+        return search_bind(s, w, "String", reterr);
     }
     if (t->text) {
         cf_buf_printf(&s->cond, "position(lower(%s), ", expr);
-        r = bind(s, w, "String", reterr);
+        r = search_bind(s, w, "String", reterr);
         cf_buf_z(&s->cond, ") > 0");
         return r;
     }
     cf_buf_printf(&s->cond, "lower(%s) = ", expr);
-    return bind(s, w, "String", reterr);
+    return search_bind(s, w, "String", reterr);
 }
 
 static int text_cmp(struct cf_search_sql *s, const struct target *t, const char *expr, enum cf_search_op op, const struct cf_search_value *v,
@@ -290,11 +290,11 @@ static int text_cmp(struct cf_search_sql *s, const struct target *t, const char 
     if (op == CF_OP_EQ)
         return text_eq(s, t, expr, v, reterr);
     if (t->what == T_EXTRA && !v->quoted && cf_str_f64(v->text, &d)) { /* a number without a column of its own */
-        cf_buf_printf(&s->cond, "toFloat64OrNull(%s) %s ", expr, ops[op]);
-        return bind(s, v->text, "Float64", reterr);
+        cf_buf_printf(&s->cond, "toFloat64OrNull(%s) %s ", expr, search_ops[op]);
+        return search_bind(s, v->text, "Float64", reterr);
     }
-    cf_buf_printf(&s->cond, "(%s != '' AND %s %s ", expr, expr, ops[op]);
-    r = bind(s, v->text, "String", reterr);
+    cf_buf_printf(&s->cond, "(%s != '' AND %s %s ", expr, expr, search_ops[op]);
+    r = search_bind(s, v->text, "String", reterr);
     cf_buf_byte(&s->cond, ')');
     return r;
 }
@@ -308,15 +308,15 @@ static int number_cmp(struct cf_search_sql *s, const struct target *t, const cha
 
     if (v->wild) {
         cf_buf_printf(&s->cond, "ifNull(toString(%s) LIKE ", expr);
-        int r = bind(s, v->like, "String", reterr);
+        int r = search_bind(s, v->like, "String", reterr);
 
         cf_buf_z(&s->cond, ", 0)");
         return r;
     }
     if (!whole && !cf_str_f64(v->text, &d))
-        return wrong(v->pos, reterr, field, "is a number");
-    cf_buf_printf(&s->cond, "%s %s ", expr, ops[op]);
-    return bind(s, v->text, whole ? "Int64" : "Float64", reterr);
+        return search_wrong(v->pos, reterr, field, "is a number");
+    cf_buf_printf(&s->cond, "%s %s ", expr, search_ops[op]);
+    return search_bind(s, v->text, whole ? "Int64" : "Float64", reterr);
 }
 
 static int time_cmp(struct cf_search_sql *s, const char *expr, enum cf_search_op op, const struct cf_search_value *v, cf_str field,
@@ -327,106 +327,23 @@ static int time_cmp(struct cf_search_sql *s, const char *expr, enum cf_search_op
     int r = 0;
 
     if (!cf_time_parse_rel(v->text, s->now_us, &us) && !(day && cf_time_parse(cf_arena_printf(s->arena, "%.*sT00:00:00Z", CF_ARG(v->text)), &us)))
-        return wrong(v->pos, reterr, field, "is a time: write 2026-11-21T06:00:00Z or now-1h");
+        return search_wrong(v->pos, reterr, field, "is a time: write 2026-11-21T06:00:00Z or now-1h");
     us = cf_event_clamp_time(us);
     cf_str text = cf_arena_printf(s->arena, "%" PRId64, us);
 
     if (op == CF_OP_EQ && day) {
         cf_buf_printf(&s->cond, "(%s >= fromUnixTimestamp64Micro(", expr);
-        r = bind(s, text, "Int64", reterr);
+        r = search_bind(s, text, "Int64", reterr);
         cf_buf_printf(&s->cond, ") AND %s < fromUnixTimestamp64Micro(", expr);
         if (r == 0)
-            r = bind(s, cf_arena_printf(s->arena, "%" PRId64, us + CF_US_PER_DAY), "Int64", reterr);
+            r = search_bind(s, cf_arena_printf(s->arena, "%" PRId64, us + CF_US_PER_DAY), "Int64", reterr);
         cf_buf_z(&s->cond, "))");
         return r;
     }
-    cf_buf_printf(&s->cond, "%s %s fromUnixTimestamp64Micro(", expr, ops[op]);
-    r = bind(s, text, "Int64", reterr);
+    cf_buf_printf(&s->cond, "%s %s fromUnixTimestamp64Micro(", expr, search_ops[op]);
+    r = search_bind(s, text, "Int64", reterr);
     cf_buf_byte(&s->cond, ')');
     return r;
-}
-
-static cf_str ip_text(struct cf_arena *a, const struct cf_ip *ip)
-{
-    char out[64] = "", tmp[46];
-    size_t n = cf_ip_format(ip, tmp);
-    int k = snprintf(out, sizeof out, "%s%.*s", cf_ip_is4(ip) ? "::ffff:" : "", (int)n, tmp);
-
-    return cf_arena_copy(a, (cf_str){out, (size_t)k});
-}
-
-/* 10.1.*: the wildcard at the end of whole octets is a prefix. */
-static bool octets(cf_str v, struct cf_cidr *ret)
-{
-    char text[40];
-    size_t dots = 0, n = 0;
-    int k;
-
-    if (v.n < 3 || v.n > 14 || v.p[v.n - 1] != '*' || v.p[v.n - 2] != '.')
-        return false;
-    for (size_t i = 0; i + 1 < v.n; i++) {
-        dots += v.p[i] == '.';
-        if (v.p[i] != '.' && (v.p[i] < '0' || v.p[i] > '9'))
-            return false;
-        text[n++] = v.p[i];
-    }
-    if (dots > 3)
-        return false;
-    k = snprintf(text + n, sizeof text - n, "%s/%zu", dots == 1 ? "0.0.0" : dots == 2 ? "0.0" : "0", dots * 8);
-    return cf_cidr_parse((cf_str){text, n + (size_t)k}, ret);
-}
-
-/* column: expr is an address column. Its bytes are compared with the whole octets of the prefix first, which takes half the time
- * of comparing addresses; an absent address reads as zeros there. */
-static int ip_range(struct cf_search_sql *s, const char *expr, bool column, const struct cf_cidr *c, struct cf_error *reterr)
-{
-    struct cf_ip lo = c->ip, hi = c->ip;
-    unsigned whole = c->bits / 8;
-    char hex[33];
-    int r = 0;
-
-    for (unsigned bit = c->bits; bit < 128; bit++) {
-        lo.b[bit / 8] = (uint8_t)(lo.b[bit / 8] & ~(0x80u >> (bit % 8)));
-        hi.b[bit / 8] = (uint8_t)(hi.b[bit / 8] | (0x80u >> (bit % 8)));
-    }
-    column = column && (whole > 12 || (whole && lo.b[0]));
-    cf_buf_byte(&s->cond, '(');
-    if (column) {
-        cf_hex(lo.b, whole, hex);
-        cf_buf_printf(&s->cond, "startsWith(reinterpretAsFixedString(assumeNotNull(%s)), unhex('%s'))", expr, hex);
-    }
-    if (!column || c->bits % 8) {
-        cf_buf_printf(&s->cond, "%s%s >= ", column ? " AND " : "", expr);
-        r = bind(s, ip_text(s->arena, &lo), "IPv6", reterr);
-        cf_buf_printf(&s->cond, " AND %s <= ", expr);
-        if (r == 0)
-            r = bind(s, ip_text(s->arena, &hi), "IPv6", reterr);
-    }
-    cf_buf_byte(&s->cond, ')');
-    return r;
-}
-
-static int ip_cmp(struct cf_search_sql *s, const char *expr, bool column, enum cf_search_op op, const struct cf_search_value *v, cf_str field,
-                  struct cf_error *reterr)
-{
-    struct cf_ip ip;
-    struct cf_cidr cidr;
-    int r;
-
-    if (op == CF_OP_EQ && v->wild) {
-        if (octets(v->text, &cidr))
-            return ip_range(s, expr, column, &cidr, reterr);
-        cf_buf_printf(&s->cond, "ifNull(replaceOne(toString(%s), '::ffff:', '') LIKE ", expr);
-        r = bind(s, lower(s->arena, v->like), "String", reterr);
-        cf_buf_z(&s->cond, ", 0)");
-        return r;
-    }
-    if (op == CF_OP_EQ && memchr(v->text.p, '/', v->text.n) && cf_cidr_parse(v->text, &cidr))
-        return ip_range(s, expr, column, &cidr, reterr);
-    if (!cf_ip_parse(v->text, &ip))
-        return wrong(v->pos, reterr, field, "is an address: write 10.0.0.1, 10.0.0.0/8, 10.0.* or an IPv6 address");
-    cf_buf_printf(&s->cond, "%s %s ", expr, ops[op]);
-    return bind(s, ip_text(s->arena, &ip), "IPv6", reterr);
 }
 
 static int id_eq(struct cf_search_sql *s, const struct cf_search_value *v, enum cf_search_op op, cf_str field, struct cf_error *reterr)
@@ -435,12 +352,12 @@ static int id_eq(struct cf_search_sql *s, const struct cf_search_value *v, enum 
         char c = (char)(v->text.p[i] | 0x20);
 
         if (!(i == 8 || i == 13 || i == 18 || i == 23 ? v->text.p[i] == '-' : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return wrong(v->pos, reterr, field, "is an event id");
+            return search_wrong(v->pos, reterr, field, "is an event id");
     }
     if (v->text.n != 36 || op != CF_OP_EQ)
-        return wrong(v->pos, reterr, field, "is an event id");
+        return search_wrong(v->pos, reterr, field, "is an event id");
     cf_buf_z(&s->cond, "id = ");
-    return bind(s, v->text, "UUID", reterr);
+    return search_bind(s, v->text, "UUID", reterr);
 }
 
 /* One comparison of expr (a column, or x in an array). */
@@ -462,7 +379,7 @@ static int compare(struct cf_search_sql *s, const struct target *t, const char *
         case CF_T_IP:
             (void)snprintf(typed, sizeof typed, "x");
             cf_buf_z(&s->cond, "arrayExists(x -> ");
-            int r = ip_cmp(s, typed, false, op, v, field, reterr);
+            int r = search_ip_cmp(s, typed, false, op, v, field, reterr);
 
             cf_buf_printf(&s->cond, ", arrayMap(y -> toIPv6OrNull(y), splitByChar('\\x1f', %s)))", expr);
             return r;
@@ -477,10 +394,10 @@ static int compare(struct cf_search_sql *s, const struct target *t, const char *
     case CF_COL_F64: return number_cmp(s, t, expr, op, v, field, reterr);
     case CF_COL_TIME: return time_cmp(s, expr, op, v, field, reterr);
     case CF_COL_IP:
-    case CF_COL_AIP: return ip_cmp(s, expr, t->type == CF_COL_IP, op, v, field, reterr);
+    case CF_COL_AIP: return search_ip_cmp(s, expr, t->type == CF_COL_IP, op, v, field, reterr);
     case CF_COL_BOOL:
         if (!cf_str_eqz(v->text, "true") && !cf_str_eqz(v->text, "false"))
-            return wrong(v->pos, reterr, field, "is true or false");
+            return search_wrong(v->pos, reterr, field, "is true or false");
         cf_buf_printf(&s->cond, "%s = %.*s", expr, CF_ARG(v->text));
         return 0;
     default: return text_cmp(s, t, expr, op, v, reterr);
@@ -560,7 +477,7 @@ static int all_of(struct cf_search_sql *s, const struct cf_search_node *n, struc
         cf_buf_str(&words, k->a.text);
     }
     if (words.n) {
-        r = words.failed ? no_memory(reterr) : tokens(s, lower(s->arena, cf_buf_view(&words)), reterr);
+        r = words.failed ? no_memory(reterr) : tokens(s, search_lower(s->arena, cf_buf_view(&words)), reterr);
         any = true;
     }
     for (const struct cf_search_node *k = n->child; r == 0 && k; k = k->next) {
