@@ -16,9 +16,9 @@ void kafka_error(struct cf_kafka *k, const char *what, const char *why)
 {
     cf_log_warn("collect", what, "group=%s reason=\"%s\"", k->group, why ? why : "unknown");
     atomic_fetch_add(&k->s_errors, 1);
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     (void)snprintf(k->error, sizeof k->error, "%s: %.150s", what, why ? why : "unknown");
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
 }
 
 /* ---- into the spool -------------------------------------------------------------------------------------------------------- */
@@ -69,14 +69,14 @@ bool kafka_flush(struct cf_kafka *k)
         .source = cf_str_c(info.source), .format = cf_str_c(info.format), .org = cf_str_c(info.org), .key = cf_str_c(info.name), .mark = cf_buf_view(&mark),
         .peer = cf_str_n(peer, (size_t)snprintf(peer, sizeof peer, "%s/%d", next.topic, next.partition)), .received_us = cf_now_us(),
     };
-    (void)pthread_mutex_lock(&k->mu);
-    r = mark.failed ? CF_ENOMEM : cf_spool_append(k->o.spool, &o, k->rec, k->n, &k->ticket, &err);
+    (void)pthread_mutex_lock(&k->kept.mu);
+    r = mark.failed ? CF_ENOMEM : cf_spool_append(k->o.spool, &o, k->rec, k->n, &k->kept.ticket, &err);
     if (r == 0) {
         q->pos = next;
         q->records += k->n;
-        k->changed = true;
+        k->kept.changed = true;
     }
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
     cf_buf_release(&mark);
     cf_crash_point("kafka.appended");
     if (r != 0) {
@@ -130,7 +130,7 @@ static struct kafka_part *part_of(struct cf_kafka *k, const rd_kafka_message_t *
 /* A partition that goes on before the place it had (its older end was deleted, the topic made anew): a life of its own. */
 static void begin_life(struct cf_kafka *k, struct kafka_part *q, int64_t offset)
 {
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     if (q->known) {
         q->pos.gen++;
         atomic_fetch_add(&k->s_rewinds, 1);
@@ -139,8 +139,8 @@ static void begin_life(struct cf_kafka *k, struct kafka_part *q, int64_t offset)
     }
     q->pos.base = q->pos.next = offset;
     q->known = true;
-    k->changed = true;
-    (void)pthread_mutex_unlock(&k->mu);
+    k->kept.changed = true;
+    (void)pthread_mutex_unlock(&k->kept.mu);
 }
 
 /* Takes over m. */
@@ -189,7 +189,7 @@ static void take(struct cf_kafka *k, rd_kafka_message_t *m)
 
 static void measure(struct cf_kafka *k)
 {
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (size_t i = 0; i < k->n_part; i++) {
         struct kafka_part *q = k->part[i];
         int64_t lo = -1, hi = -1;
@@ -199,7 +199,7 @@ static void measure(struct cf_kafka *k)
         if (q->lag && q->at >= hi && hi >= 0 && k->n == 0)
             q->lag = 0; /* only messages without a value are behind */
     }
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
 }
 
 /* Data sources that were switched on again. */
@@ -392,9 +392,8 @@ static int copy_topics(struct cf_kafka *k, const struct cf_kafka_options *o, str
     k->o.n_topics = 0;
     k->topic = calloc(o->n_topics + 1, sizeof *k->topic);
     k->expression = calloc(o->n_topics + 1, sizeof *k->expression);
-    k->state_path = strdup(o->state_path);
     k->group = strdup(o->group && o->group[0] ? o->group : "chengfang");
-    if (!k->topic || !k->expression || !k->state_path || !k->group)
+    if (!k->topic || !k->expression || !k->group)
         return cf_error_set(reterr, CF_ENOMEM, "kafka");
     if (o->n_topics == 0)
         return cf_error_set(reterr, CF_EINVAL, "kafka.topics: at least one topic is needed");
@@ -420,14 +419,15 @@ int cf_kafka_start(const struct cf_kafka_options *o, struct cf_kafka **ret, stru
 
     if (!k)
         return cf_error_set(reterr, CF_ENOMEM, "kafka");
-    (void)pthread_mutex_init(&k->mu, NULL);
     k->o = *o;
     k->o.commit_us = o->commit_us > 0 ? o->commit_us : CF_US_PER_S;
     k->o.session_us = o->session_us > 0 ? o->session_us : 45 * CF_US_PER_S;
     k->o.memory = o->memory > 0 ? o->memory : 64 << 20;
     k->frame_max = cf_spool_frame_max(o->spool) / 4 < FRAME_BYTES ? cf_spool_frame_max(o->spool) / 4 : FRAME_BYTES;
     k->line_max = o->line_max && o->line_max < cf_spool_frame_max(o->spool) / 4 ? o->line_max : cf_spool_frame_max(o->spool) / 4;
-    r = copy_topics(k, o, reterr);
+    r = cf_positions_init(&k->kept, o->spool, o->state_path, "positions of topics", "kafka.before_save", "kafka.saved", reterr);
+    if (r == 0)
+        r = copy_topics(k, o, reterr);
     if (r == 0)
         r = kafka_pos_load(k, reterr);
     if (r == 0)
@@ -472,9 +472,8 @@ void cf_kafka_stop(struct cf_kafka *k)
     }
     free(k->topic);
     free(k->expression);
-    free(k->state_path);
+    cf_positions_release(&k->kept);
     free(k->group);
-    (void)pthread_mutex_destroy(&k->mu);
     free(k);
 }
 
@@ -488,21 +487,21 @@ void cf_kafka_get_stats(struct cf_kafka *k, struct cf_kafka_stats *ret)
         .commit_failed = atomic_load(&k->s_commit_failed), .bad = atomic_load(&k->s_bad), .errors = atomic_load(&k->s_errors),
         .connected = atomic_load(&k->connected), .paused = atomic_load(&k->paused),
     };
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (size_t i = 0; i < k->n_part; i++)
         if (k->part[i]->assigned) {
             ret->partitions++;
             ret->lag += (uint64_t)k->part[i]->lag;
         }
     memcpy(ret->error, k->error, sizeof ret->error);
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
 }
 
 size_t cf_kafka_topics(struct cf_kafka *k, struct cf_kafka_topic_stats *ret, size_t max)
 {
     size_t n = 0, j;
 
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (size_t i = 0; i < k->n_part; i++) {
         const struct kafka_part *q = k->part[i];
 
@@ -525,6 +524,6 @@ size_t cf_kafka_topics(struct cf_kafka *k, struct cf_kafka_topic_stats *ret, siz
             ret[j].off = ret[j].off || q->off;
         }
     }
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
     return n;
 }

@@ -89,7 +89,7 @@ static void assign(struct cf_kafka *k, rd_kafka_topic_partition_list_t *parts)
 
     find_group(k);
     asked = ask_committed(k, list);
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (int i = 0; i < list->cnt; i++) {
         rd_kafka_topic_partition_t *c = &list->elems[i];
         struct kafka_part *q = kafka_part_get(k, k->group_hash, cf_str_c(c->topic), c->partition, true);
@@ -108,8 +108,8 @@ static void assign(struct cf_kafka *k, rd_kafka_topic_partition_list_t *parts)
         q->again = q->off = false;
         q->lag = 0;
     }
-    k->changed = true;
-    (void)pthread_mutex_unlock(&k->mu);
+    k->kept.changed = true;
+    (void)pthread_mutex_unlock(&k->kept.mu);
     rd_kafka_topic_partition_list_destroy(list);
     atomic_store(&k->connected, true);
     atomic_fetch_add(&k->s_rebalances, 1);
@@ -127,10 +127,10 @@ static void revoke(struct cf_kafka *k, const rd_kafka_topic_partition_list_t *pa
         kafka_drop(k);
     if (!rd_kafka_assignment_lost(k->rk))
         kafka_commit(k, true);
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (size_t i = 0; i < k->n_part; i++)
         k->part[i]->assigned = false;
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
     cf_log_info("collect", "partitions given back", "group=%s partitions=%d", k->group, parts->cnt);
     (void)rd_kafka_assign(k->rk, NULL);
 }
@@ -219,7 +219,7 @@ void kafka_commit(struct cf_kafka *k, bool sync)
     char note[48];
     int n = snprintf(note, sizeof note, NOTE " %016llx", (unsigned long long)cf_spool_id(k->o.spool));
 
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (size_t i = 0; i < k->n_part; i++) {
         struct kafka_part *q = k->part[i];
         int64_t to = q == k->cur && k->n ? q->pos.next : q->at; /* what is still being gathered is not taken yet */
@@ -236,8 +236,8 @@ void kafka_commit(struct cf_kafka *k, bool sync)
         }
         q->committing = to;
     }
-    ticket = k->ticket;
-    (void)pthread_mutex_unlock(&k->mu);
+    ticket = k->kept.ticket;
+    (void)pthread_mutex_unlock(&k->kept.mu);
     if (list->cnt && cf_spool_wait(k->o.spool, ticket, sync ? 10000 : 2000, &err) == 0) {
         cf_crash_point("kafka.before_commit");
         e = rd_kafka_commit(k->rk, list, !sync);
@@ -257,7 +257,7 @@ void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
     bool bad = err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET;
 
     (void)rk;
-    (void)pthread_mutex_lock(&k->mu);
+    (void)pthread_mutex_lock(&k->kept.mu);
     for (int i = 0; parts && i < parts->cnt; i++) {
         const rd_kafka_topic_partition_t *t = &parts->elems[i];
         struct kafka_part *q = kafka_part_get(k, k->group_hash, cf_str_c(t->topic), t->partition, false);
@@ -268,7 +268,7 @@ void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
         else if (q)
             q->committing = q->committed; /* again at the next time */
     }
-    (void)pthread_mutex_unlock(&k->mu);
+    (void)pthread_mutex_unlock(&k->kept.mu);
     atomic_fetch_add(bad ? &k->s_commit_failed : &k->s_commits, 1);
     if (bad)
         kafka_error(k, "offsets not committed", rd_kafka_err2str(err));

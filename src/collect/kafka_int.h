@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "collect/kafka.h"
+#include "collect/positions.h"
 
 #define KAFKA_RECS 4096u
 #define KAFKA_PARTITIONS_MAX 100000u
@@ -39,7 +40,7 @@ struct cf_kafka {
     struct cf_kafka_options o;
     struct cf_intake *topic;
     regex_t *expression; /* of topics that begin with ^ */
-    char *state_path, *group;
+    char *group;
     rd_kafka_t *rk;
     pthread_t thread;
     bool on;
@@ -47,12 +48,10 @@ struct cf_kafka {
     uint64_t group_hash;
     bool group_known;
     size_t line_max, frame_max;
-    /* under mu: positions and the ticket of the newest frame; written by the thread only */
-    pthread_mutex_t mu;
+    struct cf_positions kept;
+    /* under kept.mu; written by the thread only */
     struct kafka_part **part;
     size_t n_part, cap_part;
-    uint64_t ticket;
-    bool changed;
     char error[240];
     /* thread only: messages of one partition that go into one frame */
     struct kafka_part *cur;

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Offsets of partitions: text form, the state file, and what the spool's marks add to it at the start.
- *
- *   state file (saved before each commit of the spool)  +  marks in the spool that are newer  =  where to read on */
+ * Offsets of partitions: their text form, and what lines of the state file and marks of the spool say (positions.h). */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "collect/crash.h"
 #include "collect/kafka_int.h"
 
 size_t kafka_pos_text(const struct kafka_pos *p, int64_t from, struct cf_buf *out)
@@ -90,68 +86,40 @@ static void take_mark(void *ctx, cf_str mark)
     }
 }
 
+/* A line of the state file. */
+static void take_line(void *ctx, cf_str line)
+{
+    struct kafka_part *q;
+    struct kafka_pos p;
+    int64_t from;
+
+    if (!kafka_pos_parse(line, &p, &from))
+        return;
+    q = kafka_part_get(ctx, p.group, cf_str_c(p.topic), p.partition, true);
+    if (q) {
+        q->pos = p;
+        q->known = true;
+    }
+}
+
 int kafka_pos_load(struct cf_kafka *k, struct cf_error *reterr)
 {
-    struct cf_buf b;
-    cf_str text, line;
-    int r = 0;
+    bool file;
+    int r = cf_positions_load(&k->kept, take_line, take_mark, k, &file, reterr);
 
-    cf_buf_init(&b, (size_t)64 << 20);
-    if (access(k->state_path, F_OK) == 0)
-        r = cf_file_read(k->state_path, &b, reterr);
-    text = cf_buf_view(&b);
-    while (r == 0 && cf_str_cut(&text, '\n', &line)) {
-        struct kafka_part *q;
-        struct kafka_pos p;
-        int64_t from;
-
-        if (!kafka_pos_parse(line, &p, &from))
-            continue;
-        q = kafka_part_get(k, p.group, cf_str_c(p.topic), p.partition, true);
-        if (q) {
-            q->pos = p;
-            q->known = true;
-        }
-    }
-    cf_buf_release(&b);
-    if (r == 0)
-        r = cf_spool_marks(k->o.spool, take_mark, k, reterr);
-    k->changed = k->n_part > 0; /* what only the marks say must be in the file before the spool forgets them */
+    k->kept.changed = k->n_part > 0; /* what only the marks say must be in the file before the spool forgets them */
     return r;
 }
 
-int cf_kafka_save(struct cf_kafka *k, struct cf_error *reterr)
+static void write_all(void *ctx, struct cf_buf *out)
 {
-    struct cf_buf b;
-    uint64_t ticket;
-    bool changed;
-    int r = 0;
+    const struct cf_kafka *k = ctx;
 
-    if (!k)
-        return 0;
-    cf_buf_init(&b, (size_t)64 << 20);
-    (void)pthread_mutex_lock(&k->mu);
-    changed = k->changed;
-    ticket = k->ticket;
-    for (size_t i = 0; changed && i < k->n_part; i++)
+    for (size_t i = 0; i < k->n_part; i++)
         if (k->part[i]->known) {
-            (void)kafka_pos_text(&k->part[i]->pos, k->part[i]->pos.next, &b);
-            cf_buf_byte(&b, '\n');
+            (void)kafka_pos_text(&k->part[i]->pos, k->part[i]->pos.next, out);
+            cf_buf_byte(out, '\n');
         }
-    k->changed = false;
-    (void)pthread_mutex_unlock(&k->mu);
-    if (changed) {
-        r = b.failed ? cf_error_set(reterr, CF_ENOMEM, "positions of topics") : cf_spool_wait(k->o.spool, ticket, 10000, reterr);
-        cf_crash_point("kafka.before_save");
-        if (r == 0)
-            r = cf_file_write_durable(k->state_path, cf_buf_view(&b), 0600, reterr);
-        cf_crash_point("kafka.saved");
-        if (r < 0) {
-            (void)pthread_mutex_lock(&k->mu);
-            k->changed = true;
-            (void)pthread_mutex_unlock(&k->mu);
-        }
-    }
-    cf_buf_release(&b);
-    return r;
 }
+
+int cf_kafka_save(struct cf_kafka *k, struct cf_error *reterr) { return k ? cf_positions_save(&k->kept, write_all, k, reterr) : 0; }

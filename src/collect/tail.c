@@ -24,9 +24,9 @@ void tail_error(struct cf_tail *t, const char *path, const char *what, const cha
 {
     cf_log_warn("collect", what, "path=\"%s\" reason=\"%s\"", path, why ? why : "unknown");
     atomic_fetch_add(&t->s_errors, 1);
-    (void)pthread_mutex_lock(&t->mu);
+    (void)pthread_mutex_lock(&t->kept.mu);
     (void)snprintf(t->error, sizeof t->error, "%.90s: %s: %.80s", path, what, why ? why : "unknown");
-    (void)pthread_mutex_unlock(&t->mu);
+    (void)pthread_mutex_unlock(&t->kept.mu);
 }
 
 /* ---- which files --------------------------------------------------------------------------------------------------------------- */
@@ -46,11 +46,11 @@ static void rename_file(struct cf_tail *t, struct tail_file *f, const char *path
 
     if (!name)
         return;
-    (void)pthread_mutex_lock(&t->mu);
+    (void)pthread_mutex_lock(&t->kept.mu);
     free(p->path);
     p->path = name;
-    t->changed = true;
-    (void)pthread_mutex_unlock(&t->mu);
+    t->kept.changed = true;
+    (void)pthread_mutex_unlock(&t->kept.mu);
     atomic_fetch_add(&t->s_rotations, 1);
 }
 
@@ -237,8 +237,7 @@ static int set_up(struct cf_tail *t, const struct cf_tail_options *o, struct cf_
     t->out = malloc(t->out_cap);
     t->rec = calloc(TAIL_RECS, sizeof *t->rec);
     t->path = calloc(o->n_paths + 1, sizeof *t->path);
-    t->state_path = strdup(o->state_path);
-    if (!t->buf || !t->out || !t->rec || !t->path || !t->state_path)
+    if (!t->buf || !t->out || !t->rec || !t->path)
         return cf_error_set(reterr, CF_ENOMEM, "file tail");
     for (size_t i = 0; i < o->n_paths; i++) {
         if (o->path[i].what[0] != '/')
@@ -264,8 +263,9 @@ int cf_tail_start(const struct cf_tail_options *o, struct cf_tail **ret, struct 
     if (!t)
         return cf_error_set(reterr, CF_ENOMEM, "file tail");
     t->stop_fd = t->notify_fd = -1;
-    (void)pthread_mutex_init(&t->mu, NULL);
-    r = set_up(t, o, reterr);
+    r = cf_positions_init(&t->kept, o->spool, o->state_path, "positions of followed files", "tail.before_save", "tail.saved", reterr);
+    if (r == 0)
+        r = set_up(t, o, reterr);
     if (r < 0) {
         cf_tail_stop(t);
         return r;
@@ -294,7 +294,7 @@ void cf_tail_stop(struct cf_tail *t)
     if (!t)
         return;
     end_thread(t);
-    if (t->state_path && t->o.spool && cf_tail_save(t, &err) < 0)
+    if (t->kept.path && t->kept.spool && cf_tail_save(t, &err) < 0)
         cf_log_warn("collect", "positions of followed files not saved", "reason=\"%s\"", err.msg);
     while (t->files)
         tail_file_close(t, t->files, false);
@@ -308,11 +308,10 @@ void cf_tail_stop(struct cf_tail *t)
         free(t->pos[i].path);
     free(t->pos);
     free(t->path);
-    free(t->state_path);
+    cf_positions_release(&t->kept);
     free(t->buf);
     free(t->out);
     free(t->rec);
-    (void)pthread_mutex_destroy(&t->mu);
     free(t);
 }
 
@@ -323,9 +322,9 @@ void cf_tail_get_stats(struct cf_tail *t, struct cf_tail_stats *ret)
         .rotations = atomic_load(&t->s_rotations), .truncations = atomic_load(&t->s_truncations), .packed_files = atomic_load(&t->s_packed),
         .cut = atomic_load(&t->s_cut), .errors = atomic_load(&t->s_errors), .behind = atomic_load(&t->s_behind), .paused = atomic_load(&t->paused),
     };
-    (void)pthread_mutex_lock(&t->mu);
+    (void)pthread_mutex_lock(&t->kept.mu);
     memcpy(ret->error, t->error, sizeof ret->error);
-    (void)pthread_mutex_unlock(&t->mu);
+    (void)pthread_mutex_unlock(&t->kept.mu);
 }
 
 const struct cf_intake *cf_tail_path(const struct cf_tail *t, size_t i) { return i < t->o.n_paths ? &t->path[i] : NULL; }

@@ -202,13 +202,13 @@ static bool hand_over(struct cf_tail *t, struct tail_file *f, const struct cut *
         .received_us = cf_now_us(),
     };
     k = cf_counters_get(t->o.counters, o.key, o.org);
-    (void)pthread_mutex_lock(&t->mu);
-    r = mark.failed ? CF_ENOMEM : cf_spool_append(t->o.spool, &o, t->rec, c->n, &t->ticket, &err);
+    (void)pthread_mutex_lock(&t->kept.mu);
+    r = mark.failed ? CF_ENOMEM : cf_spool_append(t->o.spool, &o, t->rec, c->n, &t->kept.ticket, &err);
     if (r == 0) {
         *p = next;
-        t->changed = true;
+        t->kept.changed = true;
     }
-    (void)pthread_mutex_unlock(&t->mu);
+    (void)pthread_mutex_unlock(&t->kept.mu);
     cf_crash_point("tail.appended");
     cf_buf_release(&mark);
     if (r == 0) {
@@ -301,10 +301,10 @@ static void packed_end(struct cf_tail *t, struct tail_file *f, bool good)
     if (!good)
         return;
     f->ended = true;
-    (void)pthread_mutex_lock(&t->mu);
+    (void)pthread_mutex_lock(&t->kept.mu);
     t->pos[f->slot].done = true;
-    t->changed = true;
-    (void)pthread_mutex_unlock(&t->mu);
+    t->kept.changed = true;
+    (void)pthread_mutex_unlock(&t->kept.mu);
     atomic_fetch_add(&t->s_packed, 1);
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "collect/tail.h"
+#include "collect/positions.h"
 
 #define TAIL_HEAD_MAX 1024u
 #define TAIL_LAST_MAX 256u
@@ -51,17 +52,15 @@ struct tail_file {
 struct cf_tail {
     struct cf_tail_options o;
     struct cf_intake *path;
-    char *state_path;
     pthread_t thread;
     bool on;
     _Atomic bool stop;
     int stop_fd, notify_fd;
-    /* under mu: positions and the ticket of the newest frame */
-    pthread_mutex_t mu;
+    struct cf_positions kept;
+    /* under kept.mu */
     struct tail_pos *pos;
     size_t n_pos, cap_pos;
-    uint64_t ticket;
-    bool changed, first_start;
+    bool first_start;
     char error[200];
     /* thread only */
     struct tail_file *files;

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Positions of followed files: text form, the state file, and what the spool's marks add to it at the start.
- *
- *   state file (saved before each commit)  +  marks in the spool that are newer  =  where to read on */
-#include <errno.h>
+ * Positions of followed files: their text form, and what lines of the state file and marks of the spool say (positions.h). */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "collect/crash.h"
 #include "collect/tail_int.h"
 
 size_t tail_pos_text(const struct tail_pos *p, uint64_t from, size_t path_max, struct cf_buf *out)
@@ -122,64 +117,34 @@ static void take_mark(void *ctx, cf_str mark)
     }
 }
 
+/* A line of the state file. */
+static void take_line(void *ctx, cf_str line)
+{
+    struct tail_pos p;
+    uint64_t from;
+
+    if (tail_pos_parse(line, &p, &from))
+        (void)tail_pos_add(ctx, &p);
+}
+
 int tail_pos_load(struct cf_tail *t, struct cf_error *reterr)
 {
-    struct cf_buf b;
-    cf_str text, line;
-    int r = 0;
+    bool file;
+    int r = cf_positions_load(&t->kept, take_line, take_mark, t, &file, reterr);
 
-    cf_buf_init(&b, (size_t)256 << 20);
-    if (access(t->state_path, F_OK) == 0)
-        r = cf_file_read(t->state_path, &b, reterr);
-    else
-        t->first_start = true;
-    text = cf_buf_view(&b);
-    while (r == 0 && cf_str_cut(&text, '\n', &line)) {
-        struct tail_pos p;
-        uint64_t from;
-
-        if (line.n && tail_pos_parse(line, &p, &from))
-            (void)tail_pos_add(t, &p);
-    }
-    cf_buf_release(&b);
-    if (r == 0)
-        r = cf_spool_marks(t->o.spool, take_mark, t, reterr);
-    t->changed = t->n_pos > 0; /* what only the marks say must be in the file before the spool forgets them */
-    t->first_start = t->first_start && t->n_pos == 0;
+    t->kept.changed = t->n_pos > 0; /* what only the marks say must be in the file before the spool forgets them */
+    t->first_start = !file && t->n_pos == 0;
     return r;
 }
 
-int cf_tail_save(struct cf_tail *t, struct cf_error *reterr)
+static void write_all(void *ctx, struct cf_buf *out)
 {
-    struct cf_buf b;
-    uint64_t ticket;
-    bool changed;
-    int r = 0;
+    const struct cf_tail *t = ctx;
 
-    if (!t)
-        return 0;
-    cf_buf_init(&b, (size_t)256 << 20);
-    (void)pthread_mutex_lock(&t->mu);
-    changed = t->changed;
-    ticket = t->ticket;
-    for (size_t i = 0; changed && i < t->n_pos; i++) {
-        (void)tail_pos_text(&t->pos[i], t->pos[i].off, SIZE_MAX, &b);
-        cf_buf_byte(&b, '\n');
+    for (size_t i = 0; i < t->n_pos; i++) {
+        (void)tail_pos_text(&t->pos[i], t->pos[i].off, SIZE_MAX, out);
+        cf_buf_byte(out, '\n');
     }
-    t->changed = false;
-    (void)pthread_mutex_unlock(&t->mu);
-    if (changed) {
-        r = b.failed ? cf_error_set(reterr, CF_ENOMEM, "positions of followed files") : cf_spool_wait(t->o.spool, ticket, 10000, reterr);
-        cf_crash_point("tail.before_save");
-        if (r == 0)
-            r = cf_file_write_durable(t->state_path, cf_buf_view(&b), 0600, reterr);
-        cf_crash_point("tail.saved");
-        if (r < 0) {
-            (void)pthread_mutex_lock(&t->mu);
-            t->changed = true;
-            (void)pthread_mutex_unlock(&t->mu);
-        }
-    }
-    cf_buf_release(&b);
-    return r;
 }
+
+int cf_tail_save(struct cf_tail *t, struct cf_error *reterr) { return t ? cf_positions_save(&t->kept, write_all, t, reterr) : 0; }

@@ -177,13 +177,13 @@ static bool find_copy(struct cf_tail *t, const char *path, int fd, bool packed, 
 
 void tail_restart(struct cf_tail *t, struct tail_pos *p)
 {
-    (void)pthread_mutex_lock(&t->mu);
+    (void)pthread_mutex_lock(&t->kept.mu);
     p->gen++;
     p->off = p->head = p->last = 0;
     p->head_n = p->last_n = 0;
     p->packed = p->done = false;
-    t->changed = true;
-    (void)pthread_mutex_unlock(&t->mu);
+    t->kept.changed = true;
+    (void)pthread_mutex_unlock(&t->kept.mu);
 }
 
 /* The position this file goes on from; made when it is new. */
@@ -202,10 +202,10 @@ size_t tail_find_slot(struct cf_tail *t, const char *path, int fd, const struct 
             q->packed = packed;
         }
         if (name) {
-            (void)pthread_mutex_lock(&t->mu);
+            (void)pthread_mutex_lock(&t->kept.mu);
             free(q->path);
             q->path = name;
-            (void)pthread_mutex_unlock(&t->mu);
+            (void)pthread_mutex_unlock(&t->kept.mu);
         }
         return i;
     }
@@ -214,9 +214,9 @@ size_t tail_find_slot(struct cf_tail *t, const char *path, int fd, const struct 
     p.path = strdup(path);
     if (!p.path)
         return SIZE_MAX;
-    (void)pthread_mutex_lock(&t->mu);
+    (void)pthread_mutex_lock(&t->kept.mu);
     i = tail_pos_add(t, &p);
-    t->changed = true;
-    (void)pthread_mutex_unlock(&t->mu);
+    t->kept.changed = true;
+    (void)pthread_mutex_unlock(&t->kept.mu);
     return i;
 }

@@ -54,7 +54,7 @@ static int64_t next_of(const struct cf_kafka *k, int partition, unsigned gen)
 }
 static void marks(void **s)
 {
-    struct cf_kafka k = {.mu = PTHREAD_MUTEX_INITIALIZER, .state_path = state};
+    struct cf_kafka k = {0};
     struct cf_spool *spool = t_open(1 << 20, 0, 0);
     struct cf_error err = {0};
 
@@ -68,12 +68,13 @@ static void marks(void **s)
     append(spool, "k1 1 0 2 0 9 a t");     /* of before: too late */
     append(spool, "t1 1 2 3 4 5 6 7 8 9 - /x");
     cf_spool_close(spool);
-    k.o.spool = spool = t_open(1 << 20, 0, 0);
+    spool = t_open(1 << 20, 0, 0);
+    assert_int_equal(cf_positions_init(&k.kept, spool, state, "positions of topics", "kafka.before_save", "kafka.saved", &err), 0);
     assert_int_equal(kafka_pos_load(&k, &err), 0);
     assert_int_equal(next_of(&k, 0, 0), 30);
     assert_int_equal(next_of(&k, 1, 0), -1);
     assert_int_equal(next_of(&k, 2, 1), 4);
-    k.changed = true;
+    k.kept.changed = true;
     assert_int_equal(cf_kafka_save(&k, &err), 0);
     for (size_t i = 0; i < k.n_part; i++)
         free(k.part[i]);
@@ -84,6 +85,7 @@ static void marks(void **s)
     for (size_t i = 0; i < k.n_part; i++)
         free(k.part[i]);
     free(k.part);
+    cf_positions_release(&k.kept);
     cf_spool_close(spool);
 }
 
