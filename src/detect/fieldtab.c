@@ -333,6 +333,21 @@ static uint8_t need_of(const struct cf_detector *d, const struct cf_group *g, co
     return what;
 }
 
+static bool plan_word(struct cf_plan *pl, uint16_t val)
+{
+    if (pl->n_word == pl->cap_word) {
+        uint32_t cap = pl->cap_word ? pl->cap_word * 2 : 32;
+        uint16_t *p = realloc(pl->word, cap * sizeof *p);
+
+        if (!p)
+            return false;
+        pl->word = p;
+        pl->cap_word = cap;
+    }
+    pl->word[pl->n_word++] = val;
+    return true;
+}
+
 static bool plan_add(struct cf_detector *d, struct cf_plan *pl, const struct cf_group *g, const struct cf_value *v, uint16_t val, uint8_t words)
 {
     struct cf_need nd = {.val = val};
@@ -341,6 +356,8 @@ static bool plan_add(struct cf_detector *d, struct cf_plan *pl, const struct cf_
     nd.what = need_of(d, g, nd.list) | words;
     if (!nd.what)
         return true;
+    if (g->quick && nd.what == CF_NEED_WORDS)
+        return plan_word(pl, val);
     nd.key = (uint64_t)g->id << 48 | (uint64_t)v->raw << 32 | (uint64_t)(words != 0) << 17 | (v->id < CF_F__COUNT ? v->id : 0x10000u | v->name);
     if (pl->n == pl->cap) {
         uint32_t cap = pl->cap ? pl->cap * 2 : 16;
@@ -368,7 +385,7 @@ struct cf_plan *cf_shape_plan(struct cf_detector *d, const struct cf_group *g, b
             return &s->plan[i];
     pl = &s->plan[s->next_plan++ % CF_SHAPE_PLANS];
     pl->group = 0;
-    pl->n = 0;
+    pl->n = pl->n_word = 0;
     if (s->original)
         ok = plan_add(d, pl, g, &d->record_val, CF_VAL_RECORD, text ? words : 0);
     for (uint16_t i = 0; ok && i < s->n; i++)
@@ -390,8 +407,10 @@ void cf_shapes_free(struct cf_detector *d)
         free(s->link);
         free(s->touched);
         free(s->route);
-        for (uint32_t k = 0; k < CF_SHAPE_PLANS; k++)
+        for (uint32_t k = 0; k < CF_SHAPE_PLANS; k++) {
             free(s->plan[k].need);
+            free(s->plan[k].word);
+        }
     }
     free(d->shapes);
     free(d->last);

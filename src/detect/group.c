@@ -177,8 +177,11 @@ static bool fill_literals(struct cf_ruleset *rs, struct cf_part *g, const struct
         g->lit[g->n_lit - 1].n++;
     }
     f = g->n_lit_field;
-    ok = ok && g->lit && (f == 0 || scanner(rs, exp, len, f, &g->db)) &&
-         (g->n_lit == f || scanner(rs, exp + f, len + f, g->n_lit - f, &g->db_all));
+    ok = ok && g->lit && (f == 0 || scanner(rs, exp, len, f, &g->db));
+    if (ok && cf_words_fit(exp + f, len + f, g->n_lit - f))
+        ok = (g->words = cf_words_make(exp + f, len + f, g->n_lit - f)) != NULL;
+    else if (ok && g->n_lit > f)
+        ok = scanner(rs, exp + f, len + f, g->n_lit - f, &g->db_all);
     free(exp);
     free(len);
     return ok;
@@ -214,6 +217,7 @@ static void part_release(struct cf_part *p)
     free(p->lit);
     free(p->use);
     free(p->exact);
+    cf_words_free(p->words);
 }
 
 static void group_free(struct cf_group *g)
@@ -298,6 +302,8 @@ static bool choose_parts(struct cf_ruleset *rs, struct cf_group *g)
 
 static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
 {
+    bool slow = false; /* keywords that need a scanner */
+
     g->always = calloc(rs->n_rules + 1, sizeof *g->always);
     g->field_need = calloc(rs->n_fields + 1, 1);
     g->min_word = UINT32_MAX;
@@ -312,7 +318,10 @@ static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
     for (uint32_t k = 0; k < g->n_part; k++) {
         const struct cf_part *p = g->part[k];
 
-        g->keywords = g->keywords || p->db_all;
+        g->keywords = g->keywords || p->db_all || p->words;
+        slow = slow || p->db_all;
+        if (p->words)
+            g->word_part[g->n_word_part++] = p;
         for (uint32_t i = 0; i < p->n_scan; i++)
             g->field_need[p->scan_field[i]] |= CF_NEED_SCAN;
         for (uint32_t i = 0; i < p->n_exact_field; i++)
@@ -320,6 +329,7 @@ static bool group_fill(struct cf_ruleset *rs, struct cf_group *g)
         for (uint32_t i = p->n_lit_field; i < p->n_lit; i++)
             g->min_word = p->lit[i].len < g->min_word ? p->lit[i].len : g->min_word;
     }
+    g->quick = g->keywords && !slow;
     return true;
 }
 

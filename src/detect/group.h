@@ -9,6 +9,7 @@
 #define CF_DETECT_GROUP_H
 
 #include "detect/detect_int.h"
+#include "detect/words.h"
 
 struct cf_lit_use { /* a rule whose witness a literal is */
     uint32_t rule;
@@ -36,6 +37,7 @@ struct cf_part { /* tables over the witnesses of some rules */
     uint16_t *scan_field; /* values to scan */
     const hs_database_t *db; /* literals of fields, ids from 0; NULL: none */
     const hs_database_t *db_all; /* literals of keywords, ids from 0 too: few, so the whole record is scanned at little cost; NULL: none */
+    struct cf_words *words; /* the same when they are long: instead of db_all */
     uint32_t n_lit, n_lit_field; /* literals of keywords follow those of fields */
     struct cf_lit *lit;
     struct cf_lit_use *use;
@@ -49,7 +51,8 @@ struct cf_group {
     struct cf_group *next;
     uint32_t id; /* dense */
     uint64_t route[CF_LS_WORDS];
-    bool unrouted, keywords; /* keywords: a part has db_all */
+    bool unrouted, keywords; /* keywords: a part has db_all or words */
+    bool quick; /* keywords, and every part that has some has words: texts are scanned as they came */
     uint32_t n_rules;
     uint32_t n_always;
     uint32_t *always;     /* rules without witness, rule indexes */
@@ -58,6 +61,8 @@ struct cf_group {
     struct cf_part own;
     uint32_t n_part;
     struct cf_part *part[CF_PARTS_MAX]; /* own first, then shared ones: large sets of rules that many routes have */
+    uint32_t n_word_part;
+    const struct cf_part *word_part[CF_PARTS_MAX]; /* those with words */
 };
 #define CF_GROUPS_MAX 2048u /* further routes use the group of all rules */
 /* Finds or makes the group of a route; NULL: no memory. */

@@ -26,6 +26,8 @@ struct cf_plan { /* values one group's prefilter looks at */
     uint64_t group; /* id + 1, shifted by one; lowest bit: the record is text */
     uint32_t n, cap;
     struct cf_need *need;
+    uint32_t n_word, cap_word;
+    uint16_t *word; /* values that are only looked through for keywords, in a quick group: no memory is asked, none kept */
 };
 #define CF_SHAPE_PLANS 2u
 struct cf_shape {

@@ -43,12 +43,14 @@ void cf_prefilter_free(struct cf_detector *d)
 /* ---- memory ---- */
 
 /* Text of a value; empty when there is nothing to look at. */
-static inline cf_str value_of(const struct cf_detector *d, const struct cf_need *nd)
+static inline cf_str text_of(const struct cf_detector *d, uint16_t val)
 {
-    const struct cf_value *v = nd->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[nd->val];
+    const struct cf_value *v = val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[val];
 
     return v->kind == CF_V_NULL ? CF_STR("") : (cf_str){v->p, v->n};
 }
+
+static inline cf_str value_of(const struct cf_detector *d, const struct cf_need *nd) { return text_of(d, nd->val); }
 
 static inline size_t words_of(size_t bytes) { return (bytes + 7) / 8; }
 
@@ -194,6 +196,40 @@ static void look_up(struct cf_detector *d, const struct cf_group *g, uint32_t mi
     }
 }
 
+/* ---- keywords ---- */
+
+struct word_ctx {
+    struct cf_detector *d;
+    const struct cf_part *part;
+    uint32_t miss; /* UINT32_MAX: nothing is remembered of the value */
+    size_t n;
+};
+
+static void on_word(void *ctx, uint32_t id, size_t from, size_t to)
+{
+    struct word_ctx *c = ctx;
+    const struct cf_lit *lit = &c->part->lit[c->part->n_lit_field + id];
+    const struct cf_lit_use *u = &c->part->use[lit->first];
+
+    for (uint32_t i = 0; i < lit->n; i++) {
+        if (u[i].kind == CF_PAT_PREFIX ? from != 0 : u[i].kind == CF_PAT_SUFFIX && to != c->n)
+            continue;
+        if (c->miss == UINT32_MAX)
+            cf_candidate(c->d, u[i].rule);
+        else
+            (void)found(c->d, c->miss, u[i].rule); /* no memory: d->oom */
+    }
+}
+
+static void words_in(struct cf_detector *d, const struct cf_group *g, cf_str s, uint32_t miss)
+{
+    for (uint32_t i = 0; i < g->n_word_part; i++) {
+        struct word_ctx c = {d, g->word_part[i], miss, s.n};
+
+        cf_words_scan(c.part->words, s, on_word, &c);
+    }
+}
+
 /* ---- scanning ---- */
 
 static bool add_seg(struct cf_detector *d, uint32_t miss)
@@ -274,8 +310,11 @@ static bool scan(struct cf_detector *d, const struct cf_group *g)
 
     d->n_seg = 0;
     /* fields only | fields and words | words only: each scanner gets one piece */
-    ok = gather(d, CF_NEED_SCAN | CF_NEED_WORDS, CF_NEED_SCAN, &words_from) && gather(d, CF_NEED_SCAN | CF_NEED_WORDS, CF_NEED_SCAN | CF_NEED_WORDS, &fields_to) &&
-         gather(d, CF_NEED_SCAN | CF_NEED_WORDS, CF_NEED_WORDS, &words_to);
+    if (g->quick || !g->keywords)
+        ok = gather(d, CF_NEED_SCAN, CF_NEED_SCAN, &fields_to);
+    else
+        ok = gather(d, CF_NEED_SCAN | CF_NEED_WORDS, CF_NEED_SCAN, &words_from) && gather(d, CF_NEED_SCAN | CF_NEED_WORDS, CF_NEED_SCAN | CF_NEED_WORDS, &fields_to) &&
+             gather(d, CF_NEED_SCAN | CF_NEED_WORDS, CF_NEED_WORDS, &words_to);
     if (!ok || !d->n_seg)
         return ok;
     ok = scratch_for(d, g);
@@ -314,6 +353,37 @@ static bool add_miss(struct cf_detector *d, struct cf_need *nd, uint64_t hash)
     return true;
 }
 
+/* The same n bytes; most are short, and the call of memcmp would cost more than looking. */
+static inline bool same_bytes(const char *a, const char *b, size_t n)
+{
+    uint64_t x, y, diff = 0;
+    uint32_t p, q;
+
+    if (n >= sizeof x) {
+        for (size_t i = 0; i + sizeof x < n; i += sizeof x) {
+            memcpy(&x, a + i, sizeof x);
+            memcpy(&y, b + i, sizeof y);
+            diff |= x ^ y;
+        }
+        memcpy(&x, a + n - sizeof x, sizeof x);
+        memcpy(&y, b + n - sizeof y, sizeof y);
+        return (diff | (x ^ y)) == 0;
+    }
+    if (n >= sizeof p) {
+        memcpy(&p, a, sizeof p);
+        memcpy(&q, b, sizeof q);
+        if (p != q)
+            return false;
+        memcpy(&p, a + n - sizeof p, sizeof p);
+        memcpy(&q, b + n - sizeof q, sizeof q);
+        return p == q;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 static inline void note_last(struct cf_need *nd, cf_str s)
 {
     if (s.n > CF_NEED_LAST)
@@ -327,9 +397,12 @@ static bool work_out(struct cf_detector *d, const struct cf_group *g)
     d->n_pair = 0;
     if (!scan(d, g))
         return false;
-    for (uint32_t i = 0; i < d->n_miss; i++)
+    for (uint32_t i = 0; i < d->n_miss; i++) {
         if (d->miss[i].need->what & CF_NEED_EXACT)
             look_up(d, g, i);
+        if (d->miss[i].need->what & CF_NEED_WORDS)
+            words_in(d, g, value_of(d, d->miss[i].need), i);
+    }
     if (d->oom)
         return false;
     for (uint32_t i = 0; i < d->n_miss; i++) {
@@ -354,7 +427,7 @@ static bool ask(struct cf_detector *d, const struct cf_group *g, struct cf_plan 
         cf_str s = value_of(d, nd);
         uint64_t hash = 0;
 
-        if (!s.n || (nd->what == CF_NEED_WORDS && too_short(g, s)) || (s.n == nd->last_n && memcmp(nd->last, s.p, s.n) == 0))
+        if (!s.n || (s.n == nd->last_n && same_bytes(nd->last, s.p, s.n)) || (nd->what == CF_NEED_WORDS && too_short(g, s)))
             continue;
         if (s.n <= MEMO_TEXT_MAX) {
             hash = cf_hash64_seed(s, nd->key);
@@ -408,6 +481,12 @@ bool cf_prefilter(struct cf_detector *d, const struct cf_group *g)
     }
     if (!pl || !d->memo || !ask(d, g, pl))
         return false;
+    for (uint32_t i = 0; i < pl->n_word; i++) {
+        cf_str s = text_of(d, pl->word[i]);
+
+        if (s.n >= g->min_word) /* folded or not, ASCII is as long */
+            words_in(d, g, s, UINT32_MAX);
+    }
     recall(d);
     return d->n_miss == 0 || work_out(d, g);
 }
