@@ -253,6 +253,51 @@ bool cf_node_eval(struct cf_detector *d, const struct cf_node *n)
     return false;
 }
 
+/* ---- what one value alone says ---- */
+
+enum tri { NO, YES, OPEN };
+
+static enum tri tri_pred(struct cf_detector *d, uint32_t pred, uint16_t val)
+{
+    const struct cf_pred *p = &d->rs->preds[pred];
+    const struct cf_link *l = p->field == CF_RF_KEYWORD || p->kind == CF_P_REF ? NULL : cf_field_first(d, p->field);
+
+    if (!l || l->val != val || l->next) /* the value is not all that the field has */
+        return OPEN;
+    return cf_pred_eval(d, pred, NULL) ? YES : NO;
+}
+
+static enum tri tri_node(struct cf_detector *d, const struct cf_node *n, uint16_t val)
+{
+    uint32_t yes = 0, open = 0, want = n->kind == CF_ND_AND ? n->n : n->kind == CF_ND_OR ? 1 : n->pred;
+
+    switch ((enum cf_node_kind)n->kind) {
+    case CF_ND_PRED:
+        return tri_pred(d, n->pred, val);
+    case CF_ND_NOT: {
+        enum tri t = tri_node(d, n->child[0], val);
+        return t == OPEN ? OPEN : t == YES ? NO : YES;
+    }
+    case CF_ND_TRUE:
+        return YES;
+    case CF_ND_FALSE:
+        return NO;
+    case CF_ND_AND:
+    case CF_ND_OR:
+    case CF_ND_SOME:
+        break;
+    }
+    for (uint32_t i = 0; i < n->n && yes < want && yes + open + (n->n - i) >= want; i++) {
+        enum tri t = tri_node(d, n->child[i], val);
+
+        yes += t == YES;
+        open += t == OPEN;
+    }
+    return yes >= want ? YES : yes + open >= want ? OPEN : NO;
+}
+
+bool cf_refuted(struct cf_detector *d, const struct cf_rule *r, uint16_t val) { return tri_node(d, r->root, val) == NO; }
+
 bool cf_program_run(struct cf_detector *d, const struct cf_rule *r)
 {
     int32_t at = r->entry;

@@ -333,6 +333,22 @@ static uint8_t need_of(const struct cf_detector *d, const struct cf_group *g, co
     return what;
 }
 
+/* Nothing else feeds the rule fields that the value feeds. */
+static bool is_sole(const struct cf_detector *d, const struct cf_need *nd)
+{
+    for (int k = 0; k < 2; k++) {
+        const uint16_t *p = nd->list[k] > 1 ? &d->pool[nd->list[k] - 1] : NULL;
+
+        for (uint16_t n = p ? *p++ : 0; n; n--, p += 2) {
+            const struct cf_link *l = cf_field_first(d, p[0]);
+
+            if (!l || l->val != nd->val || l->next)
+                return false;
+        }
+    }
+    return true;
+}
+
 static bool plan_word(struct cf_plan *pl, uint16_t val)
 {
     if (pl->n_word == pl->cap_word) {
@@ -358,7 +374,8 @@ static bool plan_add(struct cf_detector *d, struct cf_plan *pl, const struct cf_
         return true;
     if (g->quick && nd.what == CF_NEED_WORDS)
         return plan_word(pl, val);
-    nd.key = (uint64_t)g->id << 48 | (uint64_t)v->raw << 32 | (uint64_t)(words != 0) << 17 | (v->id < CF_F__COUNT ? v->id : 0x10000u | v->name);
+    nd.sole = is_sole(d, &nd);
+    nd.key = (uint64_t)g->id << 48 | (uint64_t)v->raw << 32 | (uint64_t)nd.sole << 18 | (uint64_t)(words != 0) << 17 | (v->id < CF_F__COUNT ? v->id : 0x10000u | v->name);
     if (pl->n == pl->cap) {
         uint32_t cap = pl->cap ? pl->cap * 2 : 16;
         struct cf_need *p = realloc(pl->need, cap * sizeof *p);

@@ -13,12 +13,13 @@ struct cf_link {
 #define CF_NEED_SCAN 1u  /* literals of fields are looked for in it */
 #define CF_NEED_EXACT 2u /* it is looked up in a table of whole values */
 #define CF_NEED_WORDS 4u /* keywords are looked for in it */
-#define CF_NEED_LAST 44u
+#define CF_NEED_LAST 43u
 struct cf_need {
     uint64_t key; /* group and names: with the text, all that the prefilter's answer depends on */
     uint32_t list[2]; /* rule fields it feeds: offset+1 in the pool, 0 none */
     uint16_t val;
     uint8_t what;
+    bool sole;        /* the rule fields it feeds have no other value */
     uint8_t last_n;   /* 0: none */
     char last[CF_NEED_LAST]; /* the newest short text in which nothing was found: most values are those of the event before */
 };
@@ -138,6 +139,8 @@ bool cf_record_is_text(struct cf_detector *d);                /* keywords are lo
 bool cf_pred_eval(struct cf_detector *d, uint32_t pred, cf_str *ret_val);
 bool cf_node_eval(struct cf_detector *d, const struct cf_node *n);
 bool cf_program_run(struct cf_detector *d, const struct cf_rule *r);
+/* No event whose fields fed by this value are fed by it alone, as in the event in hand, fits the rule, whatever else is in it. */
+bool cf_refuted(struct cf_detector *d, const struct cf_rule *r, uint16_t val);
 /* prefilter.c: marks as candidates all rules of g one of whose witnesses is in the event. False: no memory. */
 bool cf_prefilter(struct cf_detector *d, const struct cf_group *g);
 void cf_prefilter_free(struct cf_detector *d);

@@ -66,19 +66,12 @@ static const struct entry *memo_find(struct cf_memo *m, uint64_t key, uint64_t h
     return NULL;
 }
 
-static void memo_keep(struct cf_detector *d, const struct cf_miss *ms, cf_str text)
+/* Room in the ring for a piece of this many words. */
+static uint32_t memo_room(struct cf_memo *m, size_t words)
 {
-    struct cf_memo *m = d->memo;
-    struct entry *e = bucket(m, ms->hash);
-    size_t tw = words_of(text.n), all = tw + words_of(ms->n * sizeof(uint32_t));
-    uint16_t *door = &m->door[ms->hash >> 16 & (MEMO_DOOR - 1)], tag = (uint16_t)(ms->hash >> 48 | 1);
-    uint32_t at = m->head % MEMO_RING, *rule;
+    uint32_t at = m->head % MEMO_RING;
 
-    if (*door != tag) { /* perhaps the only time it comes */
-        *door = tag;
-        return;
-    }
-    if (at + all > MEMO_RING) { /* an entry stands in one piece */
+    if (at + words > MEMO_RING) { /* an entry stands in one piece */
         m->head += MEMO_RING - at;
         at = 0;
     }
@@ -87,13 +80,40 @@ static void memo_keep(struct cf_detector *d, const struct cf_miss *ms, cf_str te
         m->head = MEMO_RING + 1;
         at = 1;
     }
+    return at;
+}
+
+/* Rules found in the value but for those that the value itself refutes. */
+static uint32_t rules_left(struct cf_detector *d, const struct cf_miss *ms, uint32_t rule[MEMO_RULES_MAX])
+{
+    uint32_t n = 0;
+
+    for (uint32_t p = ms->first; p; p = d->pair[p - 1].next)
+        if (!ms->need->sole || !cf_refuted(d, &d->rs->rules[d->pair[p - 1].rule], ms->need->val))
+            rule[n++] = d->pair[p - 1].rule;
+    return n;
+}
+
+static void memo_keep(struct cf_detector *d, const struct cf_miss *ms, cf_str text)
+{
+    struct cf_memo *m = d->memo;
+    struct entry *e = bucket(m, ms->hash);
+    uint16_t *door = &m->door[ms->hash >> 16 & (MEMO_DOOR - 1)], tag = (uint16_t)(ms->hash >> 48 | 1);
+    uint32_t rule[MEMO_RULES_MAX], n, at;
+    size_t tw = words_of(text.n), all;
+
+    if (*door != tag) { /* perhaps the only time it comes */
+        *door = tag;
+        return;
+    }
+    n = rules_left(d, ms, rule);
+    all = tw + words_of(n * sizeof *rule);
+    at = memo_room(m, all);
     if (m->head - e[0].pos < m->head - e[1].pos) /* the older of the two goes */
         e++;
     memcpy(&m->ring[at], text.p, text.n);
-    rule = (uint32_t *)(void *)&m->ring[at + tw];
-    for (uint32_t p = ms->first; p; p = d->pair[p - 1].next)
-        *rule++ = d->pair[p - 1].rule;
-    *e = (struct entry){ms->need->key, m->head, (uint16_t)text.n, (uint16_t)ms->n};
+    memcpy(&m->ring[at + tw], rule, n * sizeof *rule);
+    *e = (struct entry){ms->need->key, m->head, (uint16_t)text.n, (uint16_t)n};
     m->head += (uint32_t)all;
 }
 
