@@ -2,15 +2,59 @@
  * The truth of one predicate, of a tree (for explanations) and of a program (for detection). */
 #include "detect/match.h"
 
+/* ---- pairs of bytes ---- */
+
+#define PAIRS_AFTER 24u /* patterns looked for in a text before its pairs are noted: what noting costs */
+
+static inline uint32_t pair_at(const char *p) { return ((uint32_t)(unsigned char)p[0] << 5 ^ (unsigned char)p[1]) % CF_PAIR_MARKS; }
+
+static void pairs_note(struct cf_pairs *ps, cf_str low, uint32_t val)
+{
+    if (++ps->epoch == 0) {
+        memset(ps->mark, 0, sizeof ps->mark);
+        ps->epoch = 1;
+    }
+    for (size_t i = 0; i + 1 < low.n; i++)
+        ps->mark[pair_at(low.p + i)] = ps->epoch;
+    ps->val = val;
+}
+
+/* Pairs of the folded text of a value when many patterns are looked for in it; NULL: not worth it. */
+static const struct cf_pairs *pairs_of(struct cf_detector *d, uint16_t val, cf_str low, uint32_t patterns)
+{
+    struct cf_folded *f = val == CF_VAL_RECORD ? &d->record : &d->fold[val];
+
+    if (d->pairs.val == val + 1u)
+        return &d->pairs;
+    f->tried += patterns;
+    if (f->tried + 1 < PAIRS_AFTER || low.n < 16)
+        return NULL;
+    pairs_note(&d->pairs, low, val + 1u);
+    return &d->pairs;
+}
+
+static inline bool pairs_lack(const struct cf_pairs *ps, const struct cf_pat *pat)
+{
+    for (uint32_t i = 0; i + 1 < pat->n; i++)
+        if (ps->mark[pair_at(pat->p + i)] != ps->epoch)
+            return true;
+    return false;
+}
+
 static bool pats_match(struct cf_detector *d, const struct cf_pred *p, uint16_t val, uint32_t from, uint32_t to)
 {
     cf_str raw = val == CF_VAL_RECORD ? d->ev->original : (cf_str){d->ev->val[val].p, d->ev->val[val].n}, low = CF_STR_NONE;
+    const struct cf_pairs *ps = NULL;
 
     for (uint32_t i = from; i < to; i++) {
         const struct cf_pat *pat = &p->u.pat[i];
 
-        if (!pat->cased && !low.p)
+        if (!pat->cased && !low.p) {
             low = cf_folded(d, val);
+            ps = pat->kind == CF_PAT_CONTAINS ? pairs_of(d, val, low, to - i) : NULL;
+        }
+        if (ps && pat->kind == CF_PAT_CONTAINS && !pat->cased && pairs_lack(ps, pat))
+            continue;
         if (cf_pat_match(pat, pat->cased ? (raw.p ? raw.p : "") : low.p, pat->cased ? raw.n : low.n))
             return true;
     }

@@ -278,9 +278,13 @@ static bool shape_route(struct cf_detector *d, struct cf_shape *s)
         }
     }
     free(s->route);
+    free(s->last_len);
     s->n_route = 0;
+    s->last_group = NULL;
     s->route = malloc((n + 1u) * sizeof *s->route);
-    if (!s->route)
+    s->last_len = malloc((n + 1u) * sizeof *s->last_len);
+    s->last_text = s->last_text ? s->last_text : malloc(CF_ROUTE_TEXT);
+    if (!s->route || !s->last_len || !s->last_text)
         return false;
     for (size_t i = 0; i < t->n_route_field; i++)
         for (uint16_t l = t->route_value[i] ? s->first[t->route_field[i]] : 0; l; l = s->link[l - 1].next)
@@ -391,7 +395,7 @@ static bool plan_add(struct cf_detector *d, struct cf_plan *pl, const struct cf_
 
 struct cf_plan *cf_shape_plan(struct cf_detector *d, const struct cf_group *g, bool text)
 {
-    struct cf_shape *s = (struct cf_shape *)(uintptr_t)d->shape; /* one of d's own */
+    struct cf_shape *s = d->shape;
     uint64_t id = ((uint64_t)g->id + 1) << 1 | text;
     uint8_t words = g->keywords ? CF_NEED_WORDS : 0;
     struct cf_plan *pl;
@@ -424,6 +428,8 @@ void cf_shapes_free(struct cf_detector *d)
         free(s->link);
         free(s->touched);
         free(s->route);
+        free(s->last_len);
+        free(s->last_text);
         for (uint32_t k = 0; k < CF_SHAPE_PLANS; k++) {
             free(s->plan[k].need);
             free(s->plan[k].word);
@@ -461,7 +467,8 @@ void cf_detector_begin(struct cf_detector *d, const struct cf_event *ev)
     d->n_cand = 0;
     d->oom = false;
     d->is_text = -1;
-    d->record.off = UINT32_MAX;
+    d->pairs.val = 0;
+    d->record.off = d->record.tried = UINT32_MAX;
     d->record_val = (struct cf_value){.p = ev->original.p, .n = (uint32_t)ev->original.n, .id = CF_F_EVENT_ORIGINAL};
     if (ev->n > d->cap_fold) {
         struct cf_folded *p = realloc(d->fold, ev->cap * sizeof *p + sizeof *p);

@@ -94,29 +94,76 @@ bool cf_route_bits(struct cf_detector *d, uint64_t *bits)
     return any;
 }
 
+static inline const struct cf_value *route_val(const struct cf_detector *d, uint32_t i)
+{
+    return d->shape->route[i] == CF_VAL_RECORD ? &d->record_val : &d->ev->val[d->shape->route[i]];
+}
+
 /* Everything the route depends on, as one number. */
 static uint64_t route_sig(const struct cf_detector *d)
 {
     uint64_t h = d->shape->route_hash;
 
     for (uint32_t i = 0; i < d->shape->n_route; i++) {
-        const struct cf_value *v = d->shape->route[i] == CF_VAL_RECORD ? &d->record_val : &d->ev->val[d->shape->route[i]];
-        h = cf_hash64_seed((cf_str){v->p, v->n}, h);
+        const struct cf_value *v = route_val(d, i);
+        h = cf_hash64_seed((cf_str){v->p, v->n}, h + (v->kind == CF_V_NULL));
     }
     return h ? h : 1;
 }
 
+/* All that decides the route is as in the newest event of this shape. */
+static bool same_route(const struct cf_detector *d)
+{
+    const struct cf_shape *s = d->shape;
+    const char *last = s->last_text;
+
+    if (!s->last_group)
+        return false;
+    for (uint32_t i = 0; i < s->n_route; i++) {
+        const struct cf_value *v = route_val(d, i);
+
+        if (v->kind == CF_V_NULL || v->n != s->last_len[i] || !cf_same_bytes(last, v->p, v->n))
+            return false;
+        last += v->n;
+    }
+    return true;
+}
+
+static void note_route(struct cf_detector *d, struct cf_group *g)
+{
+    struct cf_shape *s = d->shape;
+    size_t n = 0;
+
+    s->last_group = NULL;
+    for (uint32_t i = 0; i < s->n_route; i++) {
+        const struct cf_value *v = route_val(d, i);
+
+        if (v->kind == CF_V_NULL || v->n > CF_ROUTE_TEXT - n)
+            return;
+        if (v->n)
+            memcpy(s->last_text + n, v->p, v->n);
+        s->last_len[i] = (uint16_t)v->n;
+        n += v->n;
+    }
+    s->last_group = g;
+}
+
 static struct cf_group *route(struct cf_detector *d)
 {
-    uint64_t sig = route_sig(d), bits[CF_LS_WORDS];
-    struct cf_route_slot *s = &d->route[sig % CF_ROUTE_SLOTS];
+    uint64_t sig, bits[CF_LS_WORDS];
+    struct cf_route_slot *s;
     bool routed;
 
-    if (s->sig == sig)
-        return s->group;
-    routed = cf_route_bits(d, bits);
-    s->group = cf_group_get(d->rs, bits, !routed);
-    s->sig = s->group ? sig : 0;
+    if (same_route(d))
+        return d->shape->last_group;
+    sig = route_sig(d);
+    s = &d->route[sig % CF_ROUTE_SLOTS];
+    if (s->sig != sig) {
+        routed = cf_route_bits(d, bits);
+        s->group = cf_group_get(d->rs, bits, !routed);
+        s->sig = s->group ? sig : 0;
+    }
+    note_route(d, s->group);
     return s->group;
 }
 
@@ -232,7 +279,7 @@ int cf_detect(struct cf_detector *d, const struct cf_event *ev, const struct cf_
 
     *ret_n = 0;
     cf_detector_begin(d, ev);
-    g = route(d);
+    g = d->oom ? NULL : route(d);
     if (!g || d->oom)
         return CF_ENOMEM;
     timed = d->epoch % COST_SAMPLE == 0;

@@ -31,6 +31,7 @@ struct cf_plan { /* values one group's prefilter looks at */
     uint16_t *word; /* values that are only looked through for keywords, in a quick group: no memory is asked, none kept */
 };
 #define CF_SHAPE_PLANS 2u
+#define CF_ROUTE_TEXT 256u
 struct cf_shape {
     uint64_t hash;
     bool used, original;
@@ -42,10 +43,20 @@ struct cf_shape {
     uint16_t *route;   /* values the route depends on */
     uint32_t n_link, cap_link, n_touched, n_route, cap_name, next_plan;
     uint64_t route_hash; /* which route fields are there */
+    struct cf_group *last_group; /* of the newest event of this shape, with the texts that decided it; NULL: none */
+    uint16_t *last_len;          /* [n_route] */
+    char *last_text;             /* CF_ROUTE_TEXT bytes */
     struct cf_plan plan[CF_SHAPE_PLANS];
 };
 struct cf_folded {
     uint32_t off, n; /* in fold buffer; off UINT32_MAX: not folded yet */
+    uint32_t tried;  /* patterns looked for somewhere in it, 0xffffffff: none yet */
+};
+#define CF_PAIR_MARKS 4096u
+struct cf_pairs { /* which two bytes stand together in one text: a pattern with a pair that does not is not in it */
+    uint32_t val;  /* value + 1 of the event in hand; 0: none */
+    uint8_t epoch; /* mark[] of this text */
+    uint8_t mark[CF_PAIR_MARKS];
 };
 struct cf_route_slot {
     uint64_t sig;
@@ -58,7 +69,7 @@ struct cf_detector {
     struct cf_ruleset *rs;
     const struct cf_event *ev;
     uint32_t epoch;
-    const struct cf_shape *shape; /* of ev */
+    struct cf_shape *shape; /* of ev */
     struct cf_shape *shapes;
     uint32_t n_shapes; /* a power of two */
     uint16_t *last;    /* [n_fields] while a shape is made */
@@ -93,6 +104,7 @@ struct cf_detector {
     uint32_t first_lit;         /* its literal that the scanner calls 0 */
     struct cf_route_slot route[CF_ROUTE_SLOTS];
     struct cf_rex_scratch rex;
+    struct cf_pairs pairs;
     struct cf_clock *clock;
     struct cf_rule_counters *count; /* [n_rules] */
     /* hits of this event */
@@ -110,6 +122,37 @@ struct cf_miss { /* a value the memory does not know */
 struct cf_pair {
     uint32_t rule, next; /* index+1 of the value's next pair */
 };
+
+/* The same n bytes; most are short, and the call of memcmp would cost more than looking. */
+static inline bool cf_same_bytes(const char *a, const char *b, size_t n)
+{
+    uint64_t x, y, diff = 0;
+    uint32_t p, q;
+
+    if (n >= sizeof x) {
+        for (size_t i = 0; i + sizeof x < n; i += sizeof x) {
+            memcpy(&x, a + i, sizeof x);
+            memcpy(&y, b + i, sizeof y);
+            diff |= x ^ y;
+        }
+        memcpy(&x, a + n - sizeof x, sizeof x);
+        memcpy(&y, b + n - sizeof y, sizeof y);
+        return (diff | (x ^ y)) == 0;
+    }
+    if (n >= sizeof p) {
+        memcpy(&p, a, sizeof p);
+        memcpy(&q, b, sizeof q);
+        if (p != q)
+            return false;
+        memcpy(&p, a + n - sizeof p, sizeof p);
+        memcpy(&q, b + n - sizeof q, sizeof q);
+        return p == q;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
 
 /* Only the owner writes; others may read at any time (stats.c). */
 static inline void cf_count_up(uint64_t *p, uint64_t n) { __atomic_store_n(p, *p + n, __ATOMIC_RELAXED); }

@@ -241,12 +241,20 @@ static void on_word(void *ctx, uint32_t id, size_t from, size_t to)
     }
 }
 
-static void words_in(struct cf_detector *d, const struct cf_group *g, cf_str s, uint32_t miss)
+static void words_of_part(struct cf_detector *d, const struct cf_part *p, cf_str s, size_t from, uint32_t miss)
+{
+    struct word_ctx c = {d, p, miss, s.n};
+
+    cf_words_scan(p->words, s, from, on_word, &c);
+}
+
+static inline void words_in(struct cf_detector *d, const struct cf_group *g, cf_str s, uint32_t miss)
 {
     for (uint32_t i = 0; i < g->n_word_part; i++) {
-        struct word_ctx c = {d, g->word_part[i], miss, s.n};
+        size_t at = cf_words_next(g->word_part[i]->words, s, 0);
 
-        cf_words_scan(c.part->words, s, on_word, &c);
+        if (at != SIZE_MAX)
+            words_of_part(d, g->word_part[i], s, at, miss);
     }
 }
 
@@ -373,37 +381,6 @@ static bool add_miss(struct cf_detector *d, struct cf_need *nd, uint64_t hash)
     return true;
 }
 
-/* The same n bytes; most are short, and the call of memcmp would cost more than looking. */
-static inline bool same_bytes(const char *a, const char *b, size_t n)
-{
-    uint64_t x, y, diff = 0;
-    uint32_t p, q;
-
-    if (n >= sizeof x) {
-        for (size_t i = 0; i + sizeof x < n; i += sizeof x) {
-            memcpy(&x, a + i, sizeof x);
-            memcpy(&y, b + i, sizeof y);
-            diff |= x ^ y;
-        }
-        memcpy(&x, a + n - sizeof x, sizeof x);
-        memcpy(&y, b + n - sizeof y, sizeof y);
-        return (diff | (x ^ y)) == 0;
-    }
-    if (n >= sizeof p) {
-        memcpy(&p, a, sizeof p);
-        memcpy(&q, b, sizeof q);
-        if (p != q)
-            return false;
-        memcpy(&p, a + n - sizeof p, sizeof p);
-        memcpy(&q, b + n - sizeof q, sizeof q);
-        return p == q;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (a[i] != b[i])
-            return false;
-    return true;
-}
-
 static inline void note_last(struct cf_need *nd, cf_str s)
 {
     if (s.n > CF_NEED_LAST)
@@ -447,7 +424,7 @@ static bool ask(struct cf_detector *d, const struct cf_group *g, struct cf_plan 
         cf_str s = value_of(d, nd);
         uint64_t hash = 0;
 
-        if (!s.n || (s.n == nd->last_n && same_bytes(nd->last, s.p, s.n)) || (nd->what == CF_NEED_WORDS && too_short(g, s)))
+        if (!s.n || (s.n == nd->last_n && cf_same_bytes(nd->last, s.p, s.n)) || (nd->what == CF_NEED_WORDS && too_short(g, s)))
             continue;
         if (s.n <= MEMO_TEXT_MAX) {
             hash = cf_hash64_seed(s, nd->key);

@@ -11,30 +11,8 @@
 
 #include "detect/words.h"
 
-#define GRAM 4u
 #define MIN_LEN 7u /* shorter literals make the steps too short to gain anything */
 #define MAX_LIT 4096u
-
-struct slot {
-    uint32_t gram, lit; /* lit + 1; 0: empty */
-    uint32_t off;
-};
-struct cf_words {
-    uint32_t step, shift, mask; /* shift: hash to mark; mask: of slots */
-    uint8_t *mark;
-    struct slot *slot;
-    cf_str *lit;
-};
-
-static inline uint32_t gram_at(const char *p)
-{
-    uint32_t g;
-
-    memcpy(&g, p, sizeof g);
-    return g | 0x20202020u;
-}
-
-static inline uint32_t mix(uint32_t g) { return g * 0x9e3779b1u; }
 
 bool cf_words_fit(const char *const *lit, const size_t *len, uint32_t n)
 {
@@ -52,12 +30,12 @@ bool cf_words_fit(const char *const *lit, const size_t *len, uint32_t n)
 
 static void put(struct cf_words *w, uint32_t lit, uint32_t off)
 {
-    uint32_t g = gram_at(w->lit[lit].p + off), h = mix(g), at = h >> 12 & w->mask;
+    uint32_t g = cf_words_gram(w->lit[lit].p + off), h = cf_words_mix(g), at = h >> 12 & w->mask;
 
     w->mark[h >> w->shift] = 1;
     while (w->slot[at].lit)
         at = (at + 1) & w->mask;
-    w->slot[at] = (struct slot){g, lit + 1, off};
+    w->slot[at] = (struct cf_words_slot){g, lit + 1, off};
 }
 
 struct cf_words *cf_words_make(const char *const *lit, const size_t *len, uint32_t n)
@@ -69,7 +47,7 @@ struct cf_words *cf_words_make(const char *const *lit, const size_t *len, uint32
         min = len[i] < min ? len[i] : min;
     if (!w)
         return NULL;
-    w->step = (uint32_t)(min - GRAM + 1);
+    w->step = (uint32_t)(min - CF_WORDS_GRAM + 1);
     while (slots < (size_t)n * w->step * 2)
         slots *= 2;
     while (bits < 16 && ((size_t)1 << bits) < (size_t)n * w->step * 32)
@@ -114,8 +92,8 @@ static bool same_folded(const char *s, cf_str low)
 
 static void look_up(const struct cf_words *w, cf_str s, size_t at, uint32_t gram, cf_words_fn fn, void *ctx)
 {
-    for (uint32_t i = mix(gram) >> 12 & w->mask; w->slot[i].lit; i = (i + 1) & w->mask) {
-        const struct slot *e = &w->slot[i];
+    for (uint32_t i = cf_words_mix(gram) >> 12 & w->mask; w->slot[i].lit; i = (i + 1) & w->mask) {
+        const struct cf_words_slot *e = &w->slot[i];
         cf_str lit = w->lit[e->lit - 1];
 
         if (e->gram == gram && at >= e->off && s.n - (at - e->off) >= lit.n && same_folded(s.p + (at - e->off), lit))
@@ -123,18 +101,8 @@ static void look_up(const struct cf_words *w, cf_str s, size_t at, uint32_t gram
     }
 }
 
-void cf_words_scan(const struct cf_words *w, cf_str s, cf_words_fn fn, void *ctx)
+void cf_words_scan(const struct cf_words *w, cf_str s, size_t next, cf_words_fn fn, void *ctx)
 {
-    const uint8_t *mark = w->mark;
-    uint32_t shift = w->shift;
-    size_t step = w->step;
-
-    if (s.n < GRAM)
-        return;
-    for (const char *p = s.p, *end = s.p + (s.n - GRAM); p <= end; p += step) {
-        uint32_t g = gram_at(p);
-
-        if (mark[mix(g) >> shift])
-            look_up(w, s, (size_t)(p - s.p), g, fn, ctx);
-    }
+    for (; next != SIZE_MAX; next = cf_words_next(w, s, next + w->step))
+        look_up(w, s, next, cf_words_gram(s.p + next), fn, ctx);
 }
