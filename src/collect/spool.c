@@ -161,6 +161,8 @@ static int set_options(struct cf_spool *s, const struct cf_spool_options *o, str
     s->min_free = o->min_free < 0 ? 0 : (size_t)or_default(o->min_free, 256 << 20);
     s->batch_bytes = (size_t)or_default(o->batch_bytes, 8 << 20);
     s->batch_rows = or_default(o->batch_rows, 65536);
+    s->goes_on = o->goes_on;
+    s->hold_us = or_default(o->hold_us, 150000);
     s->batch_age_us = or_default(o->batch_age_us, 200000);
     s->batch_busy_us = or_default(o->batch_busy_us, 600000);
     s->no_sync = o->no_sync;
@@ -345,6 +347,7 @@ void spool_seal_locked(struct cf_spool *s)
     s->pend.span[s->pend.n_spans - 1].sealed = s->cur->assigned;
     s->open_rows = s->open_bytes = 0;
     s->open_received_us = 0;
+    s->n_hold = 0;
 }
 
 bool spool_roll_locked(struct cf_spool *s)
@@ -468,6 +471,7 @@ int cf_spool_append(struct cf_spool *s, const struct cf_spool_origin *o, const c
                                          cut_text(o->mark)};
     struct cf_frame_head h = {.received_us = o->received_us};
     int r = frame_measure(s, text, rec, n, &h, reterr);
+    bool goes_on = r == 0 && n && s->goes_on && s->goes_on(o, rec[n - 1]);
     size_t size;
     uint8_t *at;
 
@@ -492,7 +496,9 @@ int cf_spool_append(struct cf_spool *s, const struct cf_spool_origin *o, const c
         s->open_bytes += (int64_t)size;
         s->st.appended_records += h.n;
         s->st.appended_bytes += h.size;
-        if (s->open_rows >= s->batch_rows || s->open_bytes >= (int64_t)s->batch_bytes)
+        if (s->goes_on)
+            spool_hold_note(s, o, goes_on);
+        if (spool_batch_full(s))
             spool_seal_locked(s);
         if (ret_ticket)
             *ret_ticket = s->appended;

@@ -14,6 +14,7 @@
 #include "base/base.h"
 
 struct cf_spool;
+struct cf_spool_origin;
 struct cf_spool_options {
     const char *dir;
     int64_t segment_size;  /* 0: 64 MiB; at least 64 KiB */
@@ -23,6 +24,10 @@ struct cf_spool_options {
     int64_t batch_rows;    /* ... or at this many records; 0: 65,536 */
     int64_t batch_age_us;  /* ... or at this age of its first record when a worker is idle; 0: 200 ms */
     int64_t batch_busy_us; /* ... or at this age in any case; 0: 600 ms */
+    /* Does what the last record of a frame belongs to go on in the sender's next frame? A batch is then not closed before that frame,
+     * or until hold_us later (0: 150 ms), or a quarter over its size. NULL: never asked. Called by appending threads. */
+    bool (*goes_on)(const struct cf_spool_origin *o, cf_str last);
+    int64_t hold_us;
     bool no_sync;          /* tests of speed only: skip fdatasync */
 };
 

@@ -124,9 +124,11 @@ static void publish_out(struct cf_spool *s, int64_t took_us)
 /* When the open batch must be closed; INT64_MAX: there is none. mu held. */
 static int64_t seal_due(const struct cf_spool *s)
 {
+    int64_t due = s->open_since_us + (s->idle_workers ? s->batch_age_us : s->batch_busy_us), held = spool_held_until(s);
+
     if (s->open_rows == 0)
         return INT64_MAX;
-    return s->open_since_us + (s->idle_workers ? s->batch_age_us : s->batch_busy_us);
+    return held <= due ? due : held < due + 2 * s->hold_us ? held : due + 2 * s->hold_us;
 }
 
 /* Takes the pending buffer when it is time to write. mu held. */

@@ -40,11 +40,20 @@ struct spool_inflight {
     bool done;
 };
 
+/* A sender in the midst of something that lies in several records. */
+struct spool_hold {
+    uint64_t peer; /* hash */
+    int64_t until_us;
+};
+#define SPOOL_HOLDS 32
+
 struct cf_spool {
     char *dir;
     int dir_fd, lock_fd, ckpt_fd;
     uint64_t id, generation;
     size_t segment_size, cap, min_free, batch_bytes, frame_max, pend_max;
+    bool (*goes_on)(const struct cf_spool_origin *o, cf_str last);
+    int64_t hold_us;
     int64_t batch_rows, batch_age_us, batch_busy_us;
     bool no_sync;
 
@@ -62,6 +71,8 @@ struct cf_spool {
     uint8_t *spare;               /* the other buffer, when the flusher does not hold it */
     uint64_t appended, synced;    /* tickets: bytes appended, bytes durable */
     int64_t open_rows, open_bytes, open_since_us, open_received_us;
+    struct spool_hold hold[SPOOL_HOLDS];
+    unsigned n_hold;
     unsigned waiters, idle_workers;
     bool stop, woken, full, write_failed, no_segment, disk_low;
     char reason[200];
@@ -85,6 +96,9 @@ void spool_segment_free(struct spool_seg *g);
 void spool_segment_path(const struct cf_spool *s, uint64_t number, char path[4200]);
 bool spool_segment_add(struct cf_spool *s, struct spool_seg *g); /* mu held */
 void spool_seal_locked(struct cf_spool *s);                      /* ends the open batch; mu held */
+void spool_hold_note(struct cf_spool *s, const struct cf_spool_origin *o, bool goes_on); /* spool_hold.c; mu held, these three */
+int64_t spool_held_until(const struct cf_spool *s);
+bool spool_batch_full(const struct cf_spool *s);
 bool spool_roll_locked(struct cf_spool *s);                      /* cur <- next; false: none prepared */
 int spool_scan_tail(struct cf_spool *s, struct spool_seg *g, struct cf_error *reterr);
 int spool_sync_fd(const struct cf_spool *s, int fd);

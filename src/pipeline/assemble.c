@@ -5,8 +5,9 @@
  *
  * Lines may be out of order and mixed with those of other events and hosts: the whole batch is looked at before its first record is
  * taken. Batches have the same borders after every restart, so a replay puts the same lines together, and nothing is ever held back
- * beyond its batch: what is acknowledged is either stored or in the spool. An event whose lines lie in two batches becomes two
- * events with the same number (counted where its end is missing). */
+ * beyond its batch: what is acknowledged is either stored or in the spool. The spool does not close a batch while the newest record
+ * of a sender says that its event goes on (assembly_goes_on); where it must, an event becomes two with the same number (counted
+ * where its end is missing). */
 #include <stdlib.h>
 
 #include "normalise/audit.h"
@@ -91,6 +92,13 @@ static bool add_line(struct assembly *a, uint64_t key, const struct cf_audit_id 
 static bool may_hold(const struct cf_spool_origin *o)
 {
     return (o->source.n == 0 || cf_str_eqz(o->source, "auditd")) && (o->format.n == 0 || cf_str_eqz(o->format, "syslog") || cf_str_eqz(o->format, "kv"));
+}
+
+bool assembly_goes_on(const struct cf_spool_origin *o, cf_str last)
+{
+    struct cf_audit_id id;
+
+    return may_hold(o) && cf_audit_part(last, &id) && !id.last;
 }
 
 void assembly_begin(struct worker *w)

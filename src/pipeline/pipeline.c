@@ -350,6 +350,7 @@ int cf_pipeline_start(const struct cf_pipeline_options *o, struct cf_pipeline **
         pipeline_split_forget(p);
         (void)snprintf(spool_dir, sizeof spool_dir, "%s/spool", p->data_dir);
         p->o.spool.dir = spool_dir;
+        p->o.spool.goes_on = assembly_goes_on;
         p->counters = cf_counters_new();
         p->ledger = cf_rule_ledger_new();
         r = p->counters && p->ledger ? cf_spool_open(&p->o.spool, &p->spool, reterr) : cf_error_set(reterr, CF_ENOMEM, "counters");

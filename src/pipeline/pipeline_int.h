@@ -156,6 +156,7 @@ void pipeline_commit(struct cf_pipeline *p, bool last);    /* store sync, then c
 /* assemble.c */
 void assembly_begin(struct worker *w);   /* looks through the batch in hand */
 /* rec is the next record of the batch: as it is; now with all lines of its event (in the arena); or part of one that was given already. */
+bool assembly_goes_on(const struct cf_spool_origin *o, cf_str last); /* for cf_spool_options */
 enum assembled assembly_take(struct worker *w, struct cf_record *rec);
 void assembly_release(struct assembly *a);
 /* windows.c */

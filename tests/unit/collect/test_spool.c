@@ -447,6 +447,74 @@ static void write_failure_heals(void **state)
     cf_spool_close(s);
 }
 
+static bool begins_with_plus(const struct cf_spool_origin *o, cf_str last)
+{
+    (void)o;
+    return last.n && last.p[0] == '+';
+}
+
+static void append_from(struct cf_spool *s, const char *peer, const char *record)
+{
+    struct cf_spool_origin o = {.peer = cf_str_c(peer), .received_us = 1};
+    cf_str r = cf_str_c(record);
+    struct cf_error err = {0};
+
+    assert_int_equal(cf_spool_append(s, &o, &r, 1, NULL, &err), 0);
+}
+
+static unsigned next_rows(struct cf_spool *s, int timeout_ms)
+{
+    struct cf_spool_batch b = {0};
+    struct cf_error err = {0};
+    unsigned n = cf_spool_next(s, &b, timeout_ms, &err) == 1 ? b.rows : 0;
+
+    cf_spool_batch_release(&b);
+    return n;
+}
+
+/* A batch waits for the rest of what its last records began: by number, by age, and not for ever. */
+static void borders_do_not_cut(void **state)
+{
+    struct cf_spool_options o = {.dir = t_dir, .segment_size = 1 << 20, .min_free = -1, .batch_rows = 4, .batch_age_us = 3600000000, .batch_busy_us = 3600000000,
+                                 .goes_on = begins_with_plus, .hold_us = 3600000000};
+    struct cf_error err = {0};
+    struct cf_spool *s = NULL;
+
+    (void)state;
+    assert_int_equal(cf_spool_open(&o, &s, &err), 0);
+    for (int i = 0; i < 3; i++)
+        append_from(s, "a", ".");
+    append_from(s, "a", "+"); /* the fourth would close it */
+    append_from(s, "a", "."); /* this does */
+    assert_int_equal(next_rows(s, 20000), 5);
+    for (int i = 0; i < 4; i++)
+        append_from(s, i % 2 ? "a" : "b", "+");
+    append_from(s, "a", "."); /* a quarter more than it may have: closed although b goes on */
+    assert_int_equal(next_rows(s, 20000), 5);
+    cf_spool_close(s);
+
+    o.batch_age_us = o.batch_busy_us = 1000;
+    s = NULL;
+    assert_int_equal(cf_spool_open(&o, &s, &err), 0);
+    assert_int_equal(next_rows(s, 2000) + next_rows(s, 2000), 10); /* what the first run left */
+    append_from(s, "a", "+");
+    assert_int_equal(next_rows(s, 100), 0); /* old enough a hundred times over */
+    append_from(s, "b", ".");
+    assert_int_equal(next_rows(s, 100), 0);
+    append_from(s, "a", ".");
+    assert_int_equal(next_rows(s, 20000), 3);
+    cf_spool_close(s);
+
+    o.hold_us = 1000;
+    s = NULL;
+    assert_int_equal(cf_spool_open(&o, &s, &err), 0);
+    while (next_rows(s, 100))
+        ;
+    append_from(s, "a", "+"); /* nothing comes any more */
+    assert_int_equal(next_rows(s, 20000), 1);
+    cf_spool_close(s);
+}
+
 static void limits(void **state)
 {
     struct cf_spool *s = t_open(65536, 0, 0);
@@ -472,7 +540,7 @@ static void limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(roundtrip), T(borders_are_reproducible), T(torn_tail_at_every_byte), T(garbage_tail_is_reported), T(flipped_byte_loses_one_frame_only),
+        T(roundtrip), T(borders_are_reproducible), T(borders_do_not_cut), T(torn_tail_at_every_byte), T(garbage_tail_is_reported), T(flipped_byte_loses_one_frame_only),
         T(records_never_pass_for_frames), T(checkpoint_slots), T(cap_stops_and_resumes), T(many_threads), T(write_failure_heals), T(limits),
     };
 

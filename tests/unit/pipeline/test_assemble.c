@@ -19,6 +19,7 @@
 
 static char dir[64];
 static struct cf_event_store *events;
+static int64_t batch_rows = 1000000;
 
 static struct cf_pipeline *start(void)
 {
@@ -29,7 +30,7 @@ static struct cf_pipeline *start(void)
     (void)snprintf(path, sizeof path, "%s/events", dir);
     assert_ok(cf_event_store_open(&(struct cf_event_store_options){.path = cf_str_c(path)}, &events, &err), err);
     struct cf_pipeline_options o = {.data_dir = dir, .content_dir = CF_TEST_ROOT "/content", .events = events, .workers = 2, .zone = CF_STR("+08:00"),
-                                    .no_rules = true, .spool = {.min_free = -1, .batch_rows = 1000000, .batch_age_us = 3000000, .batch_busy_us = 3000000}};
+                                    .no_rules = true, .spool = {.min_free = -1, .batch_rows = batch_rows, .batch_age_us = 3000000, .batch_busy_us = 3000000}};
 
     assert_ok(cf_pipeline_start(&o, &p, &err), err);
     return p;
@@ -134,9 +135,31 @@ static void each_once(void **state)
     stop(p);
 }
 
+/* Batches of one record each, if they could: the lines of an event come one by one, and are one event nevertheless. */
+static void borders_wait(void **state)
+{
+    struct cf_spool_origin o = {.key = CF_STR("c"), .peer = CF_STR("10.0.0.3"), .format = CF_STR("syslog"), .received_us = cf_now_us()};
+    struct cf_pipeline *p;
+    struct cf_error err = {0};
+    char text[220];
+
+    (void)state;
+    batch_rows = 8;
+    p = start();
+    for (unsigned i = 0; i < 40; i++)
+        for (unsigned k = 0; k < LINES; k++) {
+            cf_str l = line(text, 2000000 + i, k);
+
+            assert_ok(cf_pipeline_append(p, &o, &l, 1, false, 20000, &err), err);
+        }
+    assert_true(cf_pipeline_drain(p, 60000));
+    count("SELECT count(), min(length(splitByChar('\\n', event_original))) FROM chengfang.events WHERE source = 'auditd' AND event_original LIKE '%:200____)%'", "40\t5\n");
+    stop(p);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(killed), cmocka_unit_test(each_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(killed), cmocka_unit_test(each_once), cmocka_unit_test(borders_wait)};
     const struct chdb_api *api;
     struct cf_error err = {0};
     char cmd[96];
