@@ -511,10 +511,12 @@ static void take_apart(struct cf_run *r, const struct cf_part *p, cf_str v)
 }
 
 /* Values that hold more: their patterns and pairs, mapped as the record's own are. */
-static void run_parts(struct cf_run *r, const struct cf_map *special)
+static void run_parts(struct cf_run *r, const struct cf_source *s, const struct cf_map *special)
 {
-    for (size_t i = 0; i < r->src->n_part; i++) {
-        const struct cf_part *p = &r->src->part[i];
+    if (s->base)
+        run_parts(r, s->base, special);
+    for (size_t i = 0; i < s->n_part; i++) {
+        const struct cf_part *p = &s->part[i];
         cf_str v = p->stamp ? r->sl.stamp : cf_run_ref(r, &p->from), msg = r->msg;
         size_t from = r->pairs.n;
         if (!v.n)
@@ -537,8 +539,7 @@ void cf_run_device(struct cf_run *r, const struct cf_source *device)
     const struct cf_source *s = r->src;
 
     r->src = device;
-    if (device->n_part)
-        run_parts(r, NULL);
+    run_parts(r, device, NULL);
     run_whens(r, device);
     r->src = s;
 }
@@ -553,13 +554,12 @@ void cf_run_apply(struct cf_run *r)
         cf_run_keys(r, 0);
     for (size_t i = 0; i < n; i++)
         c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
-    if (r->pairs.n || s->n_part) {
+    if (r->pairs.n || s->n_part || (s->base && s->base->n_part)) {
         const struct cf_map *special = NULL;
         for (size_t i = 0; i < n && !special; i++)
             special = c[i] && c[i]->map.mask ? &c[i]->map : NULL;
         map_pairs(r, special, 0);
-        if (s->n_part)
-            run_parts(r, special);
+        run_parts(r, s, special);
     }
     for (size_t i = 0; i < n; i++) {
         if (!c[i]) /* the value may have come from map */

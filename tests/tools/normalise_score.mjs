@@ -54,7 +54,7 @@ function normalise(records, zone, source) {
 
 // Streams whose records do not say which product wrote them (lines of dhcpd, access logs in the common format): the sender is
 // named, as a data source of the server names it. --unnamed leaves even these to recognition by content.
-const senders = { 'pfsense/log': 'pfsense', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere' }
+const senders = { 'pfsense/log': 'pfsense', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere', 'juniper_srx/log': 'juniper-srx', 'cisco_nexus/log': 'cisco-nexus' }
 const hash = s => createHash('sha1').update(s).digest('hex')
 const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, field: {} })
 const streams = {}, left = {}
@@ -175,7 +175,8 @@ function report() {
   }
   printRow('all', total)
   const net = Object.values(rows).map(v => [v.tune.equal + v.holdout.equal, v.tune.want + v.holdout.want]).filter(([, w]) => w)
-  console.log(`vendors at 95% or more: ${net.filter(([e, w]) => e / w >= 0.95).length} of ${net.length}`)
+  const gross = Object.values(rows).filter(v => v.tune.grossEqual + v.holdout.grossEqual >= 0.95 * (v.tune.gross + v.holdout.gross))
+  console.log(`vendors at 95% or more: ${net.filter(([e, w]) => e / w >= 0.95).length} of ${net.length} (gross: ${gross.length})`)
   for (const e of [...exclusions, { name: 'disputed', why: disputedWhy }]) if (left[e.name]) console.log(`left out of net: ${String(left[e.name]).padStart(6)} ${e.name}: ${e.why}`)
   if (arg('json')) fs.writeFileSync(arg('json'), JSON.stringify({ vendors: rows, excluded: left }, null, 1))
   const all = (total.tune.equal + total.holdout.equal) / (total.tune.want + total.holdout.want)

@@ -3,6 +3,14 @@
 
 export const groups = /^(@timestamp$|(event|source|destination|client|server|user|host|network|process|file|url|http|dns|tls|rule|observer)\.)/
 
+const words = s => new Set(s.split(' '))
+const allowed = {
+  'event.kind': words('alert asset enrichment event metric state pipeline_error signal'),
+  'event.category': words('api authentication configuration database driver email file host iam intrusion_detection library malware network package process registry session threat vulnerability web'),
+  'event.type': words('access admin allowed change connection creation deletion denied device end error group indicator info installation protocol start user'),
+  'event.outcome': words('failure success unknown'),
+}
+
 // Left out of the "net" score; the "gross" score counts them too. Only what the record's text cannot tell.
 export const exclusions = [
   { name: 'geo', test: f => /\.geo\./.test(f), why: 'looked up in a GeoIP database, not in the record' },
@@ -10,6 +18,8 @@ export const exclusions = [
   { name: 'ingest', test: f => /^event\.(ingested|agent_id_status)$/.test(f), why: 'set by the receiving cluster at the time of ingest' },
   { name: 'original', test: f => f === 'event.original', why: 'the record itself: always kept byte for byte here; the expected text differs in framing only' },
   { name: 'nothing', test: (f, v) => v.length === 1 && v[0] === '-', why: 'the expected value is the log\'s own sign for "no value"; it is left away here' },
+  { name: 'invalid', test: (f, v) => allowed[f] && v.some(x => !allowed[f].has(x)), why: 'the expected value is none that ECS allows for this field (event.kind, category, type, outcome have closed lists)' },
+  { name: 'joined', test: (f, v, item) => (item.raw.match(/\[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d /g) || []).length > 1 && item.raw.includes('\n'), why: 'the test set-up glues several lines of an access log into one record, whose later requests the expected event has lost' },
   { name: 'given', test: (f, v, item) => item.given?.(f, v), why: 'not in the record: handed over by the collector beside it (test set-up: configured fields, host of the agent, path of the file)' },
 ]
 // Counted apart, by normalise_score.mjs itself.
