@@ -10,6 +10,7 @@
 #include "collect/counters.h"
 #include "notice/notice.h"
 #include "pipeline/pipeline.h"
+#include "workflow/reply.h"
 #include "workflow/workflow.h"
 
 #define OPEN_ALERTS "a.status IN ('new', 'handling', 'confirmed')"
@@ -137,7 +138,8 @@ static int add_alerts(struct build *b, json_t *funnel)
         if (r == 0)
             r = each_row(b, "SELECT COUNT(*), COALESCE(SUM(a.count), 0) FROM alert a WHERE a.last_seen >= ?", &from, 1, "a.org_id", "", take_numbers, sums);
         if (r == 0)
-            r = each_row(b, "SELECT a.rule_id, MIN(a.title), SUM(a.count) FROM alert a WHERE a.last_seen >= ?", &from, 1, "a.org_id",
+            r = each_row(b, cf_req_english(b->req) ? "SELECT a.rule_id, MIN(COALESCE(a.title_en, a.title)), SUM(a.count) FROM alert a WHERE a.last_seen >= ?"
+                                                : "SELECT a.rule_id, MIN(a.title), SUM(a.count) FROM alert a WHERE a.last_seen >= ?", &from, 1, "a.org_id",
                          " GROUP BY a.rule_id ORDER BY 3 DESC, 1 LIMIT 10", take_rule, rules);
         if (r == 0)
             r = each_row(b, "SELECT a.source_ip, SUM(a.count) FROM alert a WHERE a.source_ip IS NOT NULL AND a.source_ip <> '' AND a.last_seen >= ?", &from, 1, "a.org_id",
@@ -238,7 +240,7 @@ static int add_todo(struct build *b)
     return r;
 }
 
-/* The same rule as the source list: silent after its own time, error when most of today was not understood. */
+/* The same rule as the source list: waiting for its first record, silent after its own time, error when most of today was not understood. */
 static void take_data_source(struct build *b, struct cf_stmt *st, json_t *into)
 {
     const struct cf_counter *c = b->app->pipeline ? cf_counters_find(cf_pipeline_counters(b->app->pipeline), cf_stmt_str(st, 0)) : NULL;
@@ -248,7 +250,9 @@ static void take_data_source(struct build *b, struct cf_stmt *st, json_t *into)
 
     if (last == 0)
         last = cf_stmt_i64(st, 2);
-    if (last == 0 || b->now_us - last > cf_stmt_i64(st, 1) / CF_US_PER_S * CF_US_PER_S)
+    if (last == 0 && b->now_us - cf_stmt_i64(st, 3) <= cf_stmt_i64(st, 1))
+        key = "waiting";
+    else if (last == 0 || b->now_us - last > cf_stmt_i64(st, 1) / CF_US_PER_S * CF_US_PER_S)
         key = "silent";
     else if (today >= 100 && bad * 2 > today)
         key = "error";
@@ -257,11 +261,11 @@ static void take_data_source(struct build *b, struct cf_stmt *st, json_t *into)
 
 static int add_sources(struct build *b)
 {
-    json_t *s = json_pack("{s:i,s:i,s:i}", "online", 0, "silent", 0, "error", 0);
+    json_t *s = json_pack("{s:i,s:i,s:i,s:i}", "online", 0, "silent", 0, "error", 0, "waiting", 0);
     int r = 0;
 
     if (may(b, "source.read"))
-        r = each_row(b, "SELECT s.name, s.silent_after_us, s.last_us FROM data_source s WHERE s.enabled = 1", NULL, 0, "s.org_id", "", take_data_source, s);
+        r = each_row(b, "SELECT s.name, s.silent_after_us, s.last_us, s.created_us FROM data_source s WHERE s.enabled = 1", NULL, 0, "s.org_id", "", take_data_source, s);
     (void)json_object_set_new(b->o, "sources", s);
     return r;
 }

@@ -361,8 +361,8 @@ json_t *rule_row_json(const struct rule_view *v, const struct rule_row *row)
 
     for (size_t i = 0; i < ri->n_tags; i++)
         (void)json_array_append_new(tags, rule_str(ri->tags[i]));
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:b,s:s,s:s,s:{s:o,s:o,s:o},s:o,s:I,s:I,s:o,s:o,s:b,s:o}", "id", rule_str(ri->id), "title", rule_str(ri->title),
-                     "title_zh", rule_str(ri->title_zh), "description_zh", rule_str(ri->description_zh), "advice_zh", rule_str(ri->advice_zh), "level",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:b,s:s,s:s,s:{s:o,s:o,s:o},s:o,s:I,s:I,s:o,s:o,s:b,s:o}", "id", rule_str(ri->id), "title", rule_str(ri->title),
+                     "title_zh", rule_str(ri->title_zh), "description_zh", rule_str(ri->description_zh), "advice", rule_str(ri->advice), "advice_zh", rule_str(ri->advice_zh), "level",
                      cf_level_name(ri->level), "status", rule_str(ri->status), "enabled", row->state == CF_RULE_ENABLED, "state", cf_rule_state_name(row->state), "origin", origin(row), "logsource", "product", rule_str(ri->product), "category",
                      rule_str(ri->category), "service", rule_str(ri->service), "tags", tags, "hits_24h", (json_int_t)row->hits, "staged_hits", (json_int_t)row->staged_hits, "last_hit", rule_time(row->last_us), "file",
                      rule_str(public_file(v->req, ri->file)), "correlation", ri->correlation, "author", rule_str(ri->author));

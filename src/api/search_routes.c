@@ -5,27 +5,29 @@
 
 #include "api/list.h"
 #include "api/rules.h"
+#include "workflow/reply.h"
 
 static struct cf_db *db_of(const struct cf_req *req) { return ((struct cf_app *)req->app)->db; }
 
-/* What can be found: one row a type. sql selects id, title, sub; its condition takes the same pattern as often as `patterns` says. */
+/* What can be found: one row a type. It selects id, title (in English title_en, where there is one) and what `rest` begins with;
+ * the condition takes the same pattern as often as `patterns` says. */
 static const struct {
-    const char *type, *permission, *scope_col, *href, *sql;
+    const char *type, *permission, *scope_col, *href, *id, *title, *title_en, *rest;
     int patterns;
 } kinds[] = {
-    {"alert", "alert.read", "a.org_id", "/alerts/",
-     "SELECT a.id, a.title, a.entity_value FROM alert a WHERE (LOWER(a.title) LIKE ? ESCAPE '\\' OR LOWER(a.entity_value) LIKE ? ESCAPE '\\' OR a.source_ip LIKE ? ESCAPE '\\')", 3},
-    {"incident", "incident.read", "i.org_id", "/incidents/",
-     "SELECT i.id, i.title, i.number FROM incident i WHERE (LOWER(i.title) LIKE ? ESCAPE '\\' OR LOWER(i.number) LIKE ? ESCAPE '\\')", 2},
-    {"work-item", "workitem.read", "w.org_id", "/work-items/",
-     "SELECT w.id, w.title, w.number FROM work_item w WHERE (LOWER(w.title) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(w.number, '')) LIKE ? ESCAPE '\\')", 2},
-    {"asset", "asset.read", "s.org_id", "/assets/",
-     "SELECT s.id, s.name, s.ip FROM asset s WHERE s.deleted_us IS NULL AND (LOWER(s.name) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(s.ip, '')) LIKE ? ESCAPE '\\' OR"
+    {"alert", "alert.read", "a.org_id", "/alerts/", "a.id", "a.title", "COALESCE(a.title_en, a.title)",
+     "a.entity_value FROM alert a WHERE (LOWER(COALESCE(a.title_en, '')) LIKE ? ESCAPE '\\' OR LOWER(a.title) LIKE ? ESCAPE '\\' OR LOWER(a.entity_value) LIKE ? ESCAPE '\\' OR a.source_ip LIKE ? ESCAPE '\\')", 4},
+    {"incident", "incident.read", "i.org_id", "/incidents/", "i.id", "i.title", "COALESCE(i.title_en, i.title)",
+     "i.number FROM incident i WHERE (LOWER(COALESCE(i.title_en, '')) LIKE ? ESCAPE '\\' OR LOWER(i.title) LIKE ? ESCAPE '\\' OR LOWER(i.number) LIKE ? ESCAPE '\\')", 3},
+    {"work-item", "workitem.read", "w.org_id", "/work-items/", "w.id", "w.title", NULL,
+     "w.number FROM work_item w WHERE (LOWER(w.title) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(w.number, '')) LIKE ? ESCAPE '\\')", 2},
+    {"asset", "asset.read", "s.org_id", "/assets?open=", "s.id", "s.name", NULL,
+     "s.ip FROM asset s WHERE s.deleted_us IS NULL AND (LOWER(s.name) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(s.ip, '')) LIKE ? ESCAPE '\\' OR"
      " LOWER(COALESCE(s.domain, '')) LIKE ? ESCAPE '\\')", 3},
-    {"organisation", "directory.read", "o.id", "/organisations/",
-     "SELECT o.id, o.name, o.short_name FROM organisation o WHERE (LOWER(o.name) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(o.short_name, '')) LIKE ? ESCAPE '\\')", 2},
-    {"user", "directory.read", "u.org_id", "/users/",
-     "SELECT u.id, u.display_name, u.name FROM app_user u WHERE (LOWER(u.name) LIKE ? ESCAPE '\\' OR LOWER(u.display_name) LIKE ? ESCAPE '\\')", 2},
+    {"organisation", "directory.read", "o.id", "/directory?org=", "o.id", "o.name", NULL,
+     "o.short_name FROM organisation o WHERE (LOWER(o.name) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(o.short_name, '')) LIKE ? ESCAPE '\\')", 2},
+    {"user", "directory.read", "u.org_id", "/directory?open=", "u.id", "u.display_name", NULL,
+     "u.name FROM app_user u WHERE (LOWER(u.name) LIKE ? ESCAPE '\\' OR LOWER(u.display_name) LIKE ? ESCAPE '\\')", 2},
 };
 
 static cf_str pattern_of(struct cf_arena *a, cf_str q)
@@ -66,7 +68,7 @@ static int find_kind(struct cf_req *req, struct cf_tx *tx, size_t k, cf_str patt
     for (; n < (size_t)kinds[k].patterns; n++)
         v[n] = CF_S(pattern);
     cf_buf_init(&sql, 16384);
-    cf_buf_printf(&sql, "%s AND ", kinds[k].sql);
+    cf_buf_printf(&sql, "SELECT %s, %s, %s AND ", kinds[k].id, kinds[k].title_en && cf_req_english(req) ? kinds[k].title_en : kinds[k].title, kinds[k].rest);
     cf_scope_sql(req->who, kinds[k].scope_col, &sql, v + n, &n_scope, req->arena);
     cf_buf_z(&sql, " ORDER BY 1 DESC LIMIT 6");
     r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n + n_scope, &st, reterr);

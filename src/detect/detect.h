@@ -13,6 +13,7 @@ const char *cf_level_name(enum cf_level l); /* informational low medium high cri
 /* What the rest of the product needs to know of a rule. Lives as long as the ruleset. */
 struct cf_rule_info {
     cf_str id, title, description, file, author, status;
+    cf_str advice;                              /* x_advice: what to do, in English */
     cf_str title_zh, description_zh, advice_zh; /* x_title_zh ...: .p NULL when the rule has none */
     cf_str product, category, service; /* log source */
     enum cf_level level;

@@ -26,6 +26,7 @@ static int load_info(struct cf_ruleset *rs, const struct cf_ynode *doc, cf_str f
     r->info.description = keep_key(rs, doc, "description");
     r->info.title_zh = keep_key(rs, doc, "x_title_zh");
     r->info.description_zh = keep_key(rs, doc, "x_description_zh");
+    r->info.advice = keep_key(rs, doc, "x_advice");
     r->info.advice_zh = keep_key(rs, doc, "x_advice_zh");
     r->info.author = keep_key(rs, doc, "author");
     r->info.status = keep_key(rs, doc, "status");

@@ -150,7 +150,7 @@ static json_t *events_json(struct cf_req *req, const json_t *first, const json_t
     return out;
 }
 
-static json_t *related_json(struct cf_tx *tx, const struct cf_principal *who, struct cf_arena *a, cf_str id, cf_str entity, cf_str source_ip)
+static json_t *related_json(struct cf_tx *tx, const struct cf_req *req, cf_str id, cf_str entity, cf_str source_ip)
 {
     json_t *out = json_array();
     struct cf_stmt *st = NULL;
@@ -159,11 +159,12 @@ static json_t *related_json(struct cf_tx *tx, const struct cf_principal *who, st
     size_t n = 0, n_scope = 0;
 
     cf_buf_init(&sql, 0);
-    cf_buf_z(&sql, "SELECT a.id, a.title, a.level, a.status, a.last_seen, a.count, a.rule_id FROM alert a WHERE a.id <> ? AND (a.entity_value = ? OR a.source_ip = ?) AND ");
+    cf_buf_printf(&sql, "SELECT a.id, %s, a.level, a.status, a.last_seen, a.count, a.rule_id FROM alert a WHERE a.id <> ? AND (a.entity_value = ? OR a.source_ip = ?) AND ",
+                  cf_req_english(req) ? ALERT_TITLE_EN : "a.title");
     v[n++] = CF_S(id);
     v[n++] = CF_S(entity);
     v[n++] = CF_S(source_ip.n ? source_ip : CF_STR("-"));
-    cf_scope_sql(who, "a.org_id", &sql, v + n, &n_scope, a);
+    cf_scope_sql(req->who, "a.org_id", &sql, v + n, &n_scope, req->arena);
     n += n_scope;
     cf_buf_z(&sql, " ORDER BY a.last_seen DESC LIMIT 20");
     if (cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, &st, NULL) == 0)
@@ -176,34 +177,43 @@ static json_t *related_json(struct cf_tx *tx, const struct cf_principal *who, st
     return out;
 }
 
-static const char *advice_of(const json_t *tactics)
+static const char *advice_of(const json_t *tactics, bool english)
 {
     static const struct {
-        const char *tactic, *text;
+        const char *tactic, *zh, *en;
     } advice[] = {
-        {"impact", "立即隔离受影响主机，核查备份可用性，启动应急预案。"},
-        {"exfiltration", "阻断外联目标，核查外传数据范围，保全流量与主机证据。"},
-        {"command-and-control", "阻断外联地址，隔离主机并排查驻留程序。"},
-        {"lateral-movement", "核查同网段主机登录记录，收敛账号权限，修改相关口令。"},
-        {"credential-access", "封禁来源地址，修改受影响账号口令，启用多因素认证。"},
-        {"persistence", "排查并清除后门、计划任务与新增账号，修复入口漏洞。"},
-        {"execution", "核查进程与命令行，确认是否授权操作，必要时隔离主机。"},
-        {"initial-access", "封禁来源地址，修复被利用的漏洞，核查是否已成功入侵。"},
+        {"impact", "立即隔离受影响主机，核查备份可用性，启动应急预案。",
+         "Isolate affected hosts at once, check that backups work, and start the emergency plan."},
+        {"exfiltration", "阻断外联目标，核查外传数据范围，保全流量与主机证据。",
+         "Block the destination, find what data left, and keep traffic and host evidence."},
+        {"command-and-control", "阻断外联地址，隔离主机并排查驻留程序。",
+         "Block the outbound address, isolate the host, and look for what stayed behind."},
+        {"lateral-movement", "核查同网段主机登录记录，收敛账号权限，修改相关口令。",
+         "Check sign-ins on hosts of the same segment, narrow rights, and change the passwords concerned."},
+        {"credential-access", "封禁来源地址，修改受影响账号口令，启用多因素认证。",
+         "Block the source, change the passwords of affected accounts, and use multi-factor authentication."},
+        {"persistence", "排查并清除后门、计划任务与新增账号，修复入口漏洞。",
+         "Find and remove back doors, scheduled tasks and new accounts, and fix the way in."},
+        {"execution", "核查进程与命令行，确认是否授权操作，必要时隔离主机。",
+         "Check the process and its command line, confirm whether it was authorised, and isolate the host if needed."},
+        {"initial-access", "封禁来源地址，修复被利用的漏洞，核查是否已成功入侵。",
+         "Block the source, fix the vulnerability used, and check whether the intrusion succeeded."},
     };
     size_t i;
     json_t *v;
 
     for (size_t k = 0; k < sizeof(advice) / sizeof(advice[0]); k++)
-        json_array_foreach(tactics, i, v) if (json_is_string(v) && strcmp(json_string_value(v), advice[k].tactic) == 0) return advice[k].text;
-    return "核实告警是否属实，确认影响范围后处置。";
+        json_array_foreach(tactics, i, v) if (json_is_string(v) && strcmp(json_string_value(v), advice[k].tactic) == 0) return english ? advice[k].en : advice[k].zh;
+    return english ? "Verify that the alert is true and how far it reaches, then act." : "核实告警是否属实，确认影响范围后处置。";
 }
 
 static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j, struct cf_error *err)
 {
     struct cf_stmt *st = NULL;
+    bool english = cf_req_english(req);
     int r = cf_tx_query(tx, "SELECT description, matched, events_first, events_last, sample, converted, result, entity_value, source_ip, first_seen, last_seen, rule_id, confidence, "
-                            "importance, description_en, advice FROM alert WHERE id = ?",
-                        &st, err, CF_S(id));
+                            "importance, description_en, CASE WHEN ? = 1 THEN advice_en ELSE advice END FROM alert WHERE id = ?",
+                        &st, err, CF_I(english), CF_S(id));
 
     if (r == 0 && (r = cf_stmt_next(st, err)) == 1) {
         json_t *first = inc_json_text(cf_stmt_str(st, 2), true), *last = inc_json_text(cf_stmt_str(st, 3), true);
@@ -211,8 +221,8 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
         int64_t from = cf_stmt_i64(st, 9), to = cf_stmt_i64(st, 10);
         json_t *sj = sample.n ? json_loadb(sample.p, sample.n, 0, NULL) : NULL;
 
-        json_object_set_new(j, "description", cf_str_json(cf_req_english(req) && !cf_stmt_null(st, 14) ? cf_stmt_str(st, 14) : cf_stmt_str(st, 0)));
-        json_object_set_new(j, "advice", !cf_stmt_null(st, 15) ? cf_str_json(cf_stmt_str(st, 15)) : json_string(advice_of(json_object_get(j, "tactics"))));
+        json_object_set_new(j, "description", cf_str_json(english && !cf_stmt_null(st, 14) ? cf_stmt_str(st, 14) : cf_stmt_str(st, 0)));
+        json_object_set_new(j, "advice", !cf_stmt_null(st, 15) ? cf_str_json(cf_stmt_str(st, 15)) : json_string(advice_of(json_object_get(j, "tactics"), english)));
         json_object_set_new(j, "matched", inc_json_text(cf_stmt_str(st, 1), true));
         json_object_set_new(j, "converted", inc_json_text(cf_stmt_str(st, 5), true));
         json_object_set_new(j, "result", cf_str_json(cf_stmt_str(st, 6)));
@@ -230,7 +240,7 @@ static int add_detail(struct cf_req *req, struct cf_tx *tx, cf_str id, json_t *j
             json_object_set(one, "time", json_object_get(sj, "@timestamp"));
             json_array_append_new(json_object_get(j, "events"), one);
         }
-        json_object_set_new(j, "related", related_json(tx, req->who, req->arena, id, entity, source));
+        json_object_set_new(j, "related", related_json(tx, req, id, entity, source));
         json_decref(first);
         json_decref(last);
         r = 0;

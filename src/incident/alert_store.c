@@ -162,15 +162,15 @@ static int insert_alert(struct cf_tx *tx, struct cf_arena *a, const struct inc_g
         r = cf_tx_exec(tx,
                        "INSERT INTO alert (id, org_id, rule_id, title, description, level, status, score, confidence, importance, count, first_seen, last_seen, "
                        "entity_type, entity_value, source_ip, destination_ip, host, user_name, process, asset_id, asset_name, tactics, techniques, source_name, "
-                       "matched, events_first, events_last, sample, fold_key, created_us, updated_us, title_en, description_en, advice) "
-                       "VALUES (?,?,?,?,?,?,'new',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                       "matched, events_first, events_last, sample, fold_key, created_us, updated_us, title_en, description_en, advice, advice_en) "
+                       "VALUES (?,?,?,?,?,?,'new',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                        err, CF_Z(al->id), CF_S(al->org), CF_S(g->rule->id), CF_S(title_of(g->rule)), CF_S(g->rule->description_zh.n ? g->rule->description_zh : g->rule->description.p ? g->rule->description : CF_STR("")),
                        CF_I(al->level), CF_I(al->score), CF_D(conf), CF_I(al->importance), CF_I(g->count), CF_I(g->first_us), CF_I(g->last_us),
                        CF_Z(g->entity.type), CF_S(g->entity.value), CF_S(al->source_ip), CF_S(al->destination_ip), CF_S(al->host), CF_S(al->user),
                        CF_S(first_of(g->ev, CF_F_PROCESS_EXECUTABLE, CF_F_PROCESS_NAME)), CF_S(as.id), CF_S(as.name), CF_Z(inc_json_dump(a, al->tactics)),
                        CF_Z(inc_json_dump(a, al->techniques)), CF_S(g->ev->source), CF_Z(inc_json_dump(a, matched)), CF_Z(inc_json_dump(a, first)),
                        CF_Z(inc_json_dump(a, last)), CF_Z(sample_of(a, g->ev)), CF_S(g->key), CF_I(now), CF_I(now), CF_S(g->rule->title),
-                       CF_S(g->rule->description.n ? g->rule->description : CF_STR_NONE), CF_S(g->rule->advice_zh.n ? g->rule->advice_zh : CF_STR_NONE));
+                       CF_S(g->rule->description.n ? g->rule->description : CF_STR_NONE), CF_S(g->rule->advice_zh.n ? g->rule->advice_zh : CF_STR_NONE), CF_S(g->rule->advice.n ? g->rule->advice : CF_STR_NONE));
     }
     json_decref(first);
     json_decref(last);

@@ -55,14 +55,14 @@ static int incidents_list(struct cf_req *req, struct cf_error *reterr)
     return cf_list_reply(req, inc_app(req)->db, &l, reterr);
 }
 
-static json_t *alerts_json(struct cf_tx *tx, cf_str id)
+static json_t *alerts_json(struct cf_tx *tx, cf_str id, bool english)
 {
     json_t *a = json_array();
     struct cf_stmt *st = NULL;
 
-    if (cf_tx_query(tx, "SELECT id, title, level, status, score, count, first_seen, last_seen, entity_type, entity_value, source_ip, destination_ip, host, user_name, tactics, "
+    if (cf_tx_query(tx, "SELECT id, CASE WHEN ? = 1 THEN COALESCE(title_en, title) ELSE title END, level, status, score, count, first_seen, last_seen, entity_type, entity_value, source_ip, destination_ip, host, user_name, tactics, "
                         "techniques, rule_id FROM alert WHERE incident_id = ? ORDER BY first_seen, id LIMIT 500",
-                    &st, NULL, CF_S(id)) == 0)
+                    &st, NULL, CF_I(english), CF_S(id)) == 0)
         while (cf_stmt_next(st, NULL) == 1)
             json_array_append_new(a, json_pack("{s:o, s:o, s:s, s:o, s:I, s:I, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", cf_str_json(cf_stmt_str(st, 0)),
                                                "title", cf_str_json(cf_stmt_str(st, 1)), "level", inc_level_name(cf_stmt_i64(st, 2)), "status", cf_str_json(cf_stmt_str(st, 3)),
@@ -76,12 +76,13 @@ static json_t *alerts_json(struct cf_tx *tx, cf_str id)
     return a;
 }
 
-static void timeline_json(struct cf_tx *tx, cf_str id, json_t *timeline, json_t *comments)
+static void timeline_json(struct cf_tx *tx, cf_str id, bool english, json_t *timeline, json_t *comments)
 {
     struct cf_stmt *st = NULL;
 
-    if (cf_tx_query(tx, "SELECT time_us, kind, title, detail, ref, user_id, user_name, id FROM incident_event WHERE incident_id = ? ORDER BY time_us, id LIMIT 2000", &st, NULL,
-                    CF_S(id)) == 0)
+    if (cf_tx_query(tx, "SELECT e.time_us, e.kind, CASE WHEN ? = 1 THEN COALESCE(a.title_en, e.title) ELSE e.title END, e.detail, e.ref, e.user_id, e.user_name, e.id "
+                        "FROM incident_event e LEFT JOIN alert a ON e.kind = 'alert' AND a.id = e.ref WHERE e.incident_id = ? ORDER BY e.time_us, e.id LIMIT 2000",
+                    &st, NULL, CF_I(english), CF_S(id)) == 0)
         while (cf_stmt_next(st, NULL) == 1) {
             bool comment = cf_str_eqz(cf_stmt_str(st, 1), "comment");
 
@@ -210,6 +211,7 @@ static json_t *incident_detail(struct cf_req *req, cf_str id, struct cf_error *r
     const struct cf_list l = inc_list_in(req, &list_def, in_cols, TITLE_EN);
     json_t *j = cf_list_one(req, inc_app(req)->db, &l, id, reterr), *alerts, *timeline, *comments;
     struct cf_tx *tx = NULL;
+    bool english = cf_req_english(req);
 
     if (!j)
         return NULL;
@@ -217,19 +219,19 @@ static json_t *incident_detail(struct cf_req *req, cf_str id, struct cf_error *r
         json_decref(j);
         return NULL;
     }
-    alerts = alerts_json(tx, id);
+    alerts = alerts_json(tx, id, english);
     timeline = json_array();
     comments = json_array();
-    timeline_json(tx, id, timeline, comments);
+    timeline_json(tx, id, english, timeline, comments);
     json_object_set_new(j, "alerts", alerts);
     json_object_set_new(j, "timeline", timeline);
     json_object_set_new(j, "comments", comments);
     json_object_set_new(j, "entities", entities_json(tx, id));
     json_object_set_new(j, "graph", graph_json(alerts));
     json_object_set_new(j, "notices", cf_principal_may(req->who, CF_STR("notice.read")) ? notices_json(tx, id) : json_array());
-    json_object_set_new(j, "summary", json_sprintf("%lld 条告警，%lld 个资产，%zu 个攻击阶段", (long long)json_integer_value(json_object_get(j, "alert_count")),
+    json_object_set_new(j, "summary", json_sprintf(english ? "%lld alerts, %lld assets, %zu attack stages" : "%lld 条告警，%lld 个资产，%zu 个攻击阶段", (long long)json_integer_value(json_object_get(j, "alert_count")),
                                                    (long long)json_integer_value(json_object_get(j, "assets_count")), json_array_size(json_object_get(j, "tactics"))));
-    json_object_set_new(j, "process", inc_process_json(tx, id, cf_req_english(req), inc_app(req)->forms));
+    json_object_set_new(j, "process", inc_process_json(tx, id, english, inc_app(req)->forms));
     cf_tx_rollback(&tx);
     return j;
 }

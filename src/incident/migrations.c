@@ -51,5 +51,6 @@ const struct cf_migration cf_incident_migrations[] = {
     {407, "classification of incidents",
      "ALTER TABLE incident ADD COLUMN category TEXT;\nALTER TABLE incident ADD COLUMN event_level BIGINT;\nALTER TABLE incident ADD COLUMN classification TEXT;\n"
      "CREATE INDEX incident_category ON incident (category, last_seen)"},
+    {408, "advice in English", "ALTER TABLE alert ADD COLUMN advice_en TEXT"},
 };
 const size_t cf_incident_n_migrations = sizeof(cf_incident_migrations) / sizeof(cf_incident_migrations[0]);

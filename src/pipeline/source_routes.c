@@ -44,13 +44,16 @@ static void set_time(json_t *item, const char *key, int64_t us)
 static const char *status_of(json_t *item, const struct cf_counter *c)
 {
     int64_t silent = json_integer_value(json_object_get(item, "silent_after_seconds")) * CF_US_PER_S, last = c ? atomic_load(&c->last_us) : 0;
-    const char *seen = json_string_value(json_object_get(item, "last_seen"));
+    const char *seen = json_string_value(json_object_get(item, "last_seen")), *made = json_string_value(json_object_get(item, "created_at"));
+    int64_t since = 0;
     uint64_t today = c ? atomic_load(&c->today) : 0, bad = c ? atomic_load(&c->today_unparsed) : 0;
 
     if (!json_is_true(json_object_get(item, "enabled")))
         return "disabled";
     if (last == 0 && seen && !cf_time_parse(cf_str_c(seen), &last))
         last = 0;
+    if (last == 0 && made && cf_time_parse(cf_str_c(made), &since) && cf_now_us() - since <= silent)
+        return "waiting"; /* registered, and still within its time for the first record: the watch for silence counts it so too */
     if (last == 0 || cf_now_us() - last > silent)
         return "silent";
     return today >= 100 && bad * 2 > today ? "error" : "online"; /* more than half is not understood */

@@ -7,6 +7,7 @@
 #include "app/app.h"
 #include "base/jstr.h"
 #include "ti/ti_int.h"
+#include "workflow/reply.h"
 
 #define SEVERITY_SQL "CASE i.severity WHEN 0 THEN 'informational' WHEN 1 THEN 'low' WHEN 2 THEN 'medium' WHEN 3 THEN 'high' ELSE 'critical' END"
 #define TLP_SQL "CASE i.tlp WHEN 0 THEN 'clear' WHEN 1 THEN 'green' WHEN 2 THEN 'amber' WHEN 3 THEN 'amber+strict' ELSE 'red' END"
@@ -143,16 +144,16 @@ static int relations(struct cf_tx *tx, const json_t *item, json_t *out, struct c
 }
 
 /* Alerts whose reasons name the value, and assets with it (TI-012). */
-static int related(struct cf_tx *tx, struct cf_arena *a, const json_t *item, json_t *out, struct cf_error *reterr)
+static int related(struct cf_tx *tx, const struct cf_req *req, const json_t *item, json_t *out, struct cf_error *reterr)
 {
     const char *value = json_string_value(json_object_get(item, "value"));
     json_t *alerts = json_array(), *assets = json_array();
     struct cf_stmt *st = NULL;
-    cf_str in_reasons = cf_arena_printf(a, "%%\"%s\"%%", value);
+    cf_str in_reasons = cf_arena_printf(req->arena, "%%\"%s\"%%", value);
     int r = cf_tx_query(tx,
-                        "SELECT id, title, level, status, last_seen, entity_value FROM alert WHERE (source_ip = ? OR destination_ip = ? OR (rule_id LIKE 'ti-%' AND matched LIKE ?))"
+                        "SELECT id, CASE WHEN ? = 1 THEN COALESCE(title_en, title) ELSE title END, level, status, last_seen, entity_value FROM alert WHERE (source_ip = ? OR destination_ip = ? OR (rule_id LIKE 'ti-%' AND matched LIKE ?))"
                         " AND last_seen > ? ORDER BY last_seen DESC LIMIT 50",
-                        &st, reterr, CF_Z(value), CF_Z(value), CF_S(in_reasons), CF_I(cf_now_us() - 90 * CF_US_PER_DAY));
+                        &st, reterr, CF_I(cf_req_english(req)), CF_Z(value), CF_Z(value), CF_S(in_reasons), CF_I(cf_now_us() - 90 * CF_US_PER_DAY));
 
     while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
         (void)json_array_append_new(alerts, json_pack("{s:o,s:o,s:s,s:o,s:o,s:o}", "id", jtext(st, 0), "title", jtext(st, 1), "level", ti_severity_name(cf_stmt_i64(st, 2)), "status",
@@ -188,7 +189,7 @@ static int reply_one(struct cf_req *req, int status, cf_str id, struct cf_error 
     if (r == 0)
         r = relations(tx, item, item, reterr);
     if (r == 0)
-        r = related(tx, req->arena, item, item, reterr);
+        r = related(tx, req, item, item, reterr);
     cf_tx_rollback(&tx);
     if (r < 0)
         json_decref(item);

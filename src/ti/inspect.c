@@ -34,7 +34,7 @@ int ti_rules_load(struct cf_ti *ti, struct cf_error *reterr)
     for (int k = 0; r == 0 && k < TI_RULES; k++) {
         const struct cf_ynode *n = cf_ymap_get(rules, rule_keys[k]), *tags = cf_ymap_get(n, "tags");
         struct cf_rule_info in = {.id = cf_ymap_str(n, "id"), .title = cf_ymap_str(n, "title"), .title_zh = cf_ymap_str(n, "title_zh"), .description = cf_ymap_str(n, "description"),
-                                  .description_zh = cf_ymap_str(n, "description_zh"), .advice_zh = cf_ymap_str(n, "advice_zh"), .status = CF_STR("stable"),
+                                  .description_zh = cf_ymap_str(n, "description_zh"), .advice = cf_ymap_str(n, "advice"), .advice_zh = cf_ymap_str(n, "advice_zh"), .status = CF_STR("stable"),
                                   .file = CF_STR("ti/rules.yaml"), .author = CF_STR("Chengfang"), .product = CF_STR(""), .category = CF_STR("threat_intelligence"),
                                   .service = CF_STR(""), .index = SIZE_MAX};
         cf_str *t;

@@ -43,7 +43,7 @@ export class Person {
       if (!localStorage.getItem('cf.locale')) localStorage.setItem('cf.locale', l)
     }, [theme, locale])
     p.page = await p.context.newPage()
-    p.page.setDefaultTimeout(15000)
+    p.page.setDefaultTimeout(30000)
     p.page.on('pageerror', (e) => p.faults.push(`exception: ${e.message}`))
     p.page.on('console', (m) => {
       if (m.type() !== 'error' && m.type() !== 'warning') return

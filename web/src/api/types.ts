@@ -339,6 +339,7 @@ export interface Rule {
   yaml?: string
   title_zh?: string | null
   description_zh?: string | null
+  advice?: string | null
   advice_zh?: string | null
   description?: string
   tests?: unknown

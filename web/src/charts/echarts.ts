@@ -16,7 +16,7 @@ function theme(p: Palette) {
   }
   return {
     color: p.series, backgroundColor: 'transparent', textStyle: { color: p.text, fontFamily: 'inherit', fontSize: 12 },
-    categoryAxis: { ...axis, splitLine: { show: false } }, timeAxis: { ...axis, splitLine: { show: false } }, valueAxis: { ...axis, axisLine: { show: false } },
+    categoryAxis: { ...axis, splitLine: { show: false } }, timeAxis: { ...axis, axisLabel: { ...axis.axisLabel, hideOverlap: true, formatter: { year: '{yyyy}', month: '{yyyy}-{MM}', day: '{MM}-{dd}', hour: '{HH}:{mm}', minute: '{HH}:{mm}', second: '{HH}:{mm}:{ss}', millisecond: '{HH}:{mm}:{ss}' } }, splitLine: { show: false } }, valueAxis: { ...axis, axisLine: { show: false } },
     tooltip: { backgroundColor: p.surface, borderColor: p.axis, textStyle: { color: p.text, fontSize: 12 }, padding: [8, 12], extraCssText: 'border-radius:4px;box-shadow:none' },
     grid: { left: 8, right: 8, top: 12, bottom: 4, containLabel: true }
   }

@@ -3,6 +3,7 @@
 import { api } from '@/api/client'
 import type { Dictionary, FormField, FormTemplate } from '@/api/types'
 import { i18n, langText } from '@/i18n'
+import { listed } from './format'
 
 export interface FieldOption { value: string; label: string }
 type Translate = (k: string, p?: Record<string, unknown>) => string
@@ -73,7 +74,7 @@ export function shown(f: FormField, v: unknown, dict: Record<string, FieldOption
     return opts?.find((o) => o.value === s)?.label ?? names[s] ?? s
   }
   if (f.type === 'bool') return t(v === true ? 'form.yes' : 'form.no')
-  return Array.isArray(v) ? v.map(one).join(i18n.global.locale.value === 'en' ? ', ' : '、') : one(v)
+  return Array.isArray(v) ? listed(v.map(one)) : one(v)
 }
 
 /** The answers of lower units as one: long texts stand under each other by unit, everything else comes from the first answer. */

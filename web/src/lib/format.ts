@@ -2,6 +2,10 @@
 import { i18n } from '@/i18n'
 
 const loc = () => i18n.global.locale.value
+/** A measure that depends on the language: English words are longer. */
+export const byLang = <T>(zh: T, en: T): T => (loc() === ('en' as string) ? en : zh)
+/** Names in a row. */
+export const listed = (names: string[]) => names.join(i18n.global.t('form.comma'))
 const p2 = (n: number) => String(n).padStart(2, '0')
 export function parseTime(t: string | number | null | undefined): Date | null {
   if (t == null || t === '') return null

@@ -7,6 +7,10 @@ export interface Column<T = Record<string, unknown>> {
   min?: number
   sort?: string | true
   hidden?: boolean
+  /** takes its part of a wide window */
+  grow?: boolean
+  /** shown unasked only in windows of this width and wider */
+  from?: number
   align?: 'right'
   mono?: boolean
   /** plain text of the cell: shown when there is no slot, and written to exports */

@@ -4,7 +4,7 @@ import type { Completion, CompletionContext, CompletionResult } from '@codemirro
 import { api } from '@/api/client'
 import type { Coverage, Lookup, RuleList } from './types'
 
-const top = ['title', 'id', 'name', 'status', 'description', 'references', 'author', 'date', 'modified', 'tags', 'logsource', 'detection', 'correlation', 'fields', 'falsepositives', 'level', 'x_title_zh', 'x_description_zh', 'x_advice_zh']
+const top = ['title', 'id', 'name', 'status', 'description', 'references', 'author', 'date', 'modified', 'tags', 'logsource', 'detection', 'correlation', 'fields', 'falsepositives', 'level', 'x_title_zh', 'x_description_zh', 'x_advice', 'x_advice_zh']
 const inLogsource = ['product', 'category', 'service', 'definition']
 const inCorrelation = ['type', 'rules', 'group-by', 'timespan', 'condition', 'aliases', 'generate']
 const correlationTypes = ['event_count', 'value_count', 'temporal', 'temporal_ordered', 'value_sum', 'value_avg', 'value_percentile', 'value_median']

@@ -31,6 +31,8 @@ export interface CollectionDetail extends Collection { indicators: number; objec
 const shipped: Record<string, string> = { active: 'Active indicators and their context', submissions: 'What others submit, for review' }
 export const collectionTitle = (c: Collection) => (shipped[c.title] === c.description ? codeText('intel.shipped', c.title) : c.title)
 export const collectionText = (c: Collection) => (shipped[c.title] === c.description ? codeText('intel.shippedText', c.title) : (c.description ?? ''))
+/** So have the sources that are always there. */
+export const sourceName = (s?: { id: string; name: string }) => (s && s.name === s.id ? codeText('intelSource', s.id) : (s?.name ?? ''))
 export const types = ['ipv4', 'ipv6', 'cidr', 'domain', 'url', 'md5', 'sha1', 'sha256', 'email', 'ja3', 'ja4', 'cert', 'account', 'wallet']
 export const statuses = ['active', 'draft', 'expired', 'withdrawn', 'false_positive']
 export const levels = ['critical', 'high', 'medium', 'low', 'informational']
