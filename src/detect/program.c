@@ -105,12 +105,36 @@ static int gen_some(struct gen *g, const struct cf_node *nd, int32_t t, int32_t 
     return r;
 }
 
+/* The same for every event (an empty placeholder list among the parts of an "and"): 1 true, 0 false, -1 it depends. */
+static int constant(const struct cf_node *nd, int depth)
+{
+    uint32_t yes = 0, no = 0, want = nd->kind == CF_ND_AND ? nd->n : nd->kind == CF_ND_OR ? 1 : nd->pred;
+    int c;
+
+    if (nd->kind == CF_ND_PRED || depth > 200)
+        return -1;
+    if (nd->kind == CF_ND_TRUE || nd->kind == CF_ND_FALSE)
+        return nd->kind == CF_ND_TRUE;
+    if (nd->kind == CF_ND_NOT)
+        return (c = constant(nd->child[0], depth + 1)) < 0 ? c : !c;
+    for (uint32_t i = 0; i < nd->n; i++) {
+        c = constant(nd->child[i], depth + 1);
+        yes += c == 1;
+        no += c == 0;
+    }
+    return yes >= want ? 1 : nd->n - no < want ? 0 : -1;
+}
+
 /* Writes the code of nd backwards; *ret is where to enter it. */
 static int gen_node(struct gen *g, const struct cf_node *nd, int32_t t, int32_t f, int32_t *ret)
 {
     struct costed *order;
-    int r = 0;
+    int r = 0, c = constant(nd, g->depth);
 
+    if (c >= 0) {
+        *ret = c ? t : f;
+        return 0;
+    }
     switch ((enum cf_node_kind)nd->kind) {
     case CF_ND_PRED:
         return emit(g, nd->pred, t, f, ret);

@@ -25,13 +25,24 @@ static const char *const common[] = {"c:\\windows\\", "\\system32\\", "system32"
                                      "|c:\\windows\\system32\\ntdll.dll+", "|c:\\windows\\system32\\kernelbase.dll+",
                                      "|c:\\windows\\system32\\kernel32.dll+", "|unknown("};
 
+/* A number of an event, a right, a type: there are few, and each is in many events. */
+static bool is_code(cf_str s)
+{
+    bool hex = cf_str_starts(s, CF_STR("0x"));
+
+    for (size_t i = hex ? 2 : 0; i < s.n; i++)
+        if ((s.p[i] < '0' || s.p[i] > '9') && (!hex || s.p[i] < 'a' || s.p[i] > 'f'))
+            return false;
+    return hex ? s.n < 12 : s.n < 6;
+}
+
 static double lit_cost(const struct cf_wit *w)
 {
     size_t n = w->lit.n;
     double share = pow(0.5, (double)(n < 24 ? n : 24)) * 2;
 
     if (w->kind == CF_PAT_EXACT)
-        share = n < 3 ? 0.02 : 0.01 / (double)n;
+        share = n < 3 ? 0.02 : is_code(w->lit) ? 0.03 : 0.01 / (double)n;
     else if (w->kind != CF_PAT_CONTAINS)
         share *= 0.7;
     for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
