@@ -324,7 +324,25 @@ static int view_window(const struct cf_corr *k, const struct cf_state *s, int64_
     ret->yes = cf_agg_true(k, ret->value);
     ret->from = s->e[from].t;
     ret->to = s->e[to - 1].t;
+    for (uint32_t i = from; i < to && (k->type == CF_C_TEMPORAL || k->type == CF_C_ORDERED); i++) {
+        uint64_t which = k->type == CF_C_ORDERED ? s->e[i].u.val : s->e[i].u.val / 2;
+
+        ret->seen[which < CF_CORR_SEEN ? which : CF_CORR_SEEN - 1]++;
+    }
     return 0;
+}
+
+size_t cf_correlate_open(struct cf_correlator *c, const struct cf_corr *k)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < CF_SHARDS; i++) {
+        (void)pthread_mutex_lock(&c->shard[i].lock);
+        for (size_t at = 0; at < c->shard[i].cap; at++)
+            n += c->shard[i].slot[at] && c->shard[i].slot[at]->corr == k->index && c->shard[i].slot[at]->n;
+        (void)pthread_mutex_unlock(&c->shard[i].lock);
+    }
+    return n;
 }
 
 int cf_correlate_view(struct cf_correlator *c, struct cf_detector *d, const struct cf_corr *k, uint32_t which, struct cf_corr_view *ret)

@@ -20,6 +20,9 @@ int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
 /* Decides windows that are over at the time of the event in d. */
 int cf_correlate_closed(struct cf_correlator *c, struct cf_detector *d);
 
+#define CF_CORR_SEEN 32u /* rules of a temporal correlation */
+/* How many groups have a window open. */
+size_t cf_correlate_open(struct cf_correlator *c, const struct cf_corr *k);
 /* What is in the open windows of the group that the event in d belongs to as a hit of rule k->rules[which]. */
 struct cf_corr_view {
     cf_str missing;   /* .p set: the event has no value for this, so it is not counted; nothing below is set */
@@ -28,6 +31,7 @@ struct cf_corr_view {
     double value;     /* its aggregate */
     int64_t from, to; /* first and last entry */
     bool yes;         /* the condition holds for it */
+    uint32_t seen[CF_CORR_SEEN]; /* temporal: entries of each rule */
 };
 /* Lower bounds: the fullest window that holds the event's time; others: the one that its group opened. 0 or CF_ENOMEM. */
 int cf_correlate_view(struct cf_correlator *c, struct cf_detector *d, const struct cf_corr *k, uint32_t which, struct cf_corr_view *ret);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Why a rule fired on an event, or why not: the same predicates and trees the detector runs, told in JSON. */
-#include "detect/correlate.h"
+#include "detect/explain.h"
 
 #define VALUE_MAX 300 /* bytes of a value shown */
 
 static const char *const kind_name[] = {"value", "regular expression", "network", "comparison", "null", "exists", "field reference", "time"};
 
-static void key(struct cf_buf *b, const char *k, bool first)
+void cf_xp_key(struct cf_buf *b, const char *k, bool first)
 {
     cf_buf_printf(b, "%s\"%s\":", first ? "" : ",", k);
 }
 
-static void shown(struct cf_buf *b, cf_str v)
+void cf_xp_shown(struct cf_buf *b, cf_str v)
 {
     size_t n = v.n > VALUE_MAX ? VALUE_MAX : v.n;
 
@@ -20,9 +20,9 @@ static void shown(struct cf_buf *b, cf_str v)
     cf_buf_json(b, (cf_str){v.p ? v.p : "", n});
 }
 
-static void bool_key(struct cf_buf *b, const char *k, bool v, bool first)
+void cf_xp_bool(struct cf_buf *b, const char *k, bool v, bool first)
 {
-    key(b, k, first);
+    cf_xp_key(b, k, first);
     cf_buf_z(b, v ? "true" : "false");
 }
 
@@ -38,23 +38,23 @@ static void found(struct cf_detector *d, struct cf_buf *b, uint16_t field)
 {
     size_t n = 0;
 
-    key(b, "found", false);
+    cf_xp_key(b, "found", false);
     cf_buf_byte(b, '[');
     for (const struct cf_link *l = cf_field_first(d, field); l && n < 8; l = cf_link_next(d, l), n++) {
         const struct cf_value *v = cf_link_val(d, l);
 
         cf_buf_z(b, n ? ",{" : "{");
-        key(b, "in", true);
+        cf_xp_key(b, "in", true);
         cf_buf_json(b, place(v));
         if (v->raw) {
-            key(b, "source_name", false);
+            cf_xp_key(b, "source_name", false);
             cf_buf_json(b, cf_name_text(v->raw));
         }
-        key(b, "value", false);
+        cf_xp_key(b, "value", false);
         if (v->kind == CF_V_NULL)
             cf_buf_z(b, "null");
         else
-            shown(b, (cf_str){v->p, v->n});
+            cf_xp_shown(b, (cf_str){v->p, v->n});
         cf_buf_byte(b, '}');
     }
     cf_buf_byte(b, ']');
@@ -64,7 +64,7 @@ static void wanted(struct cf_detector *d, struct cf_buf *b, const struct cf_pred
 {
     uint32_t n = p->n < 5 ? p->n : 5;
 
-    key(b, "wanted", false);
+    cf_xp_key(b, "wanted", false);
     cf_buf_byte(b, '[');
     for (uint32_t i = 0; i < n; i++) {
         cf_buf_z(b, i ? "," : "");
@@ -80,11 +80,11 @@ static void wanted(struct cf_detector *d, struct cf_buf *b, const struct cf_pred
                 t[k++] = pat->kind == CF_PAT_GLOB && pat->p[j] == CF_WILD_MANY ? '*' : pat->kind == CF_PAT_GLOB && pat->p[j] == CF_WILD_ONE ? '?' : pat->p[j];
             if (pat->kind == CF_PAT_PREFIX || pat->kind == CF_PAT_CONTAINS)
                 t[k++] = '*';
-            shown(b, (cf_str){t, k});
+            cf_xp_shown(b, (cf_str){t, k});
             break;
         }
         case CF_P_RE:
-            shown(b, d->rs->rex[p->u.rex[i]].text);
+            cf_xp_shown(b, d->rs->rex[p->u.rex[i]].text);
             break;
         case CF_P_NUM:
         case CF_P_TIME:
@@ -113,15 +113,15 @@ static void test(struct cf_detector *d, struct cf_buf *b, uint32_t pred, bool fi
     bool yes = cf_pred_eval(d, pred, &v);
 
     cf_buf_z(b, first ? "{" : ",{");
-    key(b, "test", true);
+    cf_xp_key(b, "test", true);
     cf_buf_json(b, d->rs->src[p->src]);
-    bool_key(b, "result", yes, false);
-    key(b, "kind", false);
+    cf_xp_bool(b, "result", yes, false);
+    cf_xp_key(b, "kind", false);
     cf_buf_printf(b, "\"%s\"", kind_name[p->kind]);
     wanted(d, b, p);
     if (yes && v.p) {
-        key(b, "matching_value", false);
-        shown(b, v);
+        cf_xp_key(b, "matching_value", false);
+        cf_xp_shown(b, v);
     }
     if (p->field != CF_RF_KEYWORD)
         found(d, b, p->field);
@@ -156,12 +156,12 @@ static bool route(struct cf_detector *d, struct cf_buf *b, const struct cf_rule 
         fits = fits || (r->routes[i] & bits[i]);
     fits = fits && (routed || !r->routes || !r->on_nothing);
     cf_buf_init(&t, 1 << 16);
-    key(b, "log_source", false);
+    cf_xp_key(b, "log_source", false);
     cf_buf_z(b, "{");
-    key(b, "rule", true);
+    cf_xp_key(b, "rule", true);
     source_name(&t, r->info.product, r->info.category, r->info.service);
     cf_buf_json(b, t.n ? cf_buf_view(&t) : CF_STR(""));
-    key(b, "event", false);
+    cf_xp_key(b, "event", false);
     cf_buf_byte(b, '[');
     for (size_t i = 0; i < d->rs->tax.n_source; i++) {
         const struct cf_lsource *s = &d->rs->tax.source[i];
@@ -175,7 +175,7 @@ static bool route(struct cf_detector *d, struct cf_buf *b, const struct cf_rule 
         first = false;
     }
     cf_buf_byte(b, ']');
-    bool_key(b, "tried", fits, false);
+    cf_xp_bool(b, "tried", fits, false);
     cf_buf_byte(b, '}');
     cf_buf_release(&t);
     return fits;
@@ -221,25 +221,25 @@ static void explain_base(struct cf_detector *d, struct cf_buf *b, const struct c
     bool tried = route(d, b, r), yes = cf_node_eval(d, r->root);
     struct cf_buf why;
 
-    key(b, "searches", false);
+    cf_xp_key(b, "searches", false);
     cf_buf_byte(b, '[');
     for (uint32_t i = 0; i < r->n_sel; i++) {
         size_t n = 0;
 
         cf_buf_z(b, i ? ",{" : "{");
-        key(b, "name", true);
+        cf_xp_key(b, "name", true);
         cf_buf_json(b, r->sel[i].name);
-        bool_key(b, "result", cf_node_eval(d, r->sel[i].node), false);
-        key(b, "tests", false);
+        cf_xp_bool(b, "result", cf_node_eval(d, r->sel[i].node), false);
+        cf_xp_key(b, "tests", false);
         cf_buf_byte(b, '[');
         tests(d, b, r->sel[i].node, &n);
         cf_buf_z(b, "]}");
     }
     cf_buf_byte(b, ']');
-    key(b, "condition", false);
+    cf_xp_key(b, "condition", false);
     cf_buf_json(b, r->condition);
-    bool_key(b, "condition_result", yes, false);
-    bool_key(b, "fired", tried && yes && !r->silent, false);
+    cf_xp_bool(b, "condition_result", yes, false);
+    cf_xp_bool(b, "fired", tried && yes && !r->silent, false);
     cf_buf_init(&why, 1 << 16);
     if (!tried)
         cf_buf_z(&why, "the event belongs to other log sources than the rule");
@@ -249,109 +249,9 @@ static void explain_base(struct cf_detector *d, struct cf_buf *b, const struct c
         cf_buf_z(&why, "the condition is true");
     else if (!blame(d, &why, r->root, true))
         cf_buf_z(&why, "the condition is false");
-    key(b, "reason", false);
+    cf_xp_key(b, "reason", false);
     cf_buf_json(b, cf_buf_view(&why));
     cf_buf_release(&why);
-}
-
-static const char *const corr_name[] = {"event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"};
-static const char *const op_name[] = {"=", "<", "<=", ">", ">=", "!="};
-
-/* "5 minutes" */
-static void span_text(struct cf_buf *b, int64_t s)
-{
-    static const struct {
-        int64_t s;
-        const char *name;
-    } unit[] = {{86400, "day"}, {3600, "hour"}, {60, "minute"}, {1, "second"}};
-    size_t i = 0;
-
-    while (s % unit[i].s)
-        i++;
-    cf_buf_printf(b, "%lld %s%s", (long long)(s / unit[i].s), unit[i].name, s == unit[i].s ? "" : "s");
-}
-
-/* How far the group of the event is: "3 of 5 within 5 minutes, group user=x". */
-static int window_text(struct cf_detector *d, struct cf_buf *b, struct cf_buf *why, const struct cf_corr *k, uint32_t which)
-{
-    struct cf_corr_view v;
-    char from[32], to[32];
-    int r = cf_correlate_view(d->rs->correlator, d, k, which, &v);
-
-    if (r < 0)
-        return r;
-    if (v.missing.p) {
-        cf_buf_printf(why, "the event is not counted: it has no %.*s", CF_ARG(v.missing));
-        return 0;
-    }
-    key(b, "window", false);
-    cf_buf_printf(b, "{\"value\":%.17g,\"needed\":%.17g,\"entries\":%u,\"holds\":%s,\"decided_at_end\":%s,\"group\":", v.value, k->bound[0].v, v.n, v.yes ? "true" : "false",
-                  k->at_close ? "true" : "false");
-    cf_buf_json(b, v.group);
-    if (v.n)
-        cf_buf_printf(b, ",\"from\":\"%.*s\",\"to\":\"%.*s\"", (int)cf_time_format(v.from, from), from, (int)cf_time_format(v.to, to), to);
-    cf_buf_byte(b, '}');
-    cf_buf_printf(why, "%.10g of %s%.10g within ", v.value, k->bound[0].op == CF_N_GTE ? "" : k->bound[0].op == CF_N_GT ? "more than " : k->bound[0].op == CF_N_EQ ? "exactly " :
-                  k->bound[0].op == CF_N_NEQ ? "not " : k->bound[0].op == CF_N_LT ? "fewer than " : "at most ", k->bound[0].v);
-    span_text(why, k->span_us / CF_US_PER_S);
-    if (v.group.n)
-        cf_buf_printf(why, ", group %.*s", CF_ARG(v.group));
-    if (!v.n)
-        cf_buf_z(why, " (no window is open for it)");
-    else if (k->at_close)
-        cf_buf_z(why, " (decided when the window is over)");
-    return 0;
-}
-
-static int explain_corr(struct cf_detector *d, struct cf_buf *b, const struct cf_rule *r)
-{
-    const struct cf_corr *k = r->corr;
-    bool any = false;
-    uint32_t which = 0;
-    struct cf_buf why;
-    int rc = 0;
-
-    key(b, "correlation", false);
-    cf_buf_printf(b, "{\"type\":\"%s\",\"timespan_seconds\":%lld,\"condition\":\"", corr_name[k->type], (long long)(k->span_us / CF_US_PER_S));
-    for (uint32_t i = 0; i < k->n_bound; i++)
-        cf_buf_printf(b, "%s%s %g", i ? " and " : "", op_name[k->bound[i].op], k->bound[i].v);
-    cf_buf_z(b, "\",\"rules\":[");
-    for (uint32_t i = 0; i < k->n_rules; i++) {
-        const struct cf_rule *base = &d->rs->rules[k->rules[i]];
-        bool yes = base->root && cf_node_eval(d, base->root);
-
-        which = yes && !any ? i : which;
-        any |= yes;
-        cf_buf_z(b, i ? ",{" : "{");
-        key(b, "title", true);
-        cf_buf_json(b, base->info.title);
-        bool_key(b, "true_for_event", yes, false);
-        key(b, "group", false);
-        cf_buf_byte(b, '{');
-        for (uint32_t g = 0; g < k->n_group; g++) {
-            const struct cf_link *l = cf_field_first(d, k->group_field[i * k->n_group + g]);
-
-            cf_buf_z(b, g ? "," : "");
-            cf_buf_json(b, k->group[g]);
-            cf_buf_byte(b, ':');
-            if (l)
-                shown(b, (cf_str){cf_link_val(d, l)->p, cf_link_val(d, l)->n});
-            else
-                cf_buf_z(b, "null");
-        }
-        cf_buf_z(b, "}}");
-    }
-    cf_buf_byte(b, ']');
-    cf_buf_init(&why, 1 << 16);
-    if (any)
-        rc = window_text(d, b, &why, k, which);
-    else
-        cf_buf_z(&why, "none of the rules it refers to is true for this event");
-    cf_buf_byte(b, '}');
-    key(b, "reason", false);
-    cf_buf_json(b, cf_buf_view(&why));
-    cf_buf_release(&why);
-    return rc;
 }
 
 int cf_explain(struct cf_detector *d, const struct cf_event *ev, size_t index, struct cf_buf *b)
@@ -366,15 +266,15 @@ int cf_explain(struct cf_detector *d, const struct cf_event *ev, size_t index, s
     if (d->oom)
         return CF_ENOMEM;
     cf_buf_z(b, "{\"rule\":{");
-    key(b, "id", true);
+    cf_xp_key(b, "id", true);
     cf_buf_json(b, r->info.id);
-    key(b, "title", false);
+    cf_xp_key(b, "title", false);
     cf_buf_json(b, r->info.title);
-    key(b, "file", false);
+    cf_xp_key(b, "file", false);
     cf_buf_json(b, r->info.file);
     cf_buf_byte(b, '}');
     if (r->corr)
-        rc = explain_corr(d, b, r);
+        rc = cf_explain_corr(d, b, r);
     else
         explain_base(d, b, r);
     cf_buf_byte(b, '}');

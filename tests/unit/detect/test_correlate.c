@@ -1,76 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Correlations: edges of windows, each type, chains, snapshots, lateness, and random sequences against a slow
  * evaluator that looks at every window anew. */
-#include "detect/helper.h"
-
-#define BASE                                                                          \
-    "title: a\nname: a\ndetection:\n  s: {k: a}\n  condition: s\n---\n"                \
-    "title: b\nname: b\ndetection:\n  s: {k: b}\n  condition: s\n---\n"                \
-    "title: c\nname: c\ndetection:\n  s: {k: c}\n  condition: s\n---\n"
-
-struct feeder {
-    struct cf_ruleset *rs;
-    struct cf_detector *d;
-    struct cf_arena a;
-    size_t hits;
-    struct cf_hit last;
-    uint64_t seq;
-};
-
-static void start(struct feeder *f, const char *corr)
-{
-    char yaml[8192];
-    const struct cf_rule_refused *refused;
-
-    memset(f, 0, sizeof *f);
-    (void)snprintf(yaml, sizeof yaml, BASE "%s", corr);
-    f->rs = rules_text(yaml, true);
-    if (cf_ruleset_refused(f->rs, &refused))
-        fail_msg("%.*s", CF_ARG(refused->reason));
-    f->d = cf_detector_new(f->rs);
-    cf_arena_init(&f->a, 0, 0);
-}
-
-static void stop(struct feeder *f)
-{
-    cf_detector_free(f->d);
-    cf_ruleset_free(f->rs);
-    cf_arena_release(&f->a);
-}
-
-static size_t take(struct feeder *f, const struct cf_hit *h, size_t n)
-{
-    f->hits += n;
-    if (n)
-        f->last = h[n - 1];
-    return n;
-}
-
-/* An event at second t; returns the hits it made. */
-static size_t at(struct feeder *f, int64_t t_ms, const char *k, const char *user, const char *v)
-{
-    char json[256];
-    struct cf_event *ev;
-    const struct cf_hit *h = NULL;
-    size_t n = 0;
-
-    (void)snprintf(json, sizeof json, "{\"k\":\"%s\",\"user\":\"%s\",\"v\":\"%s\"}", k, user, v);
-    ev = event_json(&f->a, json, f->seq++);
-    ev->time_us = INT64_C(1790000000000000) + t_ms * 1000;
-    assert_int_equal(cf_detect(f->d, ev, &h, &n), 0);
-    return take(f, h, n);
-}
-
-static size_t flush(struct feeder *f)
-{
-    const struct cf_hit *h = NULL;
-    size_t n = 0;
-
-    assert_int_equal(cf_detect_flush(f->d, &f->a, &h, &n), 0);
-    return take(f, h, n);
-}
-
-#define CORR(type, rules, rest) "title: corr\nid: corr-1\ncorrelation:\n  type: " type "\n  rules: [" rules "]\n  group-by: [user]\n  timespan: 10s\n" rest
+#include "detect/feeder.h"
 
 static void test_event_count(void **state)
 {
@@ -399,65 +330,6 @@ static void test_bounded(void **state)
     stop(&f);
 }
 
-/* ---- explained ---- */
-
-/* The text of the last explanation of the correlation for an event that is not counted. */
-static const char *told(struct feeder *f, int64_t t_ms, const char *json)
-{
-    static char text[4096];
-    struct cf_event *ev = event_json(&f->a, json, 1u << 20);
-    struct cf_buf b;
-    size_t i = 0;
-
-    ev->time_us = INT64_C(1790000000000000) + t_ms * 1000;
-    while (!cf_str_eqz(cf_ruleset_rule(f->rs, i)->id, "corr-1"))
-        i++;
-    cf_buf_init(&b, 1 << 20);
-    assert_int_equal(cf_explain(f->d, ev, i, &b), 0);
-    (void)snprintf(text, sizeof text, "%.*s", CF_ARG(cf_buf_view(&b)));
-    cf_buf_release(&b);
-    return text;
-}
-
-static void has(const char *text, const char *want)
-{
-    if (!strstr(text, want))
-        fail_msg("\"%s\" is not in %s", want, text);
-}
-
-static void test_explained(void **state)
-{
-    struct feeder f;
-
-    (void)state;
-    start(&f, CORR("event_count", "a", "  condition: {gte: 5}\n"));
-    for (int i = 0; i < 3; i++)
-        (void)at(&f, i * 1000, "a", "u", "");
-    (void)at(&f, 2000, "a", "w", "");
-    has(told(&f, 3000, "{\"k\":\"a\",\"user\":\"u\"}"), "\"reason\":\"3 of 5 within 10 seconds, group user=u\"");
-    has(told(&f, 3000, "{\"k\":\"a\",\"user\":\"u\"}"), "\"window\":{\"value\":3,\"needed\":5,\"entries\":3,\"holds\":false,");
-    has(told(&f, 11500, "{\"k\":\"a\",\"user\":\"u\"}"), "\"reason\":\"1 of 5 within"); /* two of them are over by then */
-    has(told(&f, -9000, "{\"k\":\"a\",\"user\":\"u\"}"), "\"reason\":\"2 of 5 within"); /* the window up to 1 s holds it too */
-    has(told(&f, 3000, "{\"k\":\"a\",\"user\":\"nobody\"}"), "\"reason\":\"0 of 5 within 10 seconds, group user=nobody (no window is open for it)\"");
-    has(told(&f, 3000, "{\"k\":\"a\"}"), "the event is not counted: it has no user");
-    has(told(&f, 3000, "{\"k\":\"b\",\"user\":\"u\"}"), "none of the rules it refers to is true");
-    (void)at(&f, 3000, "a", "u", "");
-    (void)at(&f, 3000, "a", "u", "");
-    assert_int_equal(f.hits, 1);
-    has(told(&f, 3000, "{\"k\":\"a\",\"user\":\"u\"}"), "\"value\":5,\"needed\":5,\"entries\":5,\"holds\":true,");
-    stop(&f);
-    start(&f, CORR("value_count", "a", "  condition: {field: v, gt: 2}\n"));
-    for (int i = 0; i < 6; i++)
-        (void)at(&f, i * 1000, "a", "u", i % 2 ? "x" : "y");
-    has(told(&f, 3000, "{\"k\":\"a\",\"user\":\"u\",\"v\":\"z\"}"), "\"reason\":\"2 of more than 2 within 10 seconds, group user=u\"");
-    has(told(&f, 3000, "{\"k\":\"a\",\"user\":\"u\"}"), "the event is not counted: it has no v");
-    stop(&f);
-    start(&f, CORR("event_count", "a", "  condition: {lt: 3}\n"));
-    (void)at(&f, 1000, "a", "u", "");
-    has(told(&f, 2000, "{\"k\":\"a\",\"user\":\"u\"}"), "1 of fewer than 3 within 10 seconds, group user=u (decided when the window is over)");
-    stop(&f);
-}
-
 /* ---- random sequences ---- */
 
 struct rec {
@@ -664,7 +536,7 @@ int main(void)
         cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_values),
         cmocka_unit_test(test_temporal),    cmocka_unit_test(test_upper_bound), cmocka_unit_test(test_chain_and_alias),
         cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_mark), cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_move), cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_explained),   cmocka_unit_test(test_random),      cmocka_unit_test(test_random_late),
+        cmocka_unit_test(test_random),      cmocka_unit_test(test_random_late),
     };
     (void)setvbuf(stdout, NULL, _IONBF, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine tells its reason in English words of a few known forms; here they become texts of the reader's language.
+import { num } from '@/lib/format'
+import type { CorrelationState } from './types'
 type T = (key: string, named?: Record<string, unknown>) => string
 const forms: [RegExp, string, string[]][] = [
   [/^the event has no field (\S+) \(test "(.*)"\)$/, 'noField', ['field', 'test']],
@@ -19,4 +21,10 @@ export function reasonText(reason: string, t: T, te: (key: string) => boolean): 
     if (m && te('explain.reason.' + key)) return t('explain.reason.' + key, Object.fromEntries(names.map((n, i) => [n, m[i + 1]])))
   }
   return reason
+}
+
+// "3 of 5 within 60 s, group user=x"; empty: the event bears on none of its rules, or is not counted
+export function countedText(c: CorrelationState | undefined, t: T): string {
+  const w = c?.window
+  return w ? t(w.group ? 'explain.windowOf' : 'explain.window', { value: num(w.value), needed: num(w.needed), within: t('explain.within', { n: num(c.timespan_seconds) }), group: w.group }) : ''
 }

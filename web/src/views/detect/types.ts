@@ -39,6 +39,11 @@ export interface Coverage {
 export interface Match { id: string; title: string; level: Level; group: string | null; count: number; matched: { field: string; value: string }[] }
 export interface Found { in: string; source_name?: string; value: string | null }
 export interface Test { test: string; result: boolean; kind: string; wanted: unknown[]; matching_value?: string; found?: Found[] }
+export interface CorrelationState {
+  type: string; timespan_seconds: number; condition: string; open_windows: number
+  window?: { value: number; needed: number; entries: number; holds: boolean; decided_at_end: boolean; group: string; from?: string; to?: string }
+  rules: { title: string; true_for_event: boolean; group: Record<string, string | null>; seen?: number; reason?: string; correlation?: CorrelationState }[]
+}
 export interface Explanation {
   rule: { id: string; title: string }
   log_source?: { rule: string; event: string[]; tried: boolean }
@@ -47,7 +52,7 @@ export interface Explanation {
   condition_result?: boolean
   fired?: boolean
   reason: string
-  correlation?: { type: string; timespan_seconds: number; condition: string; rules: { title: string; true_for_event: boolean; group: Record<string, string | null> }[]; window?: { value: number; needed: number; entries: number; holds: boolean; decided_at_end: boolean; group: string; from?: string; to?: string }; [k: string]: unknown }
+  correlation?: CorrelationState
 }
 export interface Reading {
   event_id: string | null
