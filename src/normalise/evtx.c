@@ -50,6 +50,7 @@ static bool take(struct reader *r, size_t n, const char **ret)
 /* A name lies at an offset of the chunk; when the offset is the reading position it is inline and must be passed. */
 static int read_name(struct reader *r, uint32_t offset, cf_str *ret)
 {
+    const size_t slot = (offset >> 2 ^ offset >> 10) % (sizeof r->c->name / sizeof *r->c->name);
     size_t n;
     const char *p = r->c->bytes.p + offset;
 
@@ -63,8 +64,15 @@ static int read_name(struct reader *r, uint32_t offset, cf_str *ret)
         if (!take(r, 8 + n + 2, &skip))
             return damaged(r, "inline name cut off");
     }
-    *ret = evtx_utf8(&r->c->arena, cf_str_n(p + 8, n));
-    return ret->p ? 0 : CF_ENOMEM;
+    if (r->c->name[slot].offset != offset || !offset) {
+        r->c->name[slot].offset = 0;
+        r->c->name[slot].text = evtx_utf8(&r->c->names, cf_str_n(p + 8, n));
+        if (!r->c->name[slot].text.p)
+            return CF_ENOMEM;
+        r->c->name[slot].offset = offset;
+    }
+    *ret = r->c->name[slot].text;
+    return 0;
 }
 
 static struct evtx_element *element_new(struct reader *r)
@@ -334,10 +342,15 @@ int cf_evtx_chunk_init(struct cf_evtx_chunk *c, cf_str bytes, struct cf_error *r
     if (free_space >= 512 && free_space <= bytes.n)
         c->end = free_space;
     cf_arena_init(&c->arena, 65536, (size_t)64 << 20);
+    cf_arena_init(&c->names, 4096, (size_t)16 << 20);
     return 0;
 }
 
-void cf_evtx_chunk_release(struct cf_evtx_chunk *c) { cf_arena_release(&c->arena); }
+void cf_evtx_chunk_release(struct cf_evtx_chunk *c)
+{
+    cf_arena_release(&c->arena);
+    cf_arena_release(&c->names);
+}
 
 /* Looks for the next record magic after a damaged one. */
 static void resync(struct cf_evtx_chunk *c, size_t from)

@@ -24,6 +24,11 @@ struct cf_evtx_chunk {
     cf_str bytes;           /* borrowed: the whole chunk */
     size_t pos, end;        /* next record; end of record data */
     struct cf_arena arena;  /* trees of one record */
+    struct cf_arena names;  /* of elements and attributes, read once a chunk; by place in the chunk */
+    struct {
+        uint32_t offset; /* 0: free */
+        cf_str text;
+    } name[256];
     uint64_t skipped_bytes; /* jumped over to find the next record */
 };
 /* bytes must be CF_EVTX_CHUNK_SIZE long and outlive c. CF_ECORRUPT when this is no chunk. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Values and elements of binary XML as JSON. */
+#include <emmintrin.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -14,13 +15,31 @@ static uint64_t le(const char *p, size_t n)
     return v;
 }
 
+/* Eight units at a time while they are ASCII and none is NUL. Units passed; o has room for as many bytes and seven more. */
+static size_t ascii_run(cf_str u, char *o)
+{
+    const __m128i high = _mm_set1_epi16((short)0xff80), zero = _mm_setzero_si128();
+    size_t i = 0;
+
+    for (; i + 16 <= u.n; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(u.p + i));
+        __m128i other = _mm_or_si128(_mm_xor_si128(_mm_cmpeq_epi16(_mm_and_si128(v, high), zero), _mm_set1_epi8(-1)), _mm_cmpeq_epi16(v, zero));
+
+        if (_mm_movemask_epi8(other))
+            break;
+        _mm_storel_epi64((__m128i *)(void *)(o + i / 2), _mm_packus_epi16(v, v));
+    }
+    return i / 2;
+}
+
 cf_str evtx_utf8(struct cf_arena *a, cf_str u)
 {
-    char *out = cf_arena_bytes(a, u.n / 2 * 3 + 1), *o = out;
+    char *out = cf_arena_bytes(a, u.n / 2 * 3 + 8), *o = out;
 
     if (!out)
         return CF_STR_NONE;
-    for (size_t i = 0; i + 1 < u.n; i += 2) {
+    o += ascii_run(u, out);
+    for (size_t i = (size_t)(o - out) * 2; i + 1 < u.n; i += 2) {
         uint32_t c = (uint32_t)le(u.p + i, 2);
         if (c == 0)
             break;
@@ -52,12 +71,41 @@ cf_str evtx_utf8(struct cf_arena *a, cf_str u)
     return cf_str_n(out, (size_t)(o - out));
 }
 
+/* The lowest n digits of v in upper case. */
+static void put_hex(struct cf_buf *out, uint64_t v, unsigned n)
+{
+    char text[16];
+
+    for (unsigned i = n; i--; v >>= 4)
+        text[i] = "0123456789ABCDEF"[v & 15];
+    cf_buf_add(out, text, n);
+}
+
+static void put_0x(struct cf_buf *out, uint64_t v)
+{
+    char text[18];
+    size_t at = sizeof text;
+
+    do
+        text[--at] = "0123456789abcdef"[v & 15];
+    while (v >>= 4);
+    text[--at] = 'x';
+    text[--at] = '0';
+    cf_buf_add(out, text + at, sizeof text - at);
+}
+
 static void put_guid(struct cf_buf *out, const char *p)
 {
-    cf_buf_printf(out, "%08X-%04X-%04X-%02X%02X-", (unsigned)le(p, 4), (unsigned)le(p + 4, 2), (unsigned)le(p + 6, 2),
-                  (unsigned char)p[8], (unsigned char)p[9]);
-    for (int i = 10; i < 16; i++)
-        cf_buf_printf(out, "%02X", (unsigned char)p[i]);
+    put_hex(out, le(p, 4), 8);
+    cf_buf_byte(out, '-');
+    put_hex(out, le(p + 4, 2), 4);
+    cf_buf_byte(out, '-');
+    put_hex(out, le(p + 6, 2), 4);
+    for (int i = 8; i < 16; i++) {
+        if (i == 8 || i == 10)
+            cf_buf_byte(out, '-');
+        put_hex(out, (unsigned char)p[i], 2);
+    }
 }
 
 static void put_sid(struct cf_buf *out, cf_str raw)
@@ -66,9 +114,14 @@ static void put_sid(struct cf_buf *out, cf_str raw)
 
     for (int i = 2; i < 8; i++)
         authority = authority << 8 | (unsigned char)raw.p[i];
-    cf_buf_printf(out, "S-%u-%llu", (unsigned char)raw.p[0], (unsigned long long)authority);
-    for (size_t i = 8; i + 4 <= raw.n && i < 8 + 4u * (unsigned char)raw.p[1]; i += 4)
-        cf_buf_printf(out, "-%llu", (unsigned long long)le(raw.p + i, 4));
+    cf_buf_z(out, "S-");
+    cf_buf_u64(out, (unsigned char)raw.p[0]);
+    cf_buf_byte(out, '-');
+    cf_buf_u64(out, authority);
+    for (size_t i = 8; i + 4 <= raw.n && i < 8 + 4u * (unsigned char)raw.p[1]; i += 4) {
+        cf_buf_byte(out, '-');
+        cf_buf_u64(out, le(raw.p + i, 4));
+    }
 }
 
 static void put_time(struct cf_buf *out, int64_t us)
@@ -151,10 +204,10 @@ void evtx_value_text(struct cf_buf *out, struct cf_arena *a, unsigned type, cf_s
     case EVTX_SYSTEMTIME: put_systemtime(out, raw.p); break;
     case EVTX_SID: put_sid(out, raw); break;
     case EVTX_HEX32:
-    case EVTX_HEX64: cf_buf_printf(out, "0x%llx", (unsigned long long)le(raw.p, width(type))); break;
+    case EVTX_HEX64: put_0x(out, le(raw.p, width(type))); break;
     default: /* binary and what is unknown: hexadecimal */
         for (size_t i = 0; i < raw.n; i++)
-            cf_buf_printf(out, "%02X", (unsigned char)raw.p[i]);
+            put_hex(out, (unsigned char)raw.p[i], 2);
     }
 }
 
@@ -165,6 +218,12 @@ static void quoted(struct cf_buf *out, struct cf_arena *a, unsigned type, cf_str
 
     if (type == EVTX_WSTRING) {
         cf_buf_json(out, evtx_utf8(a, raw));
+        return;
+    }
+    if (type != EVTX_STRING && type != EVTX_UTF8) { /* digits and letters only */
+        cf_buf_byte(out, '"');
+        evtx_value_text(out, a, type, raw);
+        cf_buf_byte(out, '"');
         return;
     }
     cf_buf_init(&tmp, 1 << 20);
@@ -261,6 +320,8 @@ static cf_str data_name(struct cf_arena *a, const struct evtx_element *e)
 
     if (!cf_str_eqz(e->name, "Data") || !e->attrs || !cf_str_eqz(e->attrs->name, "Name"))
         return s;
+    if (e->attrs->value && !e->attrs->value->next && e->attrs->value->type == EVTX_WSTRING)
+        return evtx_utf8(a, e->attrs->value->raw);
     cf_buf_init(&b, 65536);
     for (const struct evtx_part *p = e->attrs->value; p; p = p->next)
         evtx_value_text(&b, a, p->type, p->raw);
