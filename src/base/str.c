@@ -26,11 +26,6 @@ int cf_str_cmp(cf_str a, cf_str b)
     return r ? r : (a.n > b.n) - (a.n < b.n);
 }
 
-bool cf_str_starts(cf_str s, cf_str prefix)
-{
-    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
-}
-
 bool cf_str_ends(cf_str s, cf_str suffix)
 {
     return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
@@ -113,15 +108,6 @@ cf_str cf_str_trim(cf_str s)
     while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r' || s.p[s.n - 1] == '\n'))
         s.n--;
     return s;
-}
-
-cf_str cf_str_sub(cf_str s, size_t from, size_t n)
-{
-    if (from > s.n)
-        from = s.n;
-    if (n > s.n - from)
-        n = s.n - from;
-    return (cf_str){s.p ? s.p + from : NULL, n};
 }
 
 bool cf_str_cut(cf_str *in, char sep, cf_str *ret_head)

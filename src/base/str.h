@@ -30,7 +30,10 @@ static inline bool cf_str_eqz(cf_str a, const char *z)
 
 bool cf_str_ieq(cf_str a, cf_str b); /* ASCII case folded */
 int cf_str_cmp(cf_str a, cf_str b);
-bool cf_str_starts(cf_str s, cf_str prefix);
+static inline bool cf_str_starts(cf_str s, cf_str prefix)
+{
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
 bool cf_str_ends(cf_str s, cf_str suffix);
 bool cf_str_istarts(cf_str s, cf_str prefix);
 bool cf_str_iends(cf_str s, cf_str suffix);
@@ -38,7 +41,14 @@ bool cf_str_iends(cf_str s, cf_str suffix);
 ptrdiff_t cf_str_find(cf_str s, cf_str needle);
 ptrdiff_t cf_str_ifind(cf_str s, cf_str needle);
 cf_str cf_str_trim(cf_str s); /* ASCII space, tab, CR, LF off both ends */
-cf_str cf_str_sub(cf_str s, size_t from, size_t n); /* clipped to s */
+static inline cf_str cf_str_sub(cf_str s, size_t from, size_t n) /* clipped to s */
+{
+    if (from > s.n)
+        from = s.n;
+    if (n > s.n - from)
+        n = s.n - from;
+    return (cf_str){s.p ? s.p + from : NULL, n};
+}
 
 /* Cuts the bytes up to `sep` off the front of *in (the separator goes too) and returns them as a view of the
  * same memory. Without a separator the whole rest is returned and *in becomes empty. False when *in was empty. */

@@ -78,21 +78,18 @@ int cf_event_set(struct cf_event *ev, enum cf_field f, cf_str v) { return cf_eve
 
 int cf_event_set_i64(struct cf_event *ev, enum cf_field f, int64_t v)
 {
-    char tmp[24];
-    size_t i = sizeof tmp;
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    char *p;
+    char *end = cf_arena_bytes(ev->arena, 20), *p;
 
+    if (!end)
+        return CF_ENOMEM;
+    p = end += 20;
     do
-        tmp[--i] = (char)('0' + u % 10);
+        *--p = (char)('0' + u % 10);
     while (u /= 10);
     if (v < 0)
-        tmp[--i] = '-';
-    p = cf_arena_bytes(ev->arena, sizeof tmp - i);
-    if (!p)
-        return CF_ENOMEM;
-    memcpy(p, tmp + i, sizeof tmp - i);
-    return cf_event_set_raw(ev, f, cf_str_n(p, sizeof tmp - i), 0, CF_V_INT);
+        *--p = '-';
+    return cf_event_put(ev, f, cf_str_n(p, (size_t)(end - p)), 0, CF_V_INT);
 }
 
 int cf_event_add(struct cf_event *ev, enum cf_field f, cf_str v)

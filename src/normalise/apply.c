@@ -3,19 +3,12 @@
  *   set -> extract (patterns) -> map (pairs) -> switch -> when -> time -> derive */
 #include "normalise/source.h"
 
-static bool add(struct cf_run *r, int rc)
-{
-    if (rc == CF_ENOMEM)
-        r->oom = true;
-    return rc == 0;
-}
-
 void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
 {
     if (to->field != CF_F_EXTRA)
-        (void)add(r, cf_event_put(r->ev, (enum cf_field)to->field, v, raw, kind));
+        (void)cf_run_add(r, cf_event_put(r->ev, (enum cf_field)to->field, v, raw, kind));
     else
-        (void)add(r, cf_event_put_extra(r->ev, to->name, v, raw, kind));
+        (void)cf_run_add(r, cf_event_put_extra(r->ev, to->name, v, raw, kind));
 }
 
 /* The source's constants, its base's first. */
@@ -30,18 +23,19 @@ void cf_run_constants(struct cf_run *r, const struct cf_source *s)
 static bool set_block(struct cf_event *ev, const struct cf_sets *s)
 {
     size_t at = ev->n;
+    struct cf_value *val = ev->val + at;
 
     if (at + s->n_block > 254 || at + s->n_block > ev->cap)
         return false;
-    for (size_t i = 0; i < s->n_head; i++)
-        if (ev->slot[s->head[i].field])
+    for (const struct cf_sethead *h = s->head, *end = h + s->n_head; h < end; h++)
+        if (ev->slot[h->field])
             return false;
-    memcpy(&ev->val[at], s->block, s->n_block * sizeof *s->block);
-    for (size_t i = 0; i < s->n_head; i++)
-        ev->slot[s->head[i].field] = (uint8_t)(at + s->head[i].at + 1);
-    for (size_t i = 0; s->chained && i < s->n_block; i++)
-        if (ev->val[at + i].next)
-            ev->val[at + i].next = (uint16_t)(ev->val[at + i].next + at);
+    for (size_t i = 0; i < s->n_block; i++)
+        val[i] = s->block[i];
+    for (const struct cf_sethead *h = s->head, *end = h + s->n_head; h < end; h++)
+        ev->slot[h->field] = (uint8_t)(at + h->at + 1);
+    for (size_t i = 0; i < s->n_chain; i++)
+        val[s->chain[i]].next = (uint16_t)(val[s->chain[i]].next + at);
     ev->n = (uint16_t)(at + s->n_block);
     return true;
 }
@@ -54,9 +48,9 @@ void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
         const struct cf_setv *v = &s->v[i];
         uint16_t had = r->ev->n;
         if (v->to.field != CF_F_EXTRA && v->val.n && !r->ev->slot[v->to.field]) /* the usual case, for add too */
-            (void)add(r, cf_event_put(r->ev, (enum cf_field)v->to.field, v->val, 0, CF_V_STR));
+            (void)cf_run_add(r, cf_event_put(r->ev, (enum cf_field)v->to.field, v->val, 0, CF_V_STR));
         else if (v->add && v->to.field != CF_F_EXTRA)
-            (void)add(r, cf_event_add(r->ev, (enum cf_field)v->to.field, v->val));
+            (void)cf_run_add(r, cf_event_add(r->ev, (enum cf_field)v->to.field, v->val));
         else if (v->val.n == 0 && v->to.field != CF_F_EXTRA)
             cf_event_unset(r->ev, (enum cf_field)v->to.field);
         else
@@ -167,7 +161,7 @@ static inline bool checked(enum cf_ftype type, unsigned is, size_t n)
     return is == CF_HOLE_IP4 ? type != CF_T_LONG && type != CF_T_FLOAT : type != CF_T_IP && n <= 20;
 }
 
-static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, cf_str v, unsigned is)
+static inline void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, cf_str v, unsigned is)
 {
     const struct cf_ref *ref = &s->hole[name];
 
@@ -178,7 +172,7 @@ static void capture(struct cf_run *r, const struct cf_source *s, uint32_t name, 
     if (v.n == 0)
         return;
     if (ref->field != CF_F_EXTRA && is != CF_HOLE_ANY && checked(cf_fields[ref->field].type, is, v.n)) {
-        (void)add(r, cf_event_put(r->ev, (enum cf_field)ref->field, v, 0, CF_V_STR));
+        (void)cf_run_add(r, cf_event_put(r->ev, (enum cf_field)ref->field, v, 0, CF_V_STR));
         return;
     }
     if (!cf_run_fit(r, ref, v)) { /* does not fit: the text stays findable */
@@ -219,153 +213,6 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
     return false;
 }
 
-/* --- pairs --- */
-
-static inline bool is_null(const struct cf_source *s, cf_str v)
-{
-    if (v.n == 0)
-        return true;
-    if (v.n == 1 && v.p[0] == '-')
-        return true;
-    for (size_t i = 0; s->null_first[(unsigned char)v.p[0]] && i < s->n_null; i++)
-        if (cf_str_eq(s->null[i], v))
-            return true;
-    return false;
-}
-
-static void keep_extra(struct cf_run *r, const struct cf_pair *p, struct cf_key *k)
-{
-    if (r->src->ecs && p->group == CF_G_FREE) { /* already a field's name? */
-        enum cf_field f = p->ent ? (enum cf_field)k->field : cf_field_find(p->key);
-        struct cf_target t = {.to = {.field = (uint16_t)f}};
-        bool same;
-        if (p->key.n == 10 && memcmp(p->key.p, "@timestamp", 10) == 0) /* read by time:; the text stays in event.original */
-            return;
-        if (f != CF_F_EXTRA && p->kind != CF_V_NULL) {
-            if (r->ev->slot[f] && p > r->pairs.v && cf_str_eq(p[-1].key, p->key))
-                (void)add(r, cf_event_add(r->ev, f, p->val)); /* next element of an array */
-            else if (p->val.n)
-                (void)cf_run_convert(r, &t, p->val, 0, (enum cf_vkind)p->kind, &same);
-            if (r->ev->slot[f] || !p->val.n)
-                return;
-        }
-    }
-    if (p->ent && (k->named || cf_key_names(r, k, p)) && k->extra)
-        (void)add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
-    else
-        r->ev->flags |= CF_EV_TRUNCATED;
-}
-
-/* Text that goes into a free place as it is. False: not this way. The vendor's name goes along, except for addresses of
- * CF_FAST_ADDRESS, which are kept under it as well. */
-static inline __attribute__((always_inline)) bool map_plain(struct cf_run *r, const struct cf_target *t, const struct cf_pair *p, uint16_t raw)
-{
-    uint8_t b[4];
-
-    switch (t->fast) {
-    case CF_FAST_NONE: return false;
-    case CF_FAST_EXTRA: (void)add(r, cf_event_put_extra(r->ev, t->to.name, p->val, raw, (enum cf_vkind)p->kind)); return true;
-    case CF_FAST_TEXT: break;
-    case CF_FAST_NUMBER:
-        if (!cf_plain_number(p->val))
-            return false;
-        break;
-    case CF_FAST_IP: case CF_FAST_ADDRESS:
-        if (!cf_plain_ip4(p->val, b))
-            return false;
-        break;
-    }
-    if (r->ev->slot[t->to.field])
-        return false;
-    (void)add(r, cf_event_put(r->ev, (enum cf_field)t->to.field, p->val, raw, (enum cf_vkind)p->kind));
-    return true;
-}
-
-/* True when a field took the text unchanged with its raw name, so that no extra is needed. */
-static bool map_pair(struct cf_run *r, const struct cf_pair *p, const struct cf_maprow *row)
-{
-    bool kept = false;
-
-    if (is_null(r->src, p->val) || p->kind == CF_V_NULL)
-        return false;
-    for (size_t i = 0; i < row->n; i++) {
-        const struct cf_target *t = &row->t[i];
-        bool address = t->fast == CF_FAST_ADDRESS;
-        if (map_plain(r, t, p, kept || address ? 0 : row->raw)) {
-            kept = kept || !address;
-            continue;
-        }
-        const struct cf_value *old = t->to.field != CF_F_EXTRA ? cf_event_val(r->ev, (enum cf_field)t->to.field) : NULL;
-        bool same = false;
-        if (t->conv == CF_C_APPEND && t->to.field != CF_F_EXTRA) {
-            (void)cf_run_convert(r, t, p->val, 0, (enum cf_vkind)p->kind, &same);
-            continue;
-        }
-        bool array = old && old->raw == row->raw && old->raw;
-        if (array) { /* the same key again: JSON arrays */
-            if (t->conv == CF_C_NONE && !t->lookup) {
-                (void)add(r, cf_event_add(r->ev, (enum cf_field)t->to.field, p->val));
-                kept = true;
-            }
-            continue;
-        }
-        if (old && old->raw) /* another key was first */
-            continue;
-        if (cf_run_convert(r, t, p->val, kept ? 0 : row->raw, (enum cf_vkind)p->kind, &same) && same)
-            kept = true;
-    }
-    return kept;
-}
-
-/* The row for a pair: the one of its key, unless the case of a switch has its own. */
-static const struct cf_maprow *row_of(const struct cf_run *r, const struct cf_pair *p, const struct cf_key *k, const struct cf_map *special)
-{
-    const struct cf_source *s = r->src;
-    const struct cf_maprow *row;
-    cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
-    uint64_t hash;
-
-    if (!special && p->ent)
-        return k->row;
-    hash = p->ent ? k->hash : cf_hash64(key);
-    row = special ? cf_map_find(special, key, hash) : NULL;
-    if (row || p->ent)
-        return row ? row : k->row;
-    row = cf_map_find(&s->map, key, hash);
-    return row || !s->base ? row : cf_map_find(&s->base->map, key, hash);
-}
-
-static __attribute__((noinline)) void map_any(struct cf_run *r, struct cf_pair *p, struct cf_key *k, const struct cf_map *special)
-{
-    const struct cf_maprow *row = row_of(r, p, k, special);
-
-    if (row && (row->n == 0 || map_pair(r, p, row))) /* no target: a helper that is not kept */
-        p->group = CF_G_DONE;
-    else
-        keep_extra(r, p, k);
-}
-
-static void map_pairs(struct cf_run *r, const struct cf_map *special, size_t from)
-{
-    for (size_t i = from; i < r->pairs.n; i++) {
-        struct cf_pair *p = &r->pairs.v[i];
-        struct cf_key *k = &r->t->key[p->ent];
-        if (p->group == CF_G_DONE)
-            continue;
-        switch (special ? CF_WAY_ANY : (enum cf_way)k->way) { /* entry 0, of keys that are not kept, is CF_WAY_ANY */
-        case CF_WAY_SKIP: p->group = CF_G_DONE; continue;
-        case CF_WAY_KEEP: (void)add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind)); continue;
-        case CF_WAY_ONE:
-            if (p->kind == CF_V_NULL || is_null(r->src, p->val) || !map_plain(r, k->one, p, k->row->raw))
-                break;
-            p->group = CF_G_DONE;
-            continue;
-        case CF_WAY_ANY: break;
-        }
-        map_any(r, p, k, special);
-    }
-}
-
 static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
 {
     if (!v.p)
@@ -376,23 +223,35 @@ static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
     return sw->def;
 }
 
+/* Most do not hold: a key is missing, or the first one's value has another sign. */
+static inline bool when_may_hold(const struct cf_run *r, const struct cf_when *w)
+{
+    const struct cf_kidpos *k = &r->t->kid[w->first_kid];
+
+    if (w->need & ~r->looked_at)
+        return false;
+    return !w->first_kid || (k->generation == r->t->generation && (k->multi || (w->first_may >> k->sign & 1)));
+}
+
+static void run_when(struct cf_run *r, const struct cf_source *s, const struct cf_when *w)
+{
+    for (size_t k = 0; k < w->n; k++)
+        if (!cond_holds(r, &w->cond[k]))
+            return;
+    cf_run_sets(r, &w->set);
+    for (size_t k = 0; k < w->n_copy; k++) {
+        cf_str v = ref_value(r, &w->copy_from[k]);
+        bool same;
+        if (v.p && !cf_is_null(s, v))
+            (void)cf_run_convert(r, &w->copy[k], v, 0, CF_V_STR, &same);
+    }
+}
+
 static void run_whens(struct cf_run *r, const struct cf_source *s)
 {
-    for (size_t i = 0; i < s->n_when; i++) {
-        const struct cf_when *w = &s->when[i];
-        bool hit = true;
-        for (size_t k = 0; k < w->n && hit; k++)
-            hit = cond_holds(r, &w->cond[k]);
-        if (!hit)
-            continue;
-        cf_run_sets(r, &w->set);
-        for (size_t k = 0; k < w->n_copy; k++) {
-            cf_str v = cf_run_ref(r, &w->copy_from[k]);
-            bool same;
-            if (v.p && !is_null(s, v))
-                (void)cf_run_convert(r, &w->copy[k], v, 0, CF_V_STR, &same);
-        }
-    }
+    for (size_t i = 0; i < s->n_when; i++)
+        if (!r->keyed || when_may_hold(r, &s->when[i]))
+            run_when(r, s, &s->when[i]);
 }
 
 static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, struct cf_stamp *st)
@@ -438,7 +297,7 @@ static cf_str time_value(struct cf_run *r, const struct cf_time *t, size_t k)
 static void zone_note(struct cf_run *r, const struct cf_source *s)
 {
     if (!s->has_zone && r->n->zone_text.n && !r->ev->slot[CF_F_EVENT_TIMEZONE])
-        (void)add(r, cf_event_set(r->ev, CF_F_EVENT_TIMEZONE, r->n->zone_text));
+        (void)cf_run_add(r, cf_event_set(r->ev, CF_F_EVENT_TIMEZONE, r->n->zone_text));
 }
 
 static void set_time(struct cf_run *r)
@@ -529,7 +388,7 @@ static void run_parts(struct cf_run *r, const struct cf_source *s, const struct 
         r->msg = msg;
         if (r->pairs.n > from) {
             cf_run_keys(r, from);
-            map_pairs(r, special, from);
+            cf_run_map(r, special, from);
         }
     }
 }
@@ -558,7 +417,7 @@ void cf_run_apply(struct cf_run *r)
         const struct cf_map *special = NULL;
         for (size_t i = 0; i < n && !special; i++)
             special = c[i] && c[i]->map.mask ? &c[i]->map : NULL;
-        map_pairs(r, special, 0);
+        cf_run_map(r, special, 0);
         run_parts(r, s, special);
     }
     for (size_t i = 0; i < n; i++) {

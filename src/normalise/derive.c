@@ -3,7 +3,6 @@
  * costs one comparison. */
 #define OPENSSL_SUPPRESS_DEPRECATED /* SHA1() of OpenSSL 3 looks the algorithm up by name at each call: five times the hash itself */
 #include <endian.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include "normalise/source.h"
@@ -16,29 +15,39 @@ static inline void put(struct cf_run *r, enum cf_field f, cf_str v)
         (void)cf_event_put(r->ev, f, v, 0, CF_V_STR);
 }
 
-static inline void gather(struct cf_run *r, enum cf_field to, const uint16_t *from, size_t n)
+/* One more value of `to`, when the event has `from`. */
+static inline void gather(struct cf_run *r, enum cf_field to, enum cf_field from)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!r->ev->slot[from[i]])
-            continue;
-        if (!r->ev->slot[to])
-            (void)cf_event_put(r->ev, to, get(r, (enum cf_field)from[i]), 0, CF_V_STR);
-        else
-            (void)cf_event_add(r->ev, to, get(r, (enum cf_field)from[i]));
-    }
+    if (!r->ev->slot[from])
+        return;
+    if (!r->ev->slot[to])
+        (void)cf_event_put(r->ev, to, get(r, from), 0, CF_V_STR);
+    else
+        (void)cf_event_add(r->ev, to, get(r, from));
 }
 
 static void related(struct cf_run *r)
 {
-    static const uint16_t ips[] = {CF_F_SOURCE_IP, CF_F_DESTINATION_IP, CF_F_SOURCE_NAT_IP, CF_F_DESTINATION_NAT_IP, CF_F_DNS_RESOLVED_IP},
-                          users[] = {CF_F_USER_NAME, CF_F_USER_TARGET_NAME, CF_F_USER_EFFECTIVE_NAME, CF_F_SOURCE_USER_NAME, CF_F_DESTINATION_USER_NAME},
-                          hosts[] = {CF_F_HOST_NAME, CF_F_DESTINATION_DOMAIN, CF_F_SOURCE_DOMAIN, CF_F_URL_DOMAIN, CF_F_OBSERVER_HOSTNAME, CF_F_DNS_QUESTION_NAME},
-                          hash[] = {CF_F_FILE_HASH_MD5, CF_F_FILE_HASH_SHA1, CF_F_FILE_HASH_SHA256, CF_F_PROCESS_HASH_SHA256};
-
-    gather(r, CF_F_RELATED_IP, ips, sizeof ips / sizeof *ips);
-    gather(r, CF_F_RELATED_USER, users, sizeof users / sizeof *users);
-    gather(r, CF_F_RELATED_HOSTS, hosts, sizeof hosts / sizeof *hosts);
-    gather(r, CF_F_RELATED_HASH, hash, sizeof hash / sizeof *hash);
+    gather(r, CF_F_RELATED_IP, CF_F_SOURCE_IP);
+    gather(r, CF_F_RELATED_IP, CF_F_DESTINATION_IP);
+    gather(r, CF_F_RELATED_IP, CF_F_SOURCE_NAT_IP);
+    gather(r, CF_F_RELATED_IP, CF_F_DESTINATION_NAT_IP);
+    gather(r, CF_F_RELATED_IP, CF_F_DNS_RESOLVED_IP);
+    gather(r, CF_F_RELATED_USER, CF_F_USER_NAME);
+    gather(r, CF_F_RELATED_USER, CF_F_USER_TARGET_NAME);
+    gather(r, CF_F_RELATED_USER, CF_F_USER_EFFECTIVE_NAME);
+    gather(r, CF_F_RELATED_USER, CF_F_SOURCE_USER_NAME);
+    gather(r, CF_F_RELATED_USER, CF_F_DESTINATION_USER_NAME);
+    gather(r, CF_F_RELATED_HOSTS, CF_F_HOST_NAME);
+    gather(r, CF_F_RELATED_HOSTS, CF_F_DESTINATION_DOMAIN);
+    gather(r, CF_F_RELATED_HOSTS, CF_F_SOURCE_DOMAIN);
+    gather(r, CF_F_RELATED_HOSTS, CF_F_URL_DOMAIN);
+    gather(r, CF_F_RELATED_HOSTS, CF_F_OBSERVER_HOSTNAME);
+    gather(r, CF_F_RELATED_HOSTS, CF_F_DNS_QUESTION_NAME);
+    gather(r, CF_F_RELATED_HASH, CF_F_FILE_HASH_MD5);
+    gather(r, CF_F_RELATED_HASH, CF_F_FILE_HASH_SHA1);
+    gather(r, CF_F_RELATED_HASH, CF_F_FILE_HASH_SHA256);
+    gather(r, CF_F_RELATED_HASH, CF_F_PROCESS_HASH_SHA256);
 }
 
 static cf_str base_name(cf_str v)
@@ -155,12 +164,19 @@ static void sum(struct cf_run *r, enum cf_field a, enum cf_field b, enum cf_fiel
         (void)cf_event_set_i64(r->ev, to, x + y);
 }
 
+/* A time as text. */
+static cf_str time_text(struct cf_run *r, int64_t us)
+{
+    char *p = cf_arena_bytes(r->a, 32);
+
+    return p ? cf_str_n(p, cf_time_format(us, p)) : CF_STR_NONE;
+}
+
 /* An event that says how long it took and that it ends something: its start and end. */
 static void span(struct cf_run *r)
 {
     int64_t ns;
     bool ends = false, starts = false;
-    char t[32];
 
     for (const struct cf_value *v = cf_event_val(r->ev, CF_F_EVENT_TYPE); v; v = cf_event_next(r->ev, v)) {
         ends = ends || cf_str_eqz(cf_str_n(v->p, v->n), "end");
@@ -169,13 +185,13 @@ static void span(struct cf_run *r)
     if (has(r, CF_F_EVENT_START) && !has(r, CF_F_EVENT_END) && cf_number(get(r, CF_F_EVENT_DURATION), &ns) && ns >= 0) {
         int64_t from;
         if (cf_time_parse(get(r, CF_F_EVENT_START), &from) && from < INT64_MAX - ns / 1000)
-            put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(from + ns / 1000, t))));
+            put(r, CF_F_EVENT_END, time_text(r, from + ns / 1000));
         return;
     }
     if (!ends || starts || r->ev->time_us == CF_TIME_NONE || !cf_number(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0)
         return;
-    put(r, CF_F_EVENT_END, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us, t))));
-    put(r, CF_F_EVENT_START, cf_arena_copy(r->a, cf_str_n(t, cf_time_format(r->ev->time_us - ns / 1000, t))));
+    put(r, CF_F_EVENT_END, time_text(r, r->ev->time_us));
+    put(r, CF_F_EVENT_START, time_text(r, r->ev->time_us - ns / 1000));
 }
 
 static int protocol_number(cf_str t)
@@ -224,25 +240,30 @@ static bool icmp_ports(struct cf_run *r, int proto, int64_t *a, int64_t *b, bool
     return true;
 }
 
-static bool address_bytes(cf_str text, struct cf_ip *ret)
+/* 4 or 16 bytes of an address; 0: it is none. */
+static size_t address_bytes(const struct cf_run *r, enum cf_field f, uint8_t ret[16])
 {
-    uint8_t b[4];
+    cf_str text = get(r, f);
+    const struct cf_ip4_memo *m = &r->ip4[f == CF_F_DESTINATION_IP];
+    struct cf_ip ip;
 
-    if (!cf_plain_ip4(text, b))
-        return cf_ip_parse(text, ret);
-    memset(ret->b, 0, 10);
-    ret->b[10] = ret->b[11] = 0xff;
-    memcpy(ret->b + 12, b, 4);
-    return true;
+    if (m->p && m->p == text.p && m->n == text.n) { /* read when it was put there */
+        memcpy(ret, m->b, 4);
+        return 4;
+    }
+    if (cf_plain_ip4(text, ret))
+        return 4;
+    if (!cf_ip_parse(text, &ip))
+        return 0;
+    memcpy(ret, ip.b + (cf_ip_is4(&ip) ? 12 : 0), cf_ip_is4(&ip) ? 4 : 16);
+    return cf_ip_is4(&ip) ? 4 : 16;
 }
 
-/* SHA-1 of at most 55 bytes: one block, filled here. */
-static bool sha1_block(const unsigned char *in, size_t n, unsigned char ret[20])
+/* SHA-1 of the n <= 55 bytes at the start of block, the rest of which is 0. */
+static bool sha1_block(unsigned char block[SHA_CBLOCK], size_t n, unsigned char ret[21])
 {
-    unsigned char block[SHA_CBLOCK] = {0};
     SHA_CTX sha;
 
-    memcpy(block, in, n);
     block[n] = 0x80;
     block[SHA_CBLOCK - 2] = (unsigned char)(n >> 5);
     block[SHA_CBLOCK - 1] = (unsigned char)(n << 3);
@@ -251,6 +272,32 @@ static bool sha1_block(const unsigned char *in, size_t n, unsigned char ret[20])
     SHA1_Transform(&sha, block);
     const uint32_t h[5] = {htobe32(sha.h0), htobe32(sha.h1), htobe32(sha.h2), htobe32(sha.h3), htobe32(sha.h4)};
     memcpy(ret, h, 20);
+    ret[20] = 0;
+    return true;
+}
+
+/* 20 bytes (and a 0 behind them) as base64, 28 characters. EVP_EncodeBlock takes four times as long: it hides its look-ups. */
+static void base64_of_20(const unsigned char in[21], char *out)
+{
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < 21; i += 3, out += 4) {
+        uint32_t v = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | in[i + 2];
+        out[0] = digit[v >> 18];
+        out[1] = digit[v >> 12 & 63];
+        out[2] = digit[v >> 6 & 63];
+        out[3] = digit[v & 63];
+    }
+    out[-1] = '=';
+}
+
+/* The ports of a flow, or what stands in their place. False: they are not known. */
+static bool flow_ports(struct cf_run *r, int proto, int64_t *a, int64_t *b, bool *one_way)
+{
+    if (proto == 1 || proto == 58)
+        return icmp_ports(r, proto, a, b, one_way);
+    if (proto == 6 || proto == 17 || proto == 132)
+        return cf_number(get(r, CF_F_SOURCE_PORT), a) && cf_number(get(r, CF_F_DESTINATION_PORT), b) && *a >= 0 && *b >= 0 && *a <= 65535 && *b <= 65535;
     return true;
 }
 
@@ -258,51 +305,35 @@ static bool sha1_block(const unsigned char *in, size_t n, unsigned char ret[20])
 static void community_id(struct cf_run *r)
 {
     int proto = protocol_number(get(r, CF_F_NETWORK_TRANSPORT)), c;
-    bool ports = proto == 6 || proto == 17 || proto == 132 || proto == 1 || proto == 58, one_way = false;
-    struct cf_ip a, b;
+    bool ports = proto == 6 || proto == 17 || proto == 132 || proto == 1 || proto == 58, one_way = false, turn;
+    uint8_t a[16], b[16];
     int64_t pa = 0, pb = 0;
-    unsigned char in[40], hash[20], *o = in, *text;
+    unsigned char block[SHA_CBLOCK] = {0}, hash[21], *o = block + 2;
+    char *text;
     size_t n;
 
-    if (proto < 0 || !address_bytes(get(r, CF_F_SOURCE_IP), &a) || !address_bytes(get(r, CF_F_DESTINATION_IP), &b) || cf_ip_is4(&a) != cf_ip_is4(&b))
+    if (proto < 0 || !(n = address_bytes(r, CF_F_SOURCE_IP, a)) || address_bytes(r, CF_F_DESTINATION_IP, b) != n || !flow_ports(r, proto, &pa, &pb, &one_way))
         return;
-    if (proto == 1 || proto == 58) {
-        if (!icmp_ports(r, proto, &pa, &pb, &one_way))
-            return;
-    } else if (ports && (!cf_number(get(r, CF_F_SOURCE_PORT), &pa) || !cf_number(get(r, CF_F_DESTINATION_PORT), &pb))) {
-        return;
-    }
-    if (pa < 0 || pb < 0 || pa > 65535 || pb > 65535)
-        return;
-    c = memcmp(a.b, b.b, 16);
-    if (!one_way && (c > 0 || (c == 0 && pa > pb))) {
-        struct cf_ip ti = a;
-        int64_t tp = pa;
-        a = b;
-        b = ti;
-        pa = pb;
-        pb = tp;
-    }
-    n = cf_ip_is4(&a) ? 4 : 16;
-    *o++ = 0;
-    *o++ = 0;
-    memcpy(o, a.b + 16 - n, n);
-    memcpy(o + n, b.b + 16 - n, n);
+    c = memcmp(a, b, n);
+    turn = !one_way && (c > 0 || (c == 0 && pa > pb));
+    memcpy(o, turn ? b : a, n);
+    memcpy(o + n, turn ? a : b, n);
     o += 2 * n;
     *o++ = (unsigned char)proto;
     *o++ = 0;
     if (ports) {
-        *o++ = (unsigned char)(pa >> 8);
-        *o++ = (unsigned char)pa;
-        *o++ = (unsigned char)(pb >> 8);
-        *o++ = (unsigned char)pb;
+        int64_t first = turn ? pb : pa, second = turn ? pa : pb;
+        *o++ = (unsigned char)(first >> 8);
+        *o++ = (unsigned char)first;
+        *o++ = (unsigned char)(second >> 8);
+        *o++ = (unsigned char)second;
     }
-    text = (unsigned char *)cf_arena_bytes(r->a, 32);
-    if (!text || !sha1_block(in, (size_t)(o - in), hash))
+    text = cf_arena_bytes(r->a, 32);
+    if (!text || !sha1_block(block, (size_t)(o - block), hash))
         return;
     memcpy(text, "1:", 2);
-    (void)EVP_EncodeBlock(text + 2, hash, 20);
-    put(r, CF_F_NETWORK_COMMUNITY_ID, cf_str_n((const char *)text, 30));
+    base64_of_20(hash, text + 2);
+    put(r, CF_F_NETWORK_COMMUNITY_ID, cf_str_n(text, 30));
 }
 
 static bool private_ip(cf_str text)

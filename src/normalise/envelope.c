@@ -13,7 +13,18 @@ static const cf_str severities[] = {{"Emergency", 9}, {"Alert", 5}, {"Critical",
     {"Notice", 6}, {"Informational", 13}, {"Debug", 5}};
 /* "0" to "191", three places each */
 static char numbers3[192][3];
+/* What a priority tells: five values, as they stand in an event that has none yet. */
+static const uint16_t pri_field[5] = {CF_F_LOG_SYSLOG_PRIORITY, CF_F_LOG_SYSLOG_FACILITY_CODE, CF_F_LOG_SYSLOG_SEVERITY_CODE, CF_F_LOG_SYSLOG_FACILITY_NAME,
+                                      CF_F_LOG_SYSLOG_SEVERITY_NAME};
+static struct cf_value pri_values[192][5];
 static pthread_once_t numbers_once = PTHREAD_ONCE_INIT;
+
+static cf_str small_number(int v)
+{
+    size_t n = v < 10 ? 1 : v < 100 ? 2 : 3;
+
+    return cf_str_n(numbers3[v] + 3 - n, n);
+}
 
 static void numbers_fill(void)
 {
@@ -22,13 +33,11 @@ static void numbers_fill(void)
         numbers3[i][1] = (char)('0' + i / 10 % 10);
         numbers3[i][2] = (char)('0' + i % 10);
     }
-}
-
-static cf_str small_number(int v)
-{
-    size_t n = v < 10 ? 1 : v < 100 ? 2 : 3;
-
-    return cf_str_n(numbers3[v] + 3 - n, n);
+    for (int i = 0; i < 192; i++) {
+        const cf_str v[5] = {small_number(i), small_number(i >> 3), small_number(i & 7), facilities[i >> 3], severities[i & 7]};
+        for (size_t k = 0; k < 5; k++)
+            pri_values[i][k] = (struct cf_value){.p = v[k].p, .n = (uint32_t)v[k].n, .id = pri_field[k], .kind = k < 3 ? CF_V_INT : CF_V_STR};
+    }
 }
 
 static bool digits_only(cf_str s)
@@ -39,10 +48,25 @@ static bool digits_only(cf_str s)
     return s.n > 0 && s.n < 19;
 }
 
-static void put(struct cf_run *r, enum cf_field f, cf_str v)
+static inline void put(struct cf_run *r, enum cf_field f, cf_str v)
 {
     if (v.n && cf_event_put(r->ev, f, v, 0, CF_V_STR) == CF_ENOMEM)
         r->oom = true;
+}
+
+static void put_priority(struct cf_run *r, int pri)
+{
+    struct cf_event *ev = r->ev;
+
+    for (size_t k = 0; k < 5; k++) {
+        const struct cf_value *v = &pri_values[pri][k];
+        if (ev->n == k) { /* nothing came before: cap is never below 5 */
+            ev->val[k] = *v;
+            ev->slot[v->id] = (uint8_t)++ev->n;
+        } else {
+            (void)cf_event_put(ev, (enum cf_field)v->id, cf_str_n(v->p, v->n), 0, (enum cf_vkind)v->kind);
+        }
+    }
 }
 
 void cf_run_envelope(struct cf_run *r)
@@ -51,13 +75,8 @@ void cf_run_envelope(struct cf_run *r)
     int64_t pid;
 
     (void)pthread_once(&numbers_once, numbers_fill);
-    if (s->pri >= 0) {
-        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_PRIORITY, small_number(s->pri), 0, CF_V_INT);
-        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_FACILITY_CODE, small_number(s->pri >> 3), 0, CF_V_INT);
-        (void)cf_event_put(r->ev, CF_F_LOG_SYSLOG_SEVERITY_CODE, small_number(s->pri & 7), 0, CF_V_INT);
-        put(r, CF_F_LOG_SYSLOG_FACILITY_NAME, facilities[s->pri >> 3]);
-        put(r, CF_F_LOG_SYSLOG_SEVERITY_NAME, severities[s->pri & 7]);
-    }
+    if (s->pri >= 0)
+        put_priority(r, s->pri);
     if (s->host.n) {
         put(r, CF_F_HOST_NAME, s->host);
         put(r, CF_F_HOST_HOSTNAME, s->host);

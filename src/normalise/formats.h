@@ -24,12 +24,53 @@ struct cf_pair {
     uint8_t group; /* enum cf_pair_group */
     uint16_t ent;  /* keys.c: what the key means at this source; 0: not looked up */
 };
+/* Short texts: two words that may overlap, without a call. */
+static inline bool cf_same_text(const char *a, const char *b, size_t n)
+{
+    if (n > 16)
+        return memcmp(a, b, n) == 0;
+    if (n >= 8) {
+        uint64_t x[2], y[2];
+        memcpy(&x[0], a, 8);
+        memcpy(&y[0], b, 8);
+        memcpy(&x[1], a + n - 8, 8);
+        memcpy(&y[1], b + n - 8, 8);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    if (n >= 4) {
+        uint32_t x[2], y[2];
+        memcpy(&x[0], a, 4);
+        memcpy(&y[0], b, 4);
+        memcpy(&x[1], a + n - 4, 4);
+        memcpy(&y[1], b + n - 4, 4);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
+}
+/* Keys that records of a source have, in the order they had last time: what comes next is compared before it is searched for. */
+struct cf_known_key {
+    cf_str text;    /* at least 16 bytes may be read */
+    uint16_t next;  /* the key that came behind it; 0: none */
+    uint8_t plain;  /* its length when it is of letters, digits, '_', '-' and '.', ends in letters or digits and is shorter than 16; otherwise 0 */
+    uint16_t mask;  /* plain low bits */
+};
+#define CF_KEY_SIZE 64u
+struct cf_key_guide {
+    const char *keys; /* entries of CF_KEY_SIZE that begin with a cf_known_key */
+    const void *of;   /* whose keys they are; NULL: no pair has an ent from here */
+    uint16_t at;      /* the key that is expected next; 0: none */
+};
 enum cf_pair_group { CF_G_FREE, CF_G_WIN_DATA, CF_G_WIN_USER_DATA, CF_G_WIN_SYSTEM, CF_G_SD /* structured data: maps name it by its leaf */, CF_G_DONE };
 struct cf_pairs {
     struct cf_pair *v; /* CF_PAIRS_MAX places */
     size_t n;
     bool full;         /* more pairs than places: the rest was left out */
+    struct cf_key_guide guide; /* parsers of pairs set ent by it */
 };
+static inline const struct cf_known_key *cf_known_at(const struct cf_key_guide *g, uint16_t at)
+{
+    return (const struct cf_known_key *)(const void *)(g->keys + (size_t)at * CF_KEY_SIZE);
+}
 static inline struct cf_pair *cf_pair_add(struct cf_pairs *ps, cf_str key, cf_str val, enum cf_vkind kind)
 {
     struct cf_pair *p;

@@ -66,6 +66,49 @@ static int count_ref(void *ctx, struct cf_ref *ref)
     return 0;
 }
 
+static int mark_ref(void *ctx, struct cf_ref *ref)
+{
+    uint64_t *looks = ctx;
+
+    looks[ref->kid / 64] |= UINT64_C(1) << ref->kid % 64;
+    return 0;
+}
+
+static inline uint64_t kid_bit(uint16_t kid) { return UINT64_C(1) << kid % 64; }
+
+/* s and what it is built on. */
+static void mark_chain(const struct cf_source *s, uint64_t *looks)
+{
+    for (; s; s = s->base)
+        (void)each_ref((struct cf_source *)(uintptr_t)s, mark_ref, looks);
+}
+
+/* What s, its base and devices whose service s may be look at, and what each of their conditions cannot do without. */
+static int mark_refs(struct cf_normaliser *n, struct cf_source *s)
+{
+    s->looks = CF_NEW_N(&n->arena, uint64_t, n->n_kid / 64 + 1);
+    if (!s->looks)
+        return CF_ENOMEM;
+    mark_chain(s, s->looks);
+    for (size_t i = 0; i < n->n; i++)
+        if (n->src[i].services)
+            mark_chain(&n->src[i], s->looks);
+    for (size_t i = 0; i < s->n_when; i++)
+        for (size_t k = 0; k < s->when[i].n; k++) {
+            const struct cf_cond *c = &s->when[i].cond[k];
+            if (!c->negate && c->ref.field == CF_F_EXTRA && c->ref.kid && !c->ref.name)
+                s->when[i].need |= kid_bit(c->ref.kid);
+        }
+    for (size_t i = 0; i < s->n_when; i++) {
+        const struct cf_cond *c = s->when[i].cond;
+        if (s->when[i].n && !c->negate && c->n && c->ref.field == CF_F_EXTRA && c->ref.kid && !c->ref.name) {
+            s->when[i].first_kid = c->ref.kid;
+            s->when[i].first_may = c->may;
+        }
+    }
+    return 0;
+}
+
 int cf_index_refs(struct cf_normaliser *n)
 {
     size_t count = 0, cap = 64;
@@ -82,7 +125,11 @@ int cf_index_refs(struct cf_normaliser *n)
         return CF_ENOMEM;
     for (size_t i = 0; i < n->n && r == 0; i++)
         r = each_ref(&n->src[i], number_ref, n);
-    return r == 0 ? each_ref(n->builtin, number_ref, n) : r;
+    if (r == 0)
+        r = each_ref(n->builtin, number_ref, n);
+    for (size_t i = 0; i < n->n && r == 0; i++)
+        r = mark_refs(n, &n->src[i]);
+    return r == 0 ? mark_refs(n, n->builtin) : r;
 }
 
 static uint16_t kid_of(const struct cf_normaliser *n, cf_str key, uint64_t h)
@@ -108,7 +155,8 @@ int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
     }
     s->block = CF_NEW_N(a, struct cf_value, s->n);
     s->head = CF_NEW_N(a, struct cf_sethead, s->n);
-    if (!s->block || !s->head)
+    s->chain = CF_NEW_N(a, uint16_t, s->n);
+    if (!s->block || !s->head || !s->chain)
         return CF_ENOMEM;
     for (size_t i = 0; i < s->n; i++) {
         const struct cf_setv *v = &s->v[i];
@@ -118,7 +166,7 @@ int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
         for (size_t k = i; k-- > 0 && v->to.field != CF_F_EXTRA;)
             if (s->v[k].to.field == v->to.field) { /* the last one before it */
                 s->block[k].next = (uint16_t)(i + 1);
-                s->chained = true;
+                s->chain[s->n_chain++] = (uint16_t)k;
                 break;
             }
         if (v->to.field != CF_F_EXTRA && !v->add)
@@ -138,6 +186,49 @@ void cf_keys_reset(struct cf_norm_thread *t)
     t->n_key = 0;
 }
 
+static bool letter_or_digit(char c) { return (unsigned char)((c | 32) - 'a') < 26 || (unsigned char)(c - '0') < 10; }
+
+static uint8_t plain_length(cf_str key)
+{
+    if (key.n - 1 >= 15 || !letter_or_digit(key.p[0]) || !letter_or_digit(key.p[key.n - 1]))
+        return 0;
+    for (size_t i = 0; i < key.n; i++)
+        if (!letter_or_digit(key.p[i]) && key.p[i] != '_' && key.p[i] != '-' && key.p[i] != '.')
+            return 0;
+    return (uint8_t)key.n;
+}
+
+/* Its text, with room behind it so that 16 bytes may be read. */
+static cf_str keep_text(struct cf_arena *a, cf_str key)
+{
+    char *p = cf_arena_bytes(a, key.n + 16);
+
+    if (!p)
+        return CF_STR_NONE;
+    memcpy(p, key.p, key.n);
+    memset(p + key.n, 0, 16);
+    return cf_str_n(p, key.n);
+}
+
+static void choose_way(struct cf_key *k)
+{
+    const struct cf_target *t = k->row && k->row->n == 1 ? &k->row->t[0] : NULL;
+
+    if (k->row && k->row->n == 0)
+        k->way = CF_WAY_SKIP;
+    if (!t)
+        return;
+    switch (t->fast) {
+    case CF_FAST_NONE: case CF_FAST_EXTRA: return;
+    case CF_FAST_TEXT: k->way = CF_WAY_TEXT; break;
+    case CF_FAST_NUMBER: k->way = CF_WAY_NUMBER; break;
+    case CF_FAST_IP: k->way = CF_WAY_IP; break;
+    case CF_FAST_ADDRESS: k->way = k->src->ecs && k->group == CF_G_FREE ? CF_WAY_ANY : CF_WAY_ADDRESS; break;
+    }
+    k->to = t->to.field;
+    k->to_raw = t->fast == CF_FAST_ADDRESS ? 0 : k->row->raw;
+}
+
 /* Slow way: hash table; a new entry when the key was never seen. 0: no room or too long. */
 static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
 {
@@ -146,68 +237,105 @@ static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
     uint64_t h = cf_hash64_seed(p->key, (uint64_t)(uintptr_t)s + p->group);
     size_t at = h % CF_KEY_SLOTS;
     struct cf_key *k;
-    cf_str name = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+    cf_str name = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key, text;
 
     for (; t->key_slot[at]; at = (at + 1) % CF_KEY_SLOTS) {
         k = &t->key[t->key_slot[at]];
-        if (k->src == s && k->group == p->group && cf_str_eq(k->key, p->key))
+        if (k->src == s && k->group == p->group && cf_str_eq(k->known.text, p->key))
             return t->key_slot[at];
     }
     if (p->key.n + prefix_of(s, p->group).n >= 512 || t->n_key + 1 >= CF_KEYS_MAX)
         return 0;
-    k = &t->key[t->n_key + 1];
-    *k = (struct cf_key){.src = s, .group = p->group, .key = cf_arena_copy(&t->keys, p->key), .hash = cf_hash64(name), .field = CF_F_EXTRA};
-    if (!k->key.p)
+    text = keep_text(&t->keys, p->key);
+    if (!text.p)
         return 0;
+    k = &t->key[t->n_key + 1];
+    *k = (struct cf_key){.src = s, .group = p->group, .known = {.text = text}, .hash = cf_hash64(name), .field = CF_F_EXTRA};
+    k->known.plain = p->group == CF_G_FREE ? plain_length(text) : 0;
+    k->known.mask = (uint16_t)((1u << k->known.plain) - 1);
     k->row = cf_map_find(&s->map, name, k->hash);
     if (!k->row && s->base)
         k->row = cf_map_find(&s->base->map, name, k->hash);
     k->kid = kid_of(r->n, name, k->hash);
+    if (!(s->looks[k->kid / 64] >> k->kid % 64 & 1))
+        k->kid = 0;
     if (s->ecs && p->group == CF_G_FREE)
         k->field = (uint16_t)cf_field_find(p->key);
-    if (k->row && k->row->n <= 1)
-        k->way = k->row->n == 0 ? CF_WAY_SKIP : k->row->t[0].fast && k->row->t[0].fast != CF_FAST_EXTRA && k->row->t[0].fast != CF_FAST_ADDRESS ? CF_WAY_ONE : CF_WAY_ANY;
-    if (k->way == CF_WAY_ONE)
-        k->one = &k->row->t[0];
+    choose_way(k);
     t->key_slot[at] = (uint16_t)++t->n_key;
     return (uint16_t)t->n_key;
 }
 
 static inline bool same_key(const struct cf_key *k, const struct cf_run *r, const struct cf_pair *p)
 {
-    return k->key.n == p->key.n && k->src == r->src && k->group == p->group && cf_same_text(k->key.p, p->key.p, p->key.n);
+    return k->known.text.n == p->key.n && k->src == r->src && k->group == p->group && cf_same_text(k->known.text.p, p->key.p, p->key.n);
+}
+
+void cf_run_guide(struct cf_run *r, const struct cf_source *s)
+{
+    struct cf_key_guide *g = &r->pairs.guide;
+
+    g->at = 0;
+    if (r->keyed)
+        return;
+    g->of = NULL;
+    for (size_t i = 0; i < r->pairs.n; i++)
+        r->pairs.v[i].ent = 0;
+    if (r->pairs.n || !s)
+        return;
+    *g = (struct cf_key_guide){.keys = (const char *)r->t->key, .of = s, .at = r->t->first_key[s->index]};
+}
+
+/* The entry of a pair's key: the one that was guessed, or found the slow way. */
+static uint16_t entry_of(struct cf_run *r, const struct cf_pair *p, uint16_t guess)
+{
+    return same_key(&r->t->key[guess], r, p) ? guess : find_key(r, p); /* entry 0 equals no key */
+}
+
+/* Where the looked-at key of pair i stands. */
+static inline void note_place(struct cf_kidpos *k, uint32_t generation, const struct cf_pair *p, size_t i)
+{
+    k->multi = k->generation == generation;
+    if (k->multi)
+        return;
+    k->generation = generation;
+    k->pos = (uint16_t)i;
+    k->sign = (uint8_t)cf_text_sign(p->val);
 }
 
 void cf_run_keys(struct cf_run *r, size_t from)
 {
     struct cf_norm_thread *t = r->t;
+    struct cf_key *keys = t->key;
+    struct cf_pair *v = r->pairs.v;
     uint16_t *guess = &t->first_key[r->src->index];
+    bool guided = r->pairs.guide.of == r->src;
+    uint64_t looked_at = from ? r->looked_at : 0;
+    uint32_t generation;
 
     if (from == 0) {
         t->generation++;
-        if (t->n_key + CF_PAIRS_MAX + 1 >= CF_KEYS_MAX || t->keys.used > (4u << 20))
+        if (t->n_key + CF_PAIRS_MAX + 1 >= CF_KEYS_MAX || t->keys.used > (4u << 20)) {
             cf_keys_reset(t);
-    }
-    for (size_t i = from; i < r->pairs.n; i++) {
-        struct cf_pair *p = &r->pairs.v[i];
-        uint16_t e = *guess;
-        struct cf_key *key = &t->key[e]; /* entry 0 equals no key */
-        if (!same_key(key, r, p)) {
-            *guess = e = find_key(r, p);
-            key = &t->key[e];
+            guided = false;
         }
-        p->ent = e;
-        guess = &key->next; /* of the unused entry 0 when there is none */
+    }
+    generation = t->generation;
+    for (size_t i = from, n = r->pairs.n; i < n; i++) {
+        struct cf_key *key;
+        uint16_t e = v[i].ent;
+        if (!guided || !e)
+            v[i].ent = e = entry_of(r, &v[i], *guess);
+        if (*guess != e)
+            *guess = e;
+        key = &keys[e];
+        guess = &key->known.next; /* of the unused entry 0 when there is none */
         if (key->kid) {
-            struct cf_kidpos *k = &t->kid[key->kid];
-            k->multi = k->generation == t->generation;
-            if (!k->multi) {
-                k->pos = (uint16_t)i;
-                k->sign = (uint8_t)cf_text_sign(p->val);
-            }
-            k->generation = t->generation;
+            note_place(&t->kid[key->kid], generation, &v[i], i);
+            looked_at |= kid_bit(key->kid);
         }
     }
+    r->looked_at = looked_at;
     r->keyed = true;
 }
 

@@ -50,6 +50,7 @@ bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
         if (at >= 0)
             text = cf_str_sub(text, (size_t)at + s->payload_after.n, text.n);
     }
+    cf_run_guide(r, s->payload == CF_P_KV ? s : NULL);
     switch (s->payload) {
     case CF_P_TEXT: return true;
     case CF_P_KV: rc = cf_kv_parse(text, &s->kv, r->a, &r->pairs, &r->err); break;
@@ -152,6 +153,7 @@ static bool generic_kv(struct cf_run *r)
     for (size_t k = 0; k < sizeof styles / sizeof *styles; k++) {
         bool good = true;
         r->pairs.n = 0;
+        cf_run_guide(r, NULL);
         if (cf_kv_parse(r->msg, &styles[k], r->a, &r->pairs, &r->err) < 0 || r->pairs.n < 3)
             continue;
         for (size_t i = 0; i < r->pairs.n && good; i++) {
@@ -219,9 +221,11 @@ static void run_text(struct cf_run *r, const struct cf_source *hint)
     cf_str body = skip_blanks(r->msg);
 
     if (!hint || hint->payload == CF_P_CEF || hint->payload == CF_P_LEEF || (hint->formats & (CF_NF_CEF | CF_NF_LEEF)) || !hint->n_match) {
+        cf_run_guide(r, body.n > 4 && body.p[0] == 'C' ? hint ? hint : r->t->cef : NULL);
         if (body.n > 4 && body.p[0] == 'C' && memcmp(body.p, "CEF:", 4) == 0 && cf_cef_parse(body, r->a, &r->pairs, &r->err) == 0) {
             r->format = CF_NF_CEF;
             parsed_object(r, hint);
+            r->t->cef = r->src;
             return;
         }
         if (body.n > 5 && body.p[0] == 'L' && memcmp(body.p, "LEEF:", 5) == 0 && cf_leef_parse(body, r->a, &r->pairs, &r->err) == 0) {

@@ -84,26 +84,55 @@ static cf_str unescape(cf_str v, const char *which, struct cf_arena *a)
 
 static inline bool is_gap(char c) { return c == ' ' || c == '\t'; }
 
-/* Where the value that starts at v ends: at the blank in front of the next "key=", whose key is *next .. *next_eq. *esc: it
- * holds a backslash. A sign behind a backslash assigns nothing, and "a=b=c" is all value. */
-static inline const char *value_end(const char *v, const char *end, char assign, const char **next, const char **next_eq, bool *esc)
+/* The text in [v, eq) ends with a blank and the expected key, or the one behind it: its entry, and *len; otherwise 0. Such keys
+ * hold nothing that ends a key. */
+static inline uint16_t expected_before(struct cf_key_guide *g, const char *v, const char *eq, size_t *len)
+{
+    uint16_t at = g->at;
+
+    for (unsigned i = 0; at && i < 2; i++) {
+        const struct cf_known_key *k = cf_known_at(g, at);
+        size_t n = k->plain;
+        if (n && (size_t)(eq - v) > n && is_gap(eq[-(ptrdiff_t)n - 1]) && cf_same_text(eq - n, k->text.p, n)) {
+            g->at = k->next;
+            *len = n;
+            return at;
+        }
+        at = k->next;
+    }
+    return 0;
+}
+
+struct next_key { /* of spaced pairs; text.p NULL: none */
+    cf_str text;
+    uint16_t ent;
+};
+
+/* Where the value that starts at v ends: at the blank in front of the next "key=", which goes to *next. *esc: it holds a
+ * backslash. A sign behind a backslash assigns nothing, and "a=b=c" is all value. */
+static inline const char *value_end(const char *v, const char *end, char assign, struct cf_key_guide *g, struct next_key *next, bool *esc)
 {
     const char *p = find2(v, end, assign, '\\');
 
     *esc = false;
-    *next = NULL;
+    next->text.p = NULL;
     while (p < end) {
         const char *b = p;
+        size_t n;
         if (*p == '\\') {
             *esc = true;
             p = p + 2 < end ? find2(p + 2, end, assign, '\\') : end;
             continue;
         }
+        next->ent = expected_before(g, v, p, &n);
+        if (next->ent) {
+            next->text = cf_str_n(p - n, n);
+            return p - n - 1;
+        }
         while (b > v && key_char(b[-1]))
             b--;
         if (b < p && b > v && is_gap(b[-1])) {
-            *next = b;
-            *next_eq = p;
+            next->text = cf_str_n(b, (size_t)(p - b));
             return b - 1;
         }
         p = find2(p + 1, end, assign, '\\');
@@ -111,37 +140,49 @@ static inline const char *value_end(const char *v, const char *end, char assign,
     return end;
 }
 
+/* The first key at or behind p. False: there is none. */
+static bool first_key(const char *p, const char *end, char assign, cf_str *key)
+{
+    while (p < end) {
+        const char *from;
+        while (p < end && is_gap(*p))
+            p++;
+        from = p;
+        while (p < end && key_char(*p))
+            p++;
+        if (p > from && p < end && *p == assign) {
+            *key = cf_str_n(from, (size_t)(p - from));
+            return true;
+        }
+        while (p < end && *p != ' ') /* not a key: skip the word */
+            p++;
+    }
+    return false;
+}
+
 /* key=value with blanks in values: a value ends before the blank in front of the next "key=". sep ' ' in CEF. */
 static int spaced_pairs(cf_str s, char assign, struct cf_arena *a, const char *escapes, struct cf_pairs *ret)
 {
-    const char *p = s.p, *end = s.p + s.n, *next = NULL, *eq = NULL;
+    const char *end = s.p + s.n;
+    struct next_key next = {0};
 
-    while (p < end) {
-        const char *from = next, *stop, *after;
-        cf_str val;
+    if (!first_key(s.p, end, assign, &next.text))
+        return 0;
+    while (next.text.p) {
+        cf_str key = next.text;
+        const char *p = key.p + key.n + 1, *stop;
+        uint16_t ent = next.ent;
+        struct cf_pair *pair;
         bool esc;
-        if (!from) {
-            while (p < end && is_gap(*p))
-                p++;
-            from = p;
-            while (p < end && key_char(*p))
-                p++;
-            if (p == from || p == end || *p != assign) { /* not a key: skip the word */
-                while (p < end && *p != ' ')
-                    p++;
-                continue;
-            }
-            eq = p;
-        }
-        p = eq + 1;
-        cf_str key = cf_str_n(from, (size_t)(eq - from));
-        after = stop = value_end(p, end, assign, &next, &eq, &esc);
+        cf_str val;
+        stop = value_end(p, end, assign, &ret->guide, &next, &esc);
         while (stop > p && is_gap(stop[-1]))
             stop--;
         val = cf_str_n(p, (size_t)(stop - p));
-        if (!cf_pair_add(ret, key, esc ? unescape(val, escapes, a) : val, CF_V_STR))
+        pair = cf_pair_add(ret, key, esc ? unescape(val, escapes, a) : val, CF_V_STR);
+        if (!pair)
             return CF_ELIMIT;
-        p = after;
+        pair->ent = ent;
     }
     return 0;
 }
@@ -170,6 +211,18 @@ static void labels(struct cf_pairs *ps, size_t from, struct cf_arena *a)
     }
 }
 
+/* The entry of the expected key when it is this one. */
+static inline uint16_t expected_name(struct cf_key_guide *g, cf_str name)
+{
+    uint16_t at = g->at;
+    const struct cf_known_key *k = at ? cf_known_at(g, at) : NULL;
+
+    if (!k || k->text.n != name.n || memcmp(k->text.p, name.p, name.n) != 0)
+        return 0;
+    g->at = k->next;
+    return at;
+}
+
 int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
 {
     static const struct {
@@ -189,8 +242,10 @@ int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_e
         return cf_error_set(reterr, r, "CEF header has fewer than 7 parts");
     for (size_t i = 0; i < 7; i++) {
         struct cf_pair *p = cf_pair_add(ret, names[i].name, cf_str_trim(part[i]), CF_V_STR);
-        if (p)
-            p->leaf = names[i].leaf;
+        if (!p)
+            continue;
+        p->leaf = names[i].leaf;
+        p->ent = expected_name(&ret->guide, names[i].name);
     }
     from = ret->n;
     r = spaced_pairs(s, '=', a, "=nr|", ret);
@@ -300,39 +355,76 @@ static inline unsigned equal16(const char *p, char a, char b)
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(a)), _mm_cmpeq_epi8(v, _mm_set1_epi8(b))));
 }
 
-/* A plain pair at *p whose key and value are shorter than 16 bytes each, in a text that goes on for 48; blanks separate. False: look
- * more closely. */
-static inline bool short_pair(const char **p, char assign, cf_str *key, cf_str *val)
+/* The expected key and the sign of assignment behind it stand at p, where 16 bytes may be read. Such keys hold nothing that ends
+ * a key. */
+static inline bool key_is(const struct cf_known_key *k, const char *p, char assign)
 {
-    const char *k = *p, *v;
-    unsigned m = equal16(k, assign, ' '), n;
+    __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_loadu_si128((const __m128i *)(const void *)k->text.p));
+
+    return k->plain && p[k->plain] == assign && !(~(unsigned)_mm_movemask_epi8(same) & k->mask);
+}
+
+/* Length of a key of letters and digits at its ends, shorter than 16, in front of assign; 0: look more closely. */
+static inline unsigned short_key(const char *p, char assign)
+{
+    unsigned m = equal16(p, assign, ' '), n;
 
     if (!m)
-        return false;
+        return 0;
     n = (unsigned)__builtin_ctz(m);
-    if (!n || k[n] != assign || !plain_key_char(k[0]) || !plain_key_char(k[n - 1]))
-        return false;
-    *key = cf_str_n(k, n);
-    v = k + n + 1;
-    if (*v == '"') {
-        m = equal16(++v, '"', '\\');
-        if (!m || v[n = (unsigned)__builtin_ctz(m)] == '\\')
-            return false;
-        *p = v + n + 1;
-    } else {
-        m = equal16(v, ' ', '\'');
-        if (!m || v[n = (unsigned)__builtin_ctz(m)] == '\'')
-            return false;
-        *p = v + n;
+    return n && p[n] == assign && plain_key_char(p[0]) && plain_key_char(p[n - 1]) ? n : 0;
+}
+
+/* Pairs whose key and value are shorter than 16 bytes each, blanks between them, as long as the text goes on for 34 bytes or more.
+ * Returns where the first that is not so stands. */
+static const char *short_pairs(const char *p, const char *end, char assign, struct cf_pairs *ret)
+{
+    const struct cf_key_guide g = ret->guide;
+    uint16_t at = g.at;
+    struct cf_pair *out = ret->v + ret->n, *full = ret->v + CF_PAIRS_MAX;
+
+    while (end - p >= 34 && out < full) {
+        uint16_t ent = at;
+        const struct cf_known_key *k;
+        const char *v = p;
+        unsigned m, n;
+        if (gaps[(unsigned char)*p]) {
+            p++;
+            continue;
+        }
+        if (at && (key_is(k = cf_known_at(&g, at), p, assign) || ((ent = k->next) && key_is(k = cf_known_at(&g, ent), p, assign)))) {
+            n = k->plain;
+            at = k->next;
+        } else {
+            n = short_key(p, assign);
+            if (!n)
+                break;
+            ent = 0;
+        }
+        v = p + n + 1;
+        if (*v == '"') {
+            m = equal16(++v, '"', '\\');
+            if (!m || v[m = (unsigned)__builtin_ctz(m)] == '\\')
+                break;
+            *out++ = (struct cf_pair){.key = {p, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
+            p = v + m + 1;
+        } else {
+            m = equal16(v, ' ', '\'');
+            if (!m || v[m = (unsigned)__builtin_ctz(m)] == '\'')
+                break;
+            *out++ = (struct cf_pair){.key = {p, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
+            p = v + m;
+        }
     }
-    *val = cf_str_n(v, n);
-    return true;
+    ret->n = (size_t)(out - ret->v);
+    ret->guide.at = at;
+    return p;
 }
 #else
-static inline bool short_pair(const char **p, char assign, cf_str *key, cf_str *val)
+static const char *short_pairs(const char *p, const char *end, char assign, struct cf_pairs *ret)
 {
-    (void)p, (void)assign, (void)key, (void)val;
-    return false;
+    (void)end, (void)assign, (void)ret;
+    return p;
 }
 #endif
 
@@ -346,13 +438,10 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
     while (p < end) {
         const char *from;
         cf_str key, val;
+        if (blank_sep)
+            p = short_pairs(p, end, assign, ret);
         while (p < end && (gaps[(unsigned char)*p] || *p == sep))
             p++;
-        if (blank_sep && end - p > 48 && short_pair(&p, assign, &key, &val)) {
-            if (!cf_pair_add(ret, key, val, CF_V_STR))
-                return CF_ELIMIT;
-            continue;
-        }
         from = p;
         p = find2(p, end, assign, sep);
         if (p >= end || *p != assign)

@@ -11,28 +11,40 @@
 static const uint8_t sign_low[16] = {0x88, 0x80, 0x80, 0x80, 0x80, 0x81, 0x80, 0x80, 0xc0, 0x80, 0x80, 0xa0, 0x86, 0x80, 0x80, 0x90},
                      sign_high[16] = {0, 0, 0x43, 0, 0x08, 0x30, 0, 0x04, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80};
 
-unsigned cf_text_signs(cf_str text)
-{
-    unsigned ret = 0;
-    size_t i = 0;
-
 #ifdef __SSSE3__
+static inline __m128i signs16(const char *p)
+{
     const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)sign_low), high = _mm_loadu_si128((const __m128i *)(const void *)sign_high),
-                  half = _mm_set1_epi8(15);
-    __m128i all = _mm_setzero_si128();
+                  half = _mm_set1_epi8(15), x = _mm_loadu_si128((const __m128i *)(const void *)p);
 
-    for (; i + 16 <= text.n; i += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(text.p + i));
-        __m128i l = _mm_shuffle_epi8(low, _mm_and_si128(x, half)), h = _mm_shuffle_epi8(high, _mm_and_si128(_mm_srli_epi16(x, 4), half));
-        all = _mm_or_si128(all, _mm_and_si128(l, h));
-    }
+    return _mm_and_si128(_mm_shuffle_epi8(low, _mm_and_si128(x, half)), _mm_shuffle_epi8(high, _mm_and_si128(_mm_srli_epi16(x, 4), half)));
+}
+
+/* n >= 16; the last block overlaps the one before it. */
+static unsigned signs_of_blocks(const char *p, size_t n)
+{
+    const char *last = p + n - 16;
+    __m128i all = signs16(last);
+
+    for (; p < last; p += 16)
+        all = _mm_or_si128(all, signs16(p));
     all = _mm_or_si128(all, _mm_srli_si128(all, 8));
     all = _mm_or_si128(all, _mm_srli_si128(all, 4));
     all = _mm_or_si128(all, _mm_srli_si128(all, 2));
     all = _mm_or_si128(all, _mm_srli_si128(all, 1));
-    ret = (unsigned)_mm_cvtsi128_si32(all) & 0xff;
+    return (unsigned)_mm_cvtsi128_si32(all) & 0xff;
+}
 #endif
-    for (; i < text.n; i++)
+
+unsigned cf_text_signs(cf_str text)
+{
+    unsigned ret = 0;
+
+#ifdef __SSSE3__
+    if (text.n >= 16)
+        return signs_of_blocks(text.p, text.n);
+#endif
+    for (size_t i = 0; i < text.n; i++)
         ret |= sign_low[(unsigned char)text.p[i] & 15] & sign_high[(unsigned char)text.p[i] >> 4];
     return ret;
 }

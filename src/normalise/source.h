@@ -46,7 +46,8 @@ struct cf_sets {
     struct cf_sethead {
         uint16_t field, at;
     } *head;
-    bool chained;             /* fields with several values */
+    uint16_t *chain;          /* places of values that have a next one of their field */
+    size_t n_chain;
 };
 struct cf_lookup {
     cf_str name;
@@ -82,6 +83,9 @@ struct cf_cond {
 struct cf_when {
     size_t n;
     struct cf_cond *cond;
+    uint16_t first_kid;         /* the key that the first condition wants to be one of some texts; 0: it is another kind of condition */
+    uint64_t first_may;         /* their signs */
+    uint64_t need;              /* bits of the keys (see cf_run.looked_at) without which it does not hold */
     struct cf_sets set;
     struct cf_target *copy; /* copy.n pairs: text of `from` goes to `to` */
     struct cf_ref *copy_from;
@@ -143,6 +147,7 @@ struct cf_source {
     size_t index;
     bool refuse_multiline, ecs, custom;
     bool services;            /* a device: lines of its programs are read by the sources that know them */
+    uint64_t *looks;          /* bits by kid: keys that its conditions, switches and times, and its base's, look at */
     unsigned formats;         /* of all match rows */
     cf_str doc;
     size_t n_match;
@@ -245,22 +250,25 @@ struct cf_cols_cache {       /* what a stream's rows from..to look like */
     uint64_t key, generation, from, to;
     struct cf_state_cols *cols; /* a reference; NULL: none known */
 };
-enum cf_way { CF_WAY_ANY, CF_WAY_SKIP /* mapped to nothing */, CF_WAY_ONE /* one target that takes values as they are */, CF_WAY_KEEP /* an extra */ };
+/* What is usual for a key, when nothing special is asked for. */
+enum cf_way {
+    CF_WAY_ANY, CF_WAY_SKIP /* mapped to nothing */, CF_WAY_KEEP /* an extra */, CF_WAY_TEXT, CF_WAY_NUMBER, CF_WAY_IP /* one target, which takes such values as they are */,
+    CF_WAY_ADDRESS, /* the same, and the text is kept as an extra */
+};
 struct cf_key { /* what a key means at a source: found once a thread. 64 bytes */
-    cf_str key;
+    struct cf_known_key known;   /* its text, and the key that came behind it last time */
     const struct cf_source *src;
     const struct cf_maprow *row; /* of the source or of its base; NULL: no map names it */
-    const struct cf_target *one; /* CF_WAY_ONE */
     uint64_t hash;               /* of the name maps know */
     uint16_t raw, extra;         /* interned names for keeping it as an extra */
-    uint16_t kid;                /* see cf_ref */
-    uint16_t next;               /* the key that came behind it last time */
+    uint16_t kid;                /* see cf_ref; 0: the source does not look at it */
     uint16_t field;              /* ecs sources: the field of this name */
+    uint16_t to, to_raw;         /* CF_WAY_TEXT ..: the field, and the name that goes along */
     uint8_t group;
     bool named;                  /* raw and extra are known */
-    uint8_t way;                 /* enum cf_way; what is usual for this key, when nothing special is asked for */
+    uint8_t way;                 /* enum cf_way */
 };
-_Static_assert(sizeof(struct cf_key) == 64, "indices become shifts");
+_Static_assert(sizeof(struct cf_key) == CF_KEY_SIZE, "indices become shifts");
 #define CF_KEYS_MAX 8192u
 #define CF_KEY_SLOTS 16384u
 struct cf_kidpos { /* where a looked-at key stands in this record */
@@ -290,6 +298,7 @@ struct cf_norm_thread {
     struct cf_kidpos *kid;     /* n->n_kid + 1 */
     uint32_t generation;
     struct cf_arena keys;      /* texts of the keys */
+    const struct cf_source *cef; /* the source of the last CEF record: whose keys the next one may have */
     struct cf_domain *domain;  /* domains.c: names cut before */
     struct {                   /* last time text of a source's time rule */
         const struct cf_ref *from;
@@ -305,6 +314,11 @@ struct cf_norm_thread {
     bool stamp_zoned;
     struct cf_stream *streams;
     struct cf_cols_cache *cols; /* CF_COLS_CACHE by key; made when the first header was seen */
+};
+struct cf_ip4_memo { /* an address read from text */
+    const char *p;
+    size_t n;
+    uint8_t b[4];
 };
 struct cf_run { /* one record on its way */
     struct cf_norm_thread *t;
@@ -322,6 +336,8 @@ struct cf_run { /* one record on its way */
     unsigned format;           /* one CF_NF_ bit */
     struct cf_pairs pairs;
     int64_t now_us;
+    struct cf_ip4_memo ip4[2];  /* source.ip, destination.ip */
+    uint64_t looked_at;        /* keyed: kids of the pairs, hashed to a bit */
     uint64_t names[2];         /* names of the event's first n_names values, hashed to a bit: see cf_run_named */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
@@ -361,29 +377,6 @@ static inline bool cf_number(cf_str s, int64_t *ret)
     *ret = v;
     return true;
 }
-/* Short texts: two words that may overlap, without a call. */
-static inline bool cf_same_text(const char *a, const char *b, size_t n)
-{
-    if (n > 16)
-        return memcmp(a, b, n) == 0;
-    if (n >= 8) {
-        uint64_t x[2], y[2];
-        memcpy(&x[0], a, 8);
-        memcpy(&y[0], b, 8);
-        memcpy(&x[1], a + n - 8, 8);
-        memcpy(&y[1], b + n - 8, 8);
-        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-    }
-    if (n >= 4) {
-        uint32_t x[2], y[2];
-        memcpy(&x[0], a, 4);
-        memcpy(&y[0], b, 4);
-        memcpy(&x[1], a + n - 4, 4);
-        memcpy(&y[1], b + n - 4, 4);
-        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-    }
-    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
-}
 /* "192.0.2.1", in the way of cf_ip_parse. */
 static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
 {
@@ -420,9 +413,26 @@ static inline bool cf_run_named(struct cf_run *r, uint16_t name)
     }
     return r->names[name % 128 / 64] >> name % 64 & 1;
 }
+/* A value that says there is none. */
+static inline bool cf_is_null(const struct cf_source *s, cf_str v)
+{
+    if (v.n < 2 && (v.n == 0 || v.p[0] == '-'))
+        return true;
+    for (size_t i = 0; s->null_first[(unsigned char)v.p[0]] && i < s->n_null; i++)
+        if (cf_str_eq(s->null[i], v))
+            return true;
+    return false;
+}
+static inline bool cf_run_add(struct cf_run *r, int rc)
+{
+    if (rc == CF_ENOMEM)
+        r->oom = true;
+    return rc == 0;
+}
 /* keys.c */
 void cf_keys_reset(struct cf_norm_thread *t);
 void cf_run_keys(struct cf_run *r, size_t from);      /* looks up the keys of pairs from `from` on */
+void cf_run_guide(struct cf_run *r, const struct cf_source *s); /* tells parsers which keys records of s have; NULL: none */
 bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p); /* raw, extra. False: too long or no names left */
 int cf_index_refs(struct cf_normaliser *n);           /* numbers all refs; at load */
 int cf_sets_block(struct cf_arena *a, struct cf_sets *s);
@@ -436,6 +446,8 @@ const struct cf_source *cf_select_parsed(struct cf_run *r); /* by the pairs of a
 void cf_run_envelope(struct cf_run *r);
 /* wrapped.c: JSON of container engines, of the journal, of Splunk exports -> the text inside. False: it is none of these. */
 bool cf_run_wrapped(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret);
+/* map.c: pairs from `from` on into fields; special: the map of a switch's case, asked first */
+void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from);
 /* apply.c */
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
 cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);

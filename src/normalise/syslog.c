@@ -185,56 +185,35 @@ static cf_str verbose_priority(cf_str s, struct cf_syslog *r)
     return s;
 }
 
-static void body(cf_str s, bool stamped, struct cf_syslog *r)
+/* The device's own stamp and name behind the relay's: what stands behind them. */
+static cf_str second_stamp(cf_str rest, struct cf_syslog *r)
 {
-    cf_str rest = s, host;
-    size_t n;
     struct cf_stamp st;
+    size_t n = rest.n && (unsigned)(rest.p[0] - '0') <= 9 ? cf_stamp_iso(rest, &st) : 0;
+    cf_str again, name;
 
-    while (s.n && s.p[0] == ' ')
-        s = cf_str_sub(s, 1, s.n);
-    if (stamped && s.n > 5 && s.p[0] == '<')
-        s = verbose_priority(s, r);
-    n = tag(s, &r->app, &r->pid);
-    if (n && stamped && !r->pid.p && n < s.n && s.p[n] == '%') { /* Cisco: "dev01: %ASA-6-302013: ..." */
-        r->host = r->app;
-        r->app = CF_STR_NONE;
-    }
-    if (n || !stamped) {
-        r->msg = cf_str_sub(s, n, s.n);
-        return;
-    }
-    rest = s;
-    if (!word(&rest, &host)) {
-        r->msg = s;
-        return;
-    }
-    /* a word that cannot be a host (device text without one): pairs, signs, brackets */
-    if (!may_be_host(host)) {
-        r->msg = s;
-        return;
-    }
-    if (host.p[host.n - 1] == ':') /* Cisco: "Mar 1 18:46:11: %SYS-5" or "host: message" */
-        host.n--;
-    r->host = host;
+    if (!n || n >= rest.n || rest.p[n] != ' ')
+        return rest;
+    r->stamp = cf_str_n(rest.p, n);
+    again = cf_str_sub(rest, n + 1, rest.n);
+    if (!word(&again, &name) || !name.n || memchr(name.p, '%', name.n) || memchr(name.p, '=', name.n))
+        return cf_str_sub(rest, n + 1, rest.n);
+    if (tag(cf_str_n(name.p, (size_t)(rest.p + rest.n - name.p)), &r->app, &r->pid))
+        return cf_str_sub(rest, n + 1, rest.n);
+    r->host = name;
+    return again;
+}
+
+/* What stands behind host: the tag and the message. */
+static void behind_host(cf_str rest, struct cf_syslog *r)
+{
+    size_t n;
+
     while (rest.n && rest.p[0] == ' ')
         rest = cf_str_sub(rest, 1, rest.n);
     if (rest.n > 2 && rest.p[0] == ':' && rest.p[1] == ' ') /* "fw1 : %ASA-4-106023: ..." */
         rest = cf_str_sub(rest, 2, rest.n);
-    n = cf_stamp_iso(rest, &st); /* the device's own stamp and name behind the relay's */
-    if (n && n < rest.n && rest.p[n] == ' ') {
-        cf_str again = cf_str_sub(rest, n + 1, rest.n), name;
-        r->stamp = cf_str_n(rest.p, n);
-        if (word(&again, &name) && name.n && !memchr(name.p, '%', name.n) && !memchr(name.p, '=', name.n)) {
-            if (!tag(cf_str_n(name.p, (size_t)(rest.p + rest.n - name.p)), &r->app, &r->pid))
-                r->host = name;
-            else
-                again = cf_str_sub(rest, n + 1, rest.n);
-            rest = again;
-        } else {
-            rest = cf_str_sub(rest, n + 1, rest.n);
-        }
-    }
+    rest = second_stamp(rest, r);
     n = tag(rest, &r->app, &r->pid);
     if (!n)
         n = wordy_tag(rest, &r->app, &r->pid);
@@ -249,6 +228,43 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
     r->msg = cf_str_sub(rest, n, rest.n);
 }
 
+static void body(cf_str s, bool stamped, struct cf_syslog *r)
+{
+    cf_str rest, host;
+    size_t n = 0;
+
+    while (s.n && s.p[0] == ' ')
+        s = cf_str_sub(s, 1, s.n);
+    if (stamped && s.n > 5 && s.p[0] == '<')
+        s = verbose_priority(s, r);
+    while (n < s.n && n < 80 && tag_char(s.p[n]))
+        n++;
+    if (stamped && n && n < 80 && n < s.n && s.p[n] == ' ') { /* the usual case: a word that can be a host and is no tag */
+        r->host = cf_str_n(s.p, n);
+        behind_host(cf_str_n(s.p + n + 1, s.n - n - 1), r);
+        return;
+    }
+    n = tag(s, &r->app, &r->pid);
+    if (n && stamped && !r->pid.p && n < s.n && s.p[n] == '%') { /* Cisco: "dev01: %ASA-6-302013: ..." */
+        r->host = r->app;
+        r->app = CF_STR_NONE;
+    }
+    if (n || !stamped) {
+        r->msg = cf_str_sub(s, n, s.n);
+        return;
+    }
+    rest = s;
+    /* a word that cannot be a host (device text without one): pairs, signs, brackets */
+    if (!word(&rest, &host) || !may_be_host(host)) {
+        r->msg = s;
+        return;
+    }
+    if (host.p[host.n - 1] == ':') /* Cisco: "Mar 1 18:46:11: %SYS-5" or "host: message" */
+        host.n--;
+    r->host = host;
+    behind_host(rest, r);
+}
+
 bool cf_syslog_parse(cf_str s, struct cf_syslog *ret) { return cf_syslog_parse_memo(s, ret, NULL); }
 
 /* The same stamp as in the line before, with a blank behind it (so that it cannot go on differently): "Nov 21 06:00:00 ". A
@@ -256,7 +272,7 @@ bool cf_syslog_parse(cf_str s, struct cf_syslog *ret) { return cf_syslog_parse_m
 static inline bool memo_hit(const struct cf_stamp_memo *memo, cf_str s, size_t at)
 {
     return memo->n && at + memo->n + 2 < s.n && s.p[at + memo->n] == ' ' && (unsigned char)((s.p[at + memo->n + 1] | 32) - 'a') < 26 &&
-           s.p[at + memo->n + 1] != 'U' && memcmp(memo->text, s.p + at, memo->n) == 0;
+           s.p[at + memo->n + 1] != 'U' && cf_same_text(memo->text, s.p + at, memo->n);
 }
 
 bool cf_syslog_parse_memo(cf_str s, struct cf_syslog *ret, struct cf_stamp_memo *memo)

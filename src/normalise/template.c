@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "normalise/template.h"
 
+#include "normalise/formats.h"
+
 enum hole_type { H_WORD, H_INT, H_NUM, H_IP, H_HOST, H_REST, H_UNTIL, H_QUOTED, H_HEX, H_MAC, H_WS, H_TOKEN, H_UPTO };
 static const struct {
     const char *name;
@@ -218,26 +220,36 @@ static inline bool digit(char c) { return (unsigned char)(c - '0') < 10; }
 static inline bool hexdigit(char c) { return digit(c) || (unsigned char)((c | 32) - 'a') < 6; }
 static inline bool alnum(char c) { return digit(c) || (unsigned char)((c | 32) - 'a') < 26; }
 
-static size_t take_ip(const char *p, const char *end)
+/* Four decimal parts at p, or 0. */
+static inline size_t take_ip4(const char *p, const char *end)
 {
     const char *q = p;
-    unsigned part = 0, dots = 0, n = 0;
+
+    for (unsigned k = 0;; k++) {
+        unsigned v = q < end ? (unsigned)(*q - '0') : 10, d;
+        if (v > 9)
+            return 0;
+        if (++q < end && (d = (unsigned)(*q - '0')) <= 9) {
+            v = v * 10 + d;
+            if (++q < end && (d = (unsigned)(*q - '0')) <= 9) {
+                v = v * 10 + d;
+                q++;
+            }
+        }
+        if (v > 255)
+            return 0;
+        if (k == 3)
+            return q == end || (!alnum(*q) && *q != ':') ? (size_t)(q - p) : 0;
+        if (q == end || *q++ != '.')
+            return 0;
+    }
+}
+
+static __attribute__((noinline)) size_t take_ip(const char *p, const char *end)
+{
+    const char *q = p;
     struct cf_ip ip;
 
-    for (; q < end; q++) { /* the usual case: four decimal parts */
-        if (digit(*q)) {
-            part = part * 10 + (unsigned)(*q - '0');
-            if (++n > 3 || part > 255)
-                break;
-        } else if (*q == '.' && n && dots < 3) {
-            dots++;
-            part = n = 0;
-        } else {
-            break;
-        }
-    }
-    if (dots == 3 && n && n <= 3 && part <= 255 && (q == end || (!alnum(*q) && *q != ':')))
-        return (size_t)(q - p);
     for (q = p; q < end && (hexdigit(*q) || *q == ':' || *q == '.') && q - p < 45; q++)
         ;
     if (q - p < 2 || !memchr(p, ':', (size_t)(q - p)))
@@ -255,11 +267,13 @@ static size_t take_ip(const char *p, const char *end)
     return 0;
 }
 
-/* Bytes the hole takes at p, or SIZE_MAX. *val is its value. */
-static inline size_t take(const struct hole *h, const char *p, const char *end, cf_str *val)
+/* Bytes the hole takes at p, or SIZE_MAX. *val is its value, *is what is certain about it: an IPv4 address in plain form or
+ * digits need no second check. Values that hold ':' are IPv6 and may be shortened later. */
+static inline size_t take(const struct hole *h, const char *p, const char *end, cf_str *val, uint32_t *is)
 {
     const char *q = p;
 
+    *is = h->type == H_INT ? CF_HOLE_INT : CF_HOLE_ANY;
     switch (h->type) {
     case H_WORD:
         q = memchr(p, ' ', (size_t)(end - p));
@@ -293,7 +307,15 @@ static inline size_t take(const struct hole *h, const char *p, const char *end, 
         if (q - p < 12)
             return SIZE_MAX;
         break;
-    case H_IP: q += take_ip(p, end); break;
+    case H_IP:
+        q += take_ip4(p, end);
+        *is = CF_HOLE_IP4;
+        if (q == p) {
+            q += take_ip(p, end);
+            if (q - p > 15 || memchr(p, ':', (size_t)(q - p)))
+                *is = CF_HOLE_ANY;
+        }
+        break;
     case H_HOST:
         while (q < end && *q != ' ' && *q != ',' && *q != ';' && *q != ')' && *q != ']' && *q != '\'' && *q != '"')
             q++;
@@ -329,12 +351,6 @@ static inline size_t take(const struct hole *h, const char *p, const char *end, 
         return SIZE_MAX;
     *val = cf_str_n(p, (size_t)(q - p));
     return val->n;
-}
-
-/* An IPv4 address in plain form or digits need no second check. Values that hold ':' are IPv6 and may be shortened later. */
-static inline uint32_t certain(const struct hole *h, cf_str val)
-{
-    return h->type == H_INT ? CF_HOLE_INT : h->type == H_IP && val.n <= 15 && !memchr(val.p, ':', val.n) ? CF_HOLE_IP4 : CF_HOLE_ANY;
 }
 
 struct walk {
@@ -383,7 +399,7 @@ static int64_t match(const struct node *n, const char *p, struct walk *w)
         if (p == w->end && n->id >= 0)
             return n->id;
         l = p < w->end ? find_lit(n, *p) : NULL; /* its first byte is equal */
-        if (l && ((size_t)(w->end - p) < l->text.n || (l->text.n > 1 && (p[1] != l->text.p[1] || memcmp(p, l->text.p, l->text.n) != 0))))
+        if (l && ((size_t)(w->end - p) < l->text.n || (l->text.n > 1 && !cf_same_text(p, l->text.p, l->text.n))))
             l = NULL;
         if (!n->hole) {
             if (!l)
@@ -401,14 +417,15 @@ static int64_t match(const struct node *n, const char *p, struct walk *w)
         for (const struct hole *h = n->hole; h; h = h->next) {
             cf_str val;
             size_t took;
+            uint32_t is;
             if (h->type == H_UNTIL) {
                 id = match_until(h, p, w);
             } else {
-                took = take(h, p, w->end, &val);
+                took = take(h, p, w->end, &val, &is);
                 if (took == SIZE_MAX)
                     continue;
                 if (h->name != NAME_NONE)
-                    w->holes[w->n++] = (struct cf_tpl_hole){h->name, certain(h, val), val};
+                    w->holes[w->n++] = (struct cf_tpl_hole){h->name, is, val};
                 if (!h->next) { /* the last choice: go on in this frame */
                     n = h->to;
                     p += took;
