@@ -111,10 +111,14 @@ static __attribute__((noinline)) bool any_other(struct cf_run *r, const struct c
                     return true;
         return false;
     }
-    for (size_t i = 0; i < r->pairs.n; i++)
-        for (size_t k = 0; k < c->n && cf_str_eq(r->pairs.v[i].key, c->ref.text); k++)
-            if (value_eq(r->pairs.v[i].val, c->val[k]))
+    for (size_t i = 0; i < r->pairs.n; i++) {
+        const struct cf_pair *p = &r->pairs.v[i];
+        if (p->key.n != c->ref.text.n || !cf_same_text(p->key.p, c->ref.text.p, p->key.n))
+            continue;
+        for (size_t k = 0; k < c->n; k++)
+            if (value_eq(p->val, c->val[k]))
                 return true;
+    }
     return false;
 }
 

@@ -36,26 +36,6 @@ static bool is_domain(cf_str s)
     return dot && letter;
 }
 
-static bool taken(struct cf_run *r, uint16_t name)
-{
-    for (size_t i = 0; cf_run_named(r, name) && i < r->ev->n; i++)
-        if (r->ev->val[i].name == name)
-            return true;
-    return false;
-}
-
-static void put(struct cf_run *r, enum cf_field f, uint16_t name, cf_str v)
-{
-    if (!v.n)
-        return;
-    if (f != CF_F_EXTRA) {
-        if (!r->ev->slot[f])
-            (void)cf_event_put(r->ev, f, v, 0, CF_V_STR);
-    } else if (!taken(r, name)) {
-        (void)cf_event_extra(r->ev, name, v, 0, CF_V_STR);
-    }
-}
-
 /* Where the registered domain and the top level domain begin. False: the name has none. */
 static bool look_up(cf_str name, size_t *reg_at, size_t *top_at)
 {
@@ -101,20 +81,38 @@ static bool remembered(struct cf_norm_thread *t, cf_str name, size_t *reg_at, si
     return d->cut;
 }
 
+/* Which of the three names of `which` the event has as extras, a bit each: one pass. */
+static unsigned taken(const struct cf_run *r, unsigned which)
+{
+    const uint16_t reg = names[which][D_REGISTERED], top = names[which][D_TOP], sub = names[which][D_SUB];
+    unsigned found = 0;
+
+    for (const struct cf_value *v = r->ev->val, *end = v + r->ev->n; v < end; v++)
+        found |= (unsigned)(v->name == reg) << D_REGISTERED | (unsigned)(v->name == top) << D_TOP | (unsigned)(v->name == sub) << D_SUB;
+    return found;
+}
+
 static void cut(struct cf_run *r, cf_str name, unsigned which)
 {
-    enum cf_field reg_field = which == 0 ? CF_F_DNS_QUESTION_REGISTERED_DOMAIN : CF_F_EXTRA;
     size_t reg, top;
+    unsigned had;
 
     if (name.n && name.p[name.n - 1] == '.')
         name.n--;
     if (!name.n || !remembered(r->t, name, &reg, &top))
         return;
     (void)pthread_once(&names_once, names_fill);
-    put(r, reg_field, names[which][D_REGISTERED], cf_str_sub(name, reg, name.n)); /* as it was written */
-    put(r, CF_F_EXTRA, names[which][D_TOP], cf_str_sub(name, top, name.n));
-    if (reg > 1)
-        put(r, CF_F_EXTRA, names[which][D_SUB], cf_str_n(name.p, reg - 1));
+    had = taken(r, which);
+    if (which == 0) { /* as it was written */
+        if (!r->ev->slot[CF_F_DNS_QUESTION_REGISTERED_DOMAIN] && reg < name.n)
+            (void)cf_event_put(r->ev, CF_F_DNS_QUESTION_REGISTERED_DOMAIN, cf_str_sub(name, reg, name.n), 0, CF_V_STR);
+    } else if (!(had >> D_REGISTERED & 1) && reg < name.n) {
+        (void)cf_event_put_extra(r->ev, names[which][D_REGISTERED], cf_str_sub(name, reg, name.n), 0, CF_V_STR);
+    }
+    if (!(had >> D_TOP & 1) && top < name.n)
+        (void)cf_event_put_extra(r->ev, names[which][D_TOP], cf_str_sub(name, top, name.n), 0, CF_V_STR);
+    if (reg > 1 && !(had >> D_SUB & 1))
+        (void)cf_event_put_extra(r->ev, names[which][D_SUB], cf_str_n(name.p, reg - 1), 0, CF_V_STR);
 }
 
 void cf_run_domains(struct cf_run *r)

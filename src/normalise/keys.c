@@ -216,6 +216,11 @@ static void choose_way(struct cf_key *k)
 
     if (k->row && k->row->n == 0)
         k->way = CF_WAY_SKIP;
+    if (k->row && k->row->n == 2 && k->row->t[0].fast == CF_FAST_TEXT && k->row->t[1].fast == CF_FAST_EXTRA) {
+        k->way = CF_WAY_BOTH;
+        k->to = k->row->t[0].to.field;
+        k->to_raw = k->row->raw;
+    }
     if (!t)
         return;
     switch (t->fast) {

@@ -154,9 +154,11 @@ static inline bool map_usual(struct cf_run *r, struct cf_pair *p, struct cf_key 
     if (way >= CF_WAY_TEXT) {
         if (p->kind == CF_V_NULL || r->ev->slot[k->to] || cf_is_null(r->src, p->val))
             return false;
-        if (way == CF_WAY_NUMBER ? !cf_plain_number(p->val) : way != CF_WAY_TEXT && !plain_address(r, k->to, p->val))
+        if (way == CF_WAY_NUMBER ? !cf_plain_number(p->val) : (way == CF_WAY_IP || way == CF_WAY_ADDRESS) && !plain_address(r, k->to, p->val))
             return false;
         place(r, k->to, p, k->to_raw);
+        if (way == CF_WAY_BOTH)
+            (void)cf_run_add(r, cf_event_put_extra(r->ev, k->row->t[1].to.name, p->val, 0, (enum cf_vkind)p->kind));
         if (way != CF_WAY_ADDRESS) {
             p->group = CF_G_DONE;
             return true;

@@ -254,6 +254,7 @@ struct cf_cols_cache {       /* what a stream's rows from..to look like */
 enum cf_way {
     CF_WAY_ANY, CF_WAY_SKIP /* mapped to nothing */, CF_WAY_KEEP /* an extra */, CF_WAY_TEXT, CF_WAY_NUMBER, CF_WAY_IP /* one target, which takes such values as they are */,
     CF_WAY_ADDRESS, /* the same, and the text is kept as an extra */
+    CF_WAY_BOTH,    /* text to a field and to an extra that the map names */
 };
 struct cf_key { /* what a key means at a source: found once a thread. 64 bytes */
     struct cf_known_key known;   /* its text, and the key that came behind it last time */
