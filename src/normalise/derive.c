@@ -247,7 +247,9 @@ static size_t address_bytes(const struct cf_run *r, enum cf_field f, uint8_t ret
     const struct cf_ip4_memo *m = &r->ip4[f == CF_F_DESTINATION_IP];
     struct cf_ip ip;
 
-    if (m->p && m->p == text.p && m->n == text.n) { /* read when it was put there */
+    if (!text.p)
+        return 0;
+    if (m->p == text.p && m->n == text.n) { /* read when it was put there */
         memcpy(ret, m->b, 4);
         return 4;
     }
