@@ -6,6 +6,8 @@
 #include "api/rule_view.h"
 #include "base/jstr.h"
 
+#define PROPOSALS_MAX 500u /* of one import */
+
 /* ---- import ---- */
 
 static int refuse(json_t *report, cf_str file, json_t *errors)
@@ -13,14 +15,59 @@ static int refuse(json_t *report, cf_str file, json_t *errors)
     return json_array_append_new(report, json_pack("{s:s%,s:s,s:o}", "file", file.p, file.n, "result", "refused", "errors", errors));
 }
 
+/* What the text stands in the place of: the stored text that holds the rule, or the shipped file; *version: of the stored text. */
+static void import_base(struct cf_req *req, const struct rule_view *v, const struct rule_row *row, struct cf_rule_save *s, int64_t *version)
+{
+    struct cf_error ignored;
+    json_t *stored = NULL;
+    cf_str *rep;
+
+    *version = 0;
+    if (row && row->stored && cf_rulebook_get(rule_app(req)->db, s->text_id, &stored, &ignored) == 0) {
+        s->text_id = cf_arena_copy(req->arena, cf_json_text(stored, "id"));
+        s->edited = json_is_true(json_object_get(stored, "edited"));
+        *version = json_integer_value(json_object_get(stored, "version"));
+    } else if (row) {
+        s->edited = true;
+    }
+    json_decref(stored);
+    if (!s->edited)
+        return;
+    rep = CF_NEW_N(req->arena, cf_str, v->n + 1); /* every id the shipped file or the old text held */
+    for (size_t i = 0; rep && i < v->n; i++)
+        if (cf_str_eq(v->rows[i].info->file, row->info->file) && v->rows[i].info->id.n)
+            rep[s->n_replaces++] = v->rows[i].info->id;
+    s->replaces = rep;
+}
+
+/* Into use; with rules.approval a proposal that another person decides, *ret_proposal its id. */
+static int import_keep(struct cf_req *req, struct cf_tx *tx, const struct cf_rule_save *s, cf_str rule_id, int64_t version, cf_str *ret_proposal, struct cf_error *reterr)
+{
+    enum cf_rule_state state = CF_RULE_ENABLED;
+    cf_str want = cf_req_query(req, "state");
+    struct cf_rule_proposal p = {.rule_id = rule_id, .title = s->title, .yaml = s->yaml, .note = s->note, .base_version = version, .state = CF_RULE_PROPOSAL_SUBMITTED, .author = s->who};
+    char id[37];
+    int r;
+
+    if (rule_approval_on(req)) {
+        cf_uuid7(id);
+        p.id = *ret_proposal = cf_arena_copy(req->arena, cf_str_c(id));
+        return p.id.p ? cf_rule_proposal_add(tx, &p, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
+    }
+    r = cf_rulebook_put(tx, s, NULL, reterr);
+    for (size_t i = 0; r == 0 && want.n && cf_rule_state_parse(want, &state) && i < s->n_ids; i++)
+        r = cf_rulebook_set_state(tx, s->ids[i], state, s->note, req->who->user_name, reterr);
+    return r;
+}
+
 static int import_file(struct cf_req *req, struct cf_tx *tx, const struct rule_view *v, const struct cf_rules_options *lib, const struct cf_rule_file *f, json_t *report,
                        struct cf_error *reterr)
 {
-    enum cf_rule_state state = CF_RULE_ENABLED;
-    cf_str want = cf_req_query(req, "state"), first;
+    cf_str first, proposal = CF_STR_NONE;
     struct cf_rule_save s = {.action = "import", .yaml = f->text, .note = f->name, .expect_version = -1, .who = rule_who(req)};
     const struct rule_row *row;
-    json_t *check = NULL, *rules, *one, *stored = NULL, *old;
+    json_t *check = NULL, *rules, *one, *old;
+    int64_t version;
     cf_str *ids;
     size_t i;
     int r;
@@ -46,31 +93,19 @@ static int import_file(struct cf_req *req, struct cf_tx *tx, const struct rule_v
     row = rule_view_row(v, first);
     s.text_id = ids[0];
     s.title = cf_json_text(json_array_get(rules, 0), "title");
-    if (row && row->stored && cf_rulebook_get(rule_app(req)->db, first, &stored, reterr) == 0) {
-        s.text_id = cf_arena_copy(req->arena, cf_json_text(stored, "id"));
-        s.edited = json_is_true(json_object_get(stored, "edited"));
-    } else if (row) {
-        s.edited = true;
-    }
-    if (s.edited) { /* every id the shipped file or the old text held */
-        cf_str *rep = CF_NEW_N(req->arena, cf_str, v->n + 1);
-
-        for (i = 0; rep && i < v->n; i++)
-            if (cf_str_eq(v->rows[i].info->file, row->info->file) && v->rows[i].info->id.n)
-                rep[s.n_replaces++] = v->rows[i].info->id;
-        s.replaces = rep;
-    }
+    import_base(req, v, row, &s, &version);
     old = row ? rule_text(req, row, NULL) : NULL;
     same = json_is_string(old) && cf_str_eq(cf_str_n(json_string_value(old), json_string_length(old)), f->text);
     if (!same && tx)
-        r = cf_rulebook_put(tx, &s, NULL, reterr);
-    for (i = 0; r == 0 && tx && !same && want.n && cf_rule_state_parse(want, &state) && i < s.n_ids; i++)
-        r = cf_rulebook_set_state(tx, s.ids[i], state, f->name, req->who->user_name, reterr);
-    if (r == 0)
-        (void)json_array_append_new(report, json_pack("{s:s%,s:s,s:s%,s:s%,s:i}", "file", f->name.p, f->name.n, "result", same ? "unchanged" : row ? "updated" : "added", "id",
-                                                      ids[0].p, ids[0].n, "title", s.title.p, s.title.n, "rules", (int)s.n_ids));
+        r = import_keep(req, tx, &s, row ? ids[0] : CF_STR_NONE, version, &proposal, reterr);
+    if (r == 0) {
+        one = json_pack("{s:s%,s:s,s:s%,s:s%,s:i}", "file", f->name.p, f->name.n, "result", same ? "unchanged" : proposal.n ? "proposed" : row ? "updated" : "added", "id", ids[0].p,
+                        ids[0].n, "title", s.title.p, s.title.n, "rules", (int)s.n_ids);
+        if (proposal.n)
+            (void)json_object_set_new(one, "proposal", rule_str(proposal));
+        (void)json_array_append_new(report, one);
+    }
     json_decref(old);
-    json_decref(stored);
     json_decref(check);
     return r;
 }
@@ -109,8 +144,8 @@ static int import_rules(struct cf_req *req, struct cf_error *reterr)
     struct rule_view v;
     struct cf_tx *tx = NULL;
     json_t *report = json_array(), *one;
-    int64_t counts[4] = {0};
-    static const char *const results[] = {"added", "updated", "unchanged", "refused"};
+    int64_t counts[5] = {0};
+    static const char *const results[] = {"added", "updated", "unchanged", "refused", "proposed"};
     size_t n = 0, i;
     int r = take_files(req, &f, &n, reterr);
 
@@ -124,8 +159,8 @@ static int import_rules(struct cf_req *req, struct cf_error *reterr)
         json_decref(report);
         return r;
     }
-    if (!dry)
-        r = rule_direct(req, reterr);
+    if (rule_approval_on(req) && n > PROPOSALS_MAX)
+        r = cf_error_set(reterr, CF_ELIMIT, "rules.approval is on, each file is a proposal that a person reads: at most %u at a time", PROPOSALS_MAX);
     if (r == 0 && !dry)
         r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
     for (i = 0; r == 0 && i < n; i++) {
@@ -134,14 +169,18 @@ static int import_rules(struct cf_req *req, struct cf_error *reterr)
             cf_error_context(reterr, "%.*s", (int)(f[i].name.n < 200 ? f[i].name.n : 200), f[i].name.p);
     }
     rule_view_close(&v);
-    if (!dry)
+    if (!dry && rule_approval_on(req)) { /* nothing that is in use changes */
+        r = r == 0 ? cf_tx_commit(&tx, reterr) : r;
+        cf_tx_rollback(&tx);
+    } else if (!dry) {
         r = rule_commit(req, &tx, r, reterr);
+    }
     if (r < 0) {
         json_decref(report);
         return r;
     }
-    json_array_foreach(report, i, one) for (int k = 0; k < 4; k++) counts[k] += strcmp(json_string_value(json_object_get(one, "result")), results[k]) == 0;
-    one = json_pack("{s:I,s:I,s:I,s:I}", "added", (json_int_t)counts[0], "updated", (json_int_t)counts[1], "unchanged", (json_int_t)counts[2], "refused", (json_int_t)counts[3]);
+    json_array_foreach(report, i, one) for (int k = 0; k < 5; k++) counts[k] += strcmp(json_string_value(json_object_get(one, "result")), results[k]) == 0;
+    one = json_pack("{s:I,s:I,s:I,s:I,s:I}", "proposed", (json_int_t)counts[4], "added", (json_int_t)counts[0], "updated", (json_int_t)counts[1], "unchanged", (json_int_t)counts[2], "refused", (json_int_t)counts[3]);
     cf_req_audit(req, NULL, NULL, one);
     (void)json_object_set_new(one, "files", report);
     cf_reply_json(req, 200, one);
@@ -242,7 +281,7 @@ static int export_rules(struct cf_req *req, struct cf_error *reterr)
 
 static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/rules:import", .permission = "rule.write", .handler = import_rules, .flags = CF_RF_RAW_BODY | CF_RF_UPLOAD, .scope = "all",
-     .doc = "Import a YAML file, an archive of them, or {files:[{name,text}]}; ?name= ?state= ?dry_run=true; the reply reports per file"},
+     .doc = "Import a YAML file, an archive of them, or {files:[{name,text}]}; ?name= ?state= ?dry_run=true; the reply reports per file; with rules.approval each file becomes a proposal that another person approves"},
     {.method = CF_GET, .path = "/api/v1/rules:export", .permission = "rule.read", .handler = export_rules, .flags = CF_RF_SENSITIVE, .scope = "all",
      .doc = "Rules as an archive: ?ids=a,b or ?filter=, ?format=zip|tar.gz"},
 };

@@ -24,7 +24,6 @@ test('texts change by proposals only', async () => {
   const builtin = (await author.get('/api/v1/rules?limit=1')).body.items[0];
   const full = (await author.get('/api/v1/rules/' + builtin.id)).body;
   assert.equal((await author.put('/api/v1/rules/' + builtin.id, { yaml: full.yaml + '\n' })).status, 409);
-  assert.equal((await author.call('POST', '/api/v1/rules:import?name=x.yml', yaml('a'), { 'content-type': 'application/octet-stream' })).status, 409);
   assert.equal((await author.post('/api/v1/rule-proposals', { yaml: 'title: x\n' })).status, 400, 'a text with mistakes is not proposed');
 });
 
@@ -66,6 +65,40 @@ test('a change of a rule names its version; two at a time, the later one is refu
   assert.match((await author.get('/api/v1/rules/' + id)).body.yaml, /user.name: c/);
   assert.equal((await act(author, two.id, { action: 'withdraw' })).body.state, 'withdrawn');
   assert.equal((await approver.get('/api/v1/rule-proposals?filter=state:submitted')).body.total, 0);
+});
+
+test('an import becomes proposals, one a file, that another person approves', async () => {
+  const other = id.replace('ab01', 'ab02');
+  const builtin = (await author.get('/api/v1/rules?limit=1&filter=' + encodeURIComponent('origin:builtin'))).body.items[0];
+  const old = (await author.get('/api/v1/rules/' + builtin.id)).body;
+  const files = [
+    { name: 'new.yml', text: yaml('e').replace(id, other) },
+    { name: 'builtin.yml', text: old.yaml + '# ours\n' },
+    { name: 'again.yml', text: old.yaml },
+    { name: 'bad.yml', text: 'title: x\n' }
+  ];
+  const dry = await author.post('/api/v1/rules:import?dry_run=true', { files });
+  assert.deepEqual([dry.body.added, dry.body.updated, dry.body.unchanged, dry.body.refused, dry.body.proposed], [1, 1, 1, 1, 0], dry.text);
+  assert.equal((await approver.get('/api/v1/rule-proposals?filter=state:submitted')).body.total, 0, 'a look proposes nothing');
+  const done = await author.post('/api/v1/rules:import?state=enabled', { files });
+  assert.equal(done.status, 200, done.text);
+  assert.deepEqual([done.body.added, done.body.updated, done.body.unchanged, done.body.refused, done.body.proposed], [0, 0, 1, 1, 2], done.text);
+  assert.equal((await author.get('/api/v1/rules/' + other)).status, 404, 'nothing is in use before the approval');
+  assert.equal((await author.get('/api/v1/rules/' + builtin.id)).body.yaml, old.yaml);
+  const [made, changed] = ['new.yml', 'builtin.yml'].map((n) => done.body.files.find((f) => f.file === n).proposal);
+  const seen = (await approver.get('/api/v1/rule-proposals/' + made)).body;
+  assert.deepEqual([seen.state, seen.author.name, seen.note, seen.yaml], ['submitted', '管理员', 'new.yml', files[0].text]);
+  for (const p of [made, changed]) assert.equal((await act(author, p, { action: 'approve' })).status, 403, 'nobody approves what he imported himself');
+  for (const p of [made, changed]) {
+    const r = await act(approver, p, { action: 'approve', state: 'staged' });
+    assert.equal(r.body.state, 'approved', r.text);
+  }
+  const rule = (await author.get('/api/v1/rules/' + other)).body;
+  assert.deepEqual([rule.state, rule.version, rule.yaml], ['staged', 1, files[0].text]);
+  const now = (await author.get('/api/v1/rules/' + builtin.id)).body;
+  assert.deepEqual([now.origin, now.yaml], ['edited', files[1].text]);
+  const next = await author.post('/api/v1/rules:import', { files: [{ name: 'builtin.yml', text: old.yaml + '# ours, second\n' }] });
+  assert.equal((await act(approver, next.body.files[0].proposal, { action: 'approve' })).body.state, 'approved', 'made from the version in use');
 });
 
 test('each step is in the audit', async () => {

@@ -46,4 +46,36 @@ describe('rule approval', { skip: unable() }, () => {
     await other.close()
     await author.close()
   })
+
+  test('an import is proposed, a file at a time, and comes into use when the other person approves it', async () => {
+    const id = '0190c0de-0000-7000-8000-00000000ab31'
+    const author = await Person.at(browser, server)
+    await author.signIn('admin', server.passwords.admin)
+    await author.goto('/rules')
+    await author.test('rule-import').click()
+    await author.test('import-proposing').waitFor()
+    await author.test('import-files').setInputFiles([
+      { name: 'good.yml', mimeType: 'text/yaml', buffer: Buffer.from(`title: Brought in\nid: ${id}\nlogsource:\n  product: linux\ndetection:\n  a:\n    user.name: kay\n  condition: a\nlevel: low\n`) },
+      { name: 'bad.yml', mimeType: 'text/yaml', buffer: Buffer.from('title: x\nlogsource:\n  product: linux\ndetection:\n  a:\n    b|zzz: 1\n  condition: a\n') }
+    ])
+    await author.page.waitForFunction(() => /新增 1.*拒绝 1/.test(document.querySelector('[data-test=import-sum]')?.textContent ?? ''))
+    await author.test('import-go').click()
+    await author.page.waitForFunction(() => /已提交审批 1.*拒绝 1/.test(document.querySelector('[data-test=import-sum]')?.textContent ?? ''))
+    assert.equal((await api.get('/api/v1/rules/' + id)).status, 404)
+    await author.test('import-proposals').click()
+    await author.page.waitForURL(/\/rules\/proposals/)
+    await author.clean()
+    await author.close()
+    const waiting = (await api.get('/api/v1/rule-proposals?filter=state:submitted')).body.items
+    assert.deepEqual(waiting.map((p) => [p.title, p.note]), [['Brought in', 'good.yml']])
+    const other = await Person.at(browser, server, { locale: 'en' })
+    await other.signIn('second', strong)
+    await other.goto('/rules/proposals?open=' + waiting[0].id)
+    await other.test('approve-staged').click()
+    await other.$('.el-message-box__btns .el-button--primary').click()
+    await other.$('[data-test=proposal-state]', { hasText: 'Approved' }).waitFor()
+    assert.equal((await api.get('/api/v1/rules/' + id)).body.state, 'staged')
+    await other.clean()
+    await other.close()
+  })
 })
