@@ -1,46 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Audit records of two hosts with the same numbers, out of order and mixed with other lines, become one event each; killed after the
  * insert and run again: still each once, with every line. NRM-001, COL-032. */
-#include "test.h"
-
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "collect/crash.h"
-#include "pipeline/pipeline.h"
-#include "store/chdb_api.h"
-#include "store/event_store.h"
+#include "pipe_help.h"
 
 #define EVENTS 1500u /* a host */
 #define LINES 5u
 #define SPREAD 97u   /* lines of one event lie this far apart at most */
 
-static char dir[64];
-static struct cf_event_store *events;
 static int64_t batch_rows = 1000000;
 
-static struct cf_pipeline *start(void)
-{
-    char path[96];
-    struct cf_error err = {0};
-    struct cf_pipeline *p = NULL;
-
-    (void)snprintf(path, sizeof path, "%s/events", dir);
-    assert_ok(cf_event_store_open(&(struct cf_event_store_options){.path = cf_str_c(path)}, &events, &err), err);
-    struct cf_pipeline_options o = {.data_dir = dir, .content_dir = CF_TEST_ROOT "/content", .events = events, .workers = 2, .zone = CF_STR("+08:00"),
-                                    .no_rules = true, .spool = {.min_free = -1, .batch_rows = batch_rows, .batch_age_us = 3000000, .batch_busy_us = 3000000}};
-
-    assert_ok(cf_pipeline_start(&o, &p, &err), err);
-    return p;
-}
-
-static void stop(struct cf_pipeline *p)
-{
-    cf_pipeline_stop(p);
-    cf_event_store_close(events);
-}
+static struct cf_pipeline *start(void) { return pipe_start(2, batch_rows, 3000000, 0); }
 
 /* Line k of event i, as a host without node= sends it. */
 static cf_str line(char text[220], unsigned i, unsigned k)
@@ -84,34 +53,10 @@ static void feed(struct cf_pipeline *p)
         }
 }
 
-static void count(const char *sql, const char *want)
-{
-    struct cf_error err = {0};
-    struct cf_buf out;
-
-    cf_buf_init(&out, 0);
-    assert_ok(cf_event_store_query(events, cf_str_c(sql), NULL, 0, "TSV", NULL, &out, &err), err);
-    assert_string_equal(cf_buf_cstr(&out), want);
-    cf_buf_release(&out);
-}
-
 static void killed(void **state)
 {
-    pid_t pid = fork();
-    int status = 0;
-
     (void)state;
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct cf_pipeline *p = start();
-
-        cf_crash_arm("pipeline.after_insert");
-        feed(p);
-        (void)cf_pipeline_drain(p, 60000);
-        _exit(3);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    pipe_killed("pipeline.after_insert", start, feed);
 }
 
 static void each_once(void **state)
@@ -132,7 +77,7 @@ static void each_once(void **state)
           "",
           "3000\n");
     count("SELECT count() FROM chengfang.events WHERE source != 'auditd'", "30\n");
-    stop(p);
+    pipe_stop(p);
 }
 
 /* Batches of one record each, if they could: the lines of an event come one by one, and are one event nevertheless. */
@@ -154,27 +99,12 @@ static void borders_wait(void **state)
         }
     assert_true(cf_pipeline_drain(p, 60000));
     count("SELECT count(), min(length(splitByChar('\\n', event_original))) FROM chengfang.events WHERE source = 'auditd' AND event_original LIKE '%:200____)%'", "40\t5\n");
-    stop(p);
+    pipe_stop(p);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(killed), cmocka_unit_test(each_once), cmocka_unit_test(borders_wait)};
-    const struct chdb_api *api;
-    struct cf_error err = {0};
-    char cmd[96];
-    int r;
 
-    if (cf_chdb_load(&api, &err) < 0) {
-        (void)printf("skipped: %s\n", err.msg);
-        return 77;
-    }
-    cf_log_set_level(CF_LOG_OFF);
-    (void)snprintf(dir, sizeof dir, "/tmp/cf-assemble-XXXXXX");
-    if (!mkdtemp(dir))
-        return 1;
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    (void)snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    (void)!system(cmd);
-    return r;
+    return pipe_run(tests);
 }
