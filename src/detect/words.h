@@ -32,8 +32,14 @@ static inline uint32_t cf_words_mix(uint32_t gram) { return gram * 0x9e3779b1u; 
 /* The next place at which something may be, from a place that was one on; SIZE_MAX: none. Most texts have none. */
 static inline size_t cf_words_next(const struct cf_words *w, cf_str s, size_t from)
 {
-    for (size_t at = from; at + CF_WORDS_GRAM <= s.n; at += w->step)
-        if (w->mark[cf_words_mix(cf_words_gram(s.p + at)) >> w->shift])
+    const uint8_t *mark = w->mark;
+    uint32_t shift = w->shift;
+    size_t step = w->step;
+
+    if (s.n < CF_WORDS_GRAM)
+        return SIZE_MAX;
+    for (size_t at = from, last = s.n - CF_WORDS_GRAM; at <= last; at += step)
+        if (mark[cf_words_mix(cf_words_gram(s.p + at)) >> shift])
             return at;
     return SIZE_MAX;
 }
