@@ -331,7 +331,11 @@ int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
         while (i < sd.n && sd.p[i] != ' ' && sd.p[i] != ']')
             i++;
         id = cf_str_n(sd.p + from, i - from);
-        while (i < sd.n && sd.p[i] == ' ') {
+        if (memchr(id.p, '=', id.n)) { /* an element without an id begins with its first pair */
+            id = CF_STR("");
+            i = from - 1;
+        }
+        while (i < sd.n && (sd.p[i] == ' ' || (!id.n && i == from - 1))) {
             cf_str key, full;
             char *v;
             size_t n = 0;
@@ -348,7 +352,7 @@ int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
             if (i > sd.n)
                 i = sd.n;
             v = cf_arena_bytes(a, i - from + 1);
-            full = cf_arena_printf(a, "%.*s.%.*s", CF_ARG(id), CF_ARG(key));
+            full = id.n ? cf_arena_printf(a, "%.*s.%.*s", CF_ARG(id), CF_ARG(key)) : key;
             if (!v || !full.p)
                 return CF_ENOMEM;
             for (size_t k = from; k < i; k++) {
@@ -359,7 +363,7 @@ int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
             struct cf_pair *p = cf_pair_add(ret, full, cf_str_n(v, n), CF_V_STR);
             if (!p)
                 return CF_ELIMIT;
-            p->leaf = (uint32_t)id.n + 1;
+            p->leaf = id.n ? (uint32_t)id.n + 1 : 0;
             p->group = CF_G_SD;
             if (i < sd.n)
                 i++;

@@ -54,7 +54,9 @@ function normalise(records, zone, source) {
 
 // Streams whose records do not say which product wrote them (lines of dhcpd, access logs in the common format): the sender is
 // named, as a data source of the server names it. --unnamed leaves even these to recognition by content.
-const senders = { 'pfsense/log': 'pfsense', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere', 'juniper_srx/log': 'juniper-srx', 'cisco_nexus/log': 'cisco-nexus' }
+const senders = { 'pfsense/log': 'pfsense', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere', 'juniper_srx/log': 'juniper-srx', 'cisco_nexus/log': 'cisco-nexus',
+  // Sekoia's inputs begin behind the syslog header
+  'sekoia:postfix': 'postfix', 'sekoia:openssh': 'sshd', 'sekoia:openvpn': 'openvpn', 'sekoia:bind': 'bind', 'sekoia:juniper-ngfw': 'juniper-srx', 'sekoia:vmware-vcenter': 'vsphere', }
 const hash = s => createHash('sha1').update(s).digest('hex')
 const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, field: {} })
 const streams = {}, left = {}
@@ -97,7 +99,7 @@ function scorePairs(files) {
     list.sort((a, b) => (hash(a.file) < hash(b.file) ? -1 : 1)).forEach((f, i) => {
       s.files++
       if (!f.items) { s.unpaired += f.events; return }
-      let got = normalise(f.items.map(x => x.raw), f.zone, has('unnamed') ? undefined : senders[f.stream])
+      let got = normalise(f.items.map(x => x.raw), f.zone, has('unnamed') ? undefined : senders[f.stream] || senders[f.vendor])
       if (got.length < f.items.length) { // headers of columns are no events
         let at = 0
         const events = f.items.map(x => (x.raw.startsWith('#') ? null : got[at++]))

@@ -87,6 +87,19 @@ static void key_value_by_its_keys(void **state)
     expect("", "Nov 21 06:00:00 h app: user=alice action=open item=7", "event.dataset= source.ip=");
 }
 
+static void structured_data(void **state)
+{
+    (void)state;
+    expect("", "<14>1 2026-11-21T06:00:00.184Z srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636.1.1.1.2.40 source-address=\"192.0.2.1\" source-port=\"594\"]",
+           "source.ip=192.0.2.1 source.port=594");
+    /* an element without an id; one that stops in the middle; another behind it */
+    expect("", "<14>1 2026-11-21T06:00:00.184Z srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [source-address=\"192.0.2.1\" source-port=\"594\"]",
+           "source.ip=192.0.2.1 source.port=594");
+    expect("", "<14>1 2026-11-21T06:00:00.184Z srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [source-address=\"192.0.2.1\" source-port][x@1 destination-port=\"7\"]",
+           "source.ip=192.0.2.1 source.port= destination.port=7");
+    expect("", "<14>1 2026-11-21T06:00:00.184Z srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [=] x", "source.ip=");
+}
+
 static void priority_written_out(void **state)
 {
     (void)state;
@@ -97,7 +110,8 @@ static void priority_written_out(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(services_of_a_named_device), cmocka_unit_test(key_value_by_its_keys), cmocka_unit_test(priority_written_out)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(services_of_a_named_device), cmocka_unit_test(key_value_by_its_keys), cmocka_unit_test(priority_written_out),
+                                       cmocka_unit_test(structured_data)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }
