@@ -229,7 +229,7 @@ static json_t *incident_detail(struct cf_req *req, cf_str id, struct cf_error *r
     json_object_set_new(j, "entities", entities_json(tx, id));
     json_object_set_new(j, "graph", graph_json(alerts));
     json_object_set_new(j, "notices", cf_principal_may(req->who, CF_STR("notice.read")) ? notices_json(tx, id) : json_array());
-    json_object_set_new(j, "summary", json_sprintf(english ? "%lld alerts, %lld assets, %zu attack stages" : "%lld 条告警，%lld 个资产，%zu 个攻击阶段", (long long)json_integer_value(json_object_get(j, "alert_count")),
+    json_object_set_new(j, "summary", json_sprintf(english ? "Alerts %lld, assets %lld, attack stages %zu" : "%lld 条告警，%lld 个资产，%zu 个攻击阶段", (long long)json_integer_value(json_object_get(j, "alert_count")),
                                                    (long long)json_integer_value(json_object_get(j, "assets_count")), json_array_size(json_object_get(j, "tactics"))));
     json_object_set_new(j, "process", inc_process_json(tx, id, english, inc_app(req)->forms));
     cf_tx_rollback(&tx);
