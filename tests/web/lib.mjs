@@ -109,9 +109,9 @@ export async function openConsole({ ready, ...options } = {}) {
     throw e
   }
 }
-/** Asks `fn` until it answers something true, which is returned; `what` words the failure after a minute. */
+/** Asks `fn` until it answers something true, which is returned; `what` words the failure after three minutes. */
 export async function until(fn, what) {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 900; i++) {
     const v = await fn()
     if (v) return v
     await new Promise((ok) => setTimeout(ok, 200)) // polled condition, bounded by the loop
