@@ -11,36 +11,9 @@
 #include <cmocka.h>
 
 #include "normalise/input.h"
-#include "normalise/normalise.h"
+#include "norm_help.h"
 
-#define NOW INT64_C(1795248000000000) /* 2026-11-21T08:00:00Z */
-
-static struct cf_normaliser *norm;
-static struct cf_norm_thread *thread;
 static unsigned cases;
-
-static int setup(void **state)
-{
-    struct cf_norm_options opt = {.sources_dir = CF_TEST_ROOT "/content/sources", .now_us = NOW, .zone = CF_STR("+08:00")};
-    struct cf_error err = {0};
-
-    (void)state;
-    if (cf_normaliser_load(&opt, &norm, &err) < 0) {
-        print_error("%s\n", err.msg);
-        return -1;
-    }
-    thread = cf_norm_thread_new(norm);
-    return thread ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cf_norm_thread_free(thread);
-    cf_normaliser_free(norm);
-    return 0;
-}
-
 static void run_file(const char *path, struct cf_buf *out)
 {
     struct cf_input *in = NULL;
