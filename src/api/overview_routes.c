@@ -240,22 +240,11 @@ static int add_todo(struct build *b)
     return r;
 }
 
-/* The same rule as the source list: waiting for its first record, silent after its own time, error when most of today was not understood. */
 static void take_data_source(struct build *b, struct cf_stmt *st, json_t *into)
 {
     const struct cf_counter *c = b->app->pipeline ? cf_counters_find(cf_pipeline_counters(b->app->pipeline), cf_stmt_str(st, 0)) : NULL;
-    int64_t last = c ? atomic_load(&c->last_us) : 0;
-    uint64_t today = c ? atomic_load(&c->today) : 0, bad = c ? atomic_load(&c->today_unparsed) : 0;
-    const char *key = "online";
+    const char *key = cf_source_state(c, cf_stmt_i64(st, 2), cf_stmt_i64(st, 3), cf_stmt_i64(st, 1) / CF_US_PER_S * CF_US_PER_S, b->now_us);
 
-    if (last == 0)
-        last = cf_stmt_i64(st, 2);
-    if (last == 0 && b->now_us - cf_stmt_i64(st, 3) <= cf_stmt_i64(st, 1))
-        key = "waiting";
-    else if (last == 0 || b->now_us - last > cf_stmt_i64(st, 1) / CF_US_PER_S * CF_US_PER_S)
-        key = "silent";
-    else if (today >= 100 && bad * 2 > today)
-        key = "error";
     (void)json_object_set_new(into, key, json_integer(json_integer_value(json_object_get(into, key)) + 1));
 }
 

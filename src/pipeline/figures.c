@@ -32,6 +32,20 @@ void cf_pipeline_get_stats(struct cf_pipeline *p, struct cf_pipeline_stats *ret)
     (void)pthread_mutex_unlock(&p->mu);
 }
 
+const char *cf_source_state(const struct cf_counter *c, int64_t last_us, int64_t made_us, int64_t silent_us, int64_t now_us)
+{
+    uint64_t today = c ? atomic_load(&c->today) : 0, bad = c ? atomic_load(&c->today_unparsed) : 0;
+    int64_t last = c ? atomic_load(&c->last_us) : 0;
+
+    if (last == 0)
+        last = last_us;
+    if (last == 0 && made_us && now_us - made_us <= silent_us)
+        return "waiting";
+    if (last == 0 || now_us - last > silent_us)
+        return "silent";
+    return bad >= 20 && bad * 2 > today ? "error" : "online";
+}
+
 static char *dup_clip(cf_str s, size_t max)
 {
     size_t n = s.n < max ? s.n : max;

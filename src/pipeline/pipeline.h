@@ -84,6 +84,10 @@ struct cf_pipeline_stats {
 void cf_pipeline_get_stats(struct cf_pipeline *p, struct cf_pipeline_stats *ret);
 struct cf_spool *cf_pipeline_spool(struct cf_pipeline *p);
 struct cf_counters *cf_pipeline_counters(struct cf_pipeline *p);
+/* How an enabled data source stands, the same wherever it is shown: "online", "silent" (longer than silent_us), "waiting" (registered,
+ * still within that time for its first record), "error" (more than half of today's records, and 20 at least, were not understood).
+ * c may be NULL; last_us: newest record the table knows of, 0 none. */
+const char *cf_source_state(const struct cf_counter *c, int64_t last_us, int64_t made_us, int64_t silent_us, int64_t now_us);
 struct cf_listener *cf_pipeline_listener(struct cf_pipeline *p); /* NULL: none */
 json_t *cf_pipeline_health(struct cf_pipeline *p);               /* body of GET /api/v1/health; new reference */
 json_t *cf_pipeline_unparsed(struct cf_pipeline *p, size_t max); /* newest samples; new reference */

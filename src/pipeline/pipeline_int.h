@@ -153,6 +153,8 @@ void pipeline_load_tables(struct cf_pipeline *p); /* assets and data sources; er
 int pipeline_load_sources(struct cf_db *db, struct cf_source_table **ret, struct cf_error *reterr); /* free with cf_source_table_free */
 void pipeline_note_unparsed(struct cf_pipeline *p, const struct cf_spool_origin *o, cf_str raw, cf_str reason);
 void pipeline_commit(struct cf_pipeline *p, bool last);    /* store sync, then checkpoint; failures are noted and tried again */
+/* source_routes.c: cf_source_state of a row with enabled, last_seen, created_at, silent_after_seconds; "disabled". */
+const char *source_status(json_t *item, const struct cf_counter *c);
 /* assemble.c */
 void assembly_begin(struct worker *w);   /* looks through the batch in hand */
 /* rec is the next record of the batch: as it is; now with all lines of its event (in the arena); or part of one that was given already. */

@@ -317,6 +317,7 @@ static int finish(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_
     (void)json_object_set_new(item, "received", json_integer((json_int_t)(c ? atomic_load(&c->received) : 0)));
     (void)json_object_set_new(item, "stored", json_integer((json_int_t)stored));
     (void)json_object_set_new(item, "unparsed", json_integer((json_int_t)unparsed));
+    (void)json_object_set_new(item, "status", json_string(source_status(item, c)));
     (void)json_object_set_new(item, "failure_rate", json_real(cf_percent(unparsed, stored)));
     if (q)
         add_samples(item, q);
@@ -336,6 +337,7 @@ static const struct cf_lcol cols[] = {
     {"silent_since", "s.silent_us", CF_LC_TIME, CF_LC_SORT},
     {"silent_after_seconds", "s.silent_after_us / 1000000", CF_LC_I64, 0},
     {"last_seen", "s.last_us", CF_LC_TIME, CF_LC_SORT},
+    {"created_at", "s.created_us", CF_LC_TIME, CF_LC_SORT},
 };
 static const struct cf_list list = {
     .from = "data_source s LEFT JOIN organisation o ON o.id = s.org_id", .id_sql = "s.id", .scope_col = "s.org_id", .default_sort = "name",

@@ -41,22 +41,18 @@ static void set_time(json_t *item, const char *key, int64_t us)
         (void)json_object_set_new(item, key, json_stringn(text, cf_time_format(us, text)));
 }
 
-static const char *status_of(json_t *item, const struct cf_counter *c)
+const char *source_status(json_t *item, const struct cf_counter *c)
 {
-    int64_t silent = json_integer_value(json_object_get(item, "silent_after_seconds")) * CF_US_PER_S, last = c ? atomic_load(&c->last_us) : 0;
-    const char *seen = json_string_value(json_object_get(item, "last_seen")), *made = json_string_value(json_object_get(item, "created_at"));
-    int64_t since = 0;
-    uint64_t today = c ? atomic_load(&c->today) : 0, bad = c ? atomic_load(&c->today_unparsed) : 0;
+    int64_t silent = json_integer_value(json_object_get(item, "silent_after_seconds")) * CF_US_PER_S, last = 0, made = 0;
+    const char *seen = json_string_value(json_object_get(item, "last_seen")), *since = json_string_value(json_object_get(item, "created_at"));
 
     if (!json_is_true(json_object_get(item, "enabled")))
         return "disabled";
-    if (last == 0 && seen && !cf_time_parse(cf_str_c(seen), &last))
+    if (seen && !cf_time_parse(cf_str_c(seen), &last))
         last = 0;
-    if (last == 0 && made && cf_time_parse(cf_str_c(made), &since) && cf_now_us() - since <= silent)
-        return "waiting"; /* registered, and still within its time for the first record: the watch for silence counts it so too */
-    if (last == 0 || cf_now_us() - last > silent)
-        return "silent";
-    return today >= 100 && bad * 2 > today ? "error" : "online"; /* more than half is not understood */
+    if (since && !cf_time_parse(cf_str_c(since), &made))
+        made = 0;
+    return cf_source_state(c, last, made, silent, cf_now_us());
 }
 
 static int finish(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_error *reterr)
@@ -70,7 +66,7 @@ static int finish(struct cf_req *req, struct cf_tx *tx, json_t *item, struct cf_
     (void)reterr;
     if (c)
         set_time(item, "last_seen", atomic_load(&c->last_us));
-    (void)json_object_set_new(item, "status", json_string(status_of(item, c)));
+    (void)json_object_set_new(item, "status", json_string(source_status(item, c)));
     (void)json_object_set_new(item, "records_today", json_integer((json_int_t)today));
     (void)json_object_set_new(item, "eps", json_real(c ? (double)atomic_load(&c->eps_milli) / 1000.0 : 0));
     (void)json_object_set_new(item, "peak_eps", json_real(c ? (double)atomic_load(&c->peak_milli) / 1000.0 : 0));
