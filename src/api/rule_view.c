@@ -168,7 +168,7 @@ bool rule_is_tactic(cf_str tag, cf_str *ret)
     if (!cf_str_istarts(tag, CF_STR("attack.")) || rule_is_technique(tag, &t) || tag.n < 12)
         return false;
     t = cf_str_sub(tag, 7, tag.n);
-    if ((t.p[0] == 'g' || t.p[0] == 's') && t.p[1] >= '0' && t.p[1] <= '9') /* groups and software */
+    if (t.p && (t.p[0] == 'g' || t.p[0] == 's') && t.p[1] >= '0' && t.p[1] <= '9') /* groups and software */
         return false;
     /* newer names for the two halves of one column */
     *ret = cf_str_ieq(t, CF_STR("stealth")) || cf_str_ieq(t, CF_STR("defense-impairment")) ? CF_STR("defense-evasion") : t;

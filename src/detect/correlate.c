@@ -273,7 +273,7 @@ static int count_for(struct cf_correlator *c, struct cf_detector *d, const struc
 {
     const struct cf_corr *k = rule->corr;
     char text[KEY_MAX];
-    size_t n;
+    size_t n = 0;
     uint64_t key;
     struct cf_entry e = {.t = event_time(d->ev), .seq = d->ev->seq};
     struct cf_shard *sh;
@@ -352,7 +352,7 @@ int cf_correlate_view(struct cf_correlator *c, struct cf_detector *d, const stru
     struct cf_shard *sh;
     const struct cf_state *s;
     uint64_t key;
-    size_t n;
+    size_t n = 0;
     int r = 0;
 
     *ret = (struct cf_corr_view){0};
