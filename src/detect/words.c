@@ -56,7 +56,7 @@ struct cf_words *cf_words_make(const char *const *lit, const size_t *len, uint32
     w->shift = 32 - (uint32_t)bits;
     w->mark = calloc((size_t)1 << bits, 1);
     w->slot = calloc(slots, sizeof *w->slot);
-    w->lit = calloc(n, sizeof *w->lit);
+    w->lit = calloc((size_t)n + 1, sizeof *w->lit);
     if (!w->mark || !w->slot || !w->lit) {
         cf_words_free(w);
         return NULL;
