@@ -73,7 +73,7 @@ static bool add_line(struct assembly *a, uint64_t key, const struct cf_audit_id 
         if (!grow((void **)&a->group, &a->cap_groups, a->n_groups, sizeof *a->group))
             return false;
         g = &a->group[a->n_groups++];
-        *g = (struct assembly_group){.key = key};
+        *g = (struct assembly_group){.key = key}; /* NOLINT(clang-analyzer-core.NullDereference): grow() made room */
         *slot = (uint32_t)a->n_groups;
     }
     if (!grow((void **)&a->line, &a->cap_lines, a->n_lines, sizeof *a->line))
