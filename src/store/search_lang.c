@@ -399,7 +399,7 @@ static int parse_and(struct ps *p, struct cf_search_node **ret)
             group->child = first;
             end = &first->next;
         }
-        *end = more;
+        *end = more; /* NOLINT(clang-analyzer-core.NullDereference): set with the group */
         end = &more->next;
     }
     *ret = group ? group : first;
