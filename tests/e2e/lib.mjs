@@ -129,7 +129,7 @@ async function withEventsElsewhere(config, own) {
 export async function startServer({ config, data, args = [], env = {} } = {}) {
   const own = !data;
   data ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cf-e2e-'));
-  config = await withEventsElsewhere(config, own);
+  config = await withEventsElsewhere(config, own || !fs.existsSync(path.join(data, 'chengfang.yaml'))); // a folder the test made is new too
   if (config !== undefined) fs.writeFileSync(path.join(data, 'chengfang.yaml'), config);
   const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '', out = '';
