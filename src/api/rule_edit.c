@@ -30,12 +30,15 @@ struct edit {
     json_t *check;
     cf_str *ids;
     size_t n_ids;
+    bool lent; /* the view belongs to another edit */
 };
 
 static void edit_close(struct edit *e)
 {
     json_decref(e->check);
-    rule_view_close(&e->v);
+    e->check = NULL;
+    if (!e->lent)
+        rule_view_close(&e->v);
 }
 
 /* A first rule without id gets one, after its title. */
@@ -69,33 +72,36 @@ static int give_id(struct edit *e, struct cf_error *reterr)
     return e->yaml.p ? cf_rulebook_check(&e->lib, e->yaml, &e->check, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
 }
 
-/* Text checked, ids known; a text with mistakes is refused with their places. */
-static int edit_open(struct cf_req *req, struct edit *e, cf_str yaml, struct cf_error *reterr)
+static int edit_start(struct cf_req *req, struct edit *e, struct cf_error *reterr)
 {
-    json_t *rules, *one, *errors;
-    size_t i;
     int r;
 
     memset(e, 0, sizeof *e);
     e->req = req;
-    e->yaml = yaml;
     r = rule_view_open(req, &e->v, reterr);
-    if (r < 0)
-        return r;
-    r = rule_library(req, &e->lib, reterr);
-    if (r == 0)
-        r = cf_rulebook_check(&e->lib, yaml, &e->check, reterr);
+    if (r == 0 && (r = rule_library(req, &e->lib, reterr)) < 0)
+        rule_view_close(&e->v);
+    return r;
+}
+
+/* Text checked, ids known; a text with mistakes is refused with their places. */
+static int edit_text(struct edit *e, cf_str yaml, struct cf_error *reterr)
+{
+    json_t *rules, *one, *errors;
+    size_t i;
+    int r = cf_rulebook_check(&e->lib, e->yaml = yaml, &e->check, reterr);
+
     if (r == 0)
         r = give_id(e, reterr);
     errors = json_object_get(e->check, "errors");
     if (r == 0 && json_array_size(errors)) {
         one = json_array_get(errors, 0);
-        (void)cf_req_field_error(req, "yaml", "%s", json_string_value(json_object_get(one, "message")));
-        cf_req_problem(req, "rule_errors", json_incref(errors));
+        (void)cf_req_field_error(e->req, "yaml", "%s", json_string_value(json_object_get(one, "message")));
+        cf_req_problem(e->req, "rule_errors", json_incref(errors));
         r = cf_error_set(reterr, CF_EINVAL, "%s", json_string_value(json_object_get(one, "message")));
     }
     rules = json_object_get(e->check, "rules");
-    e->ids = CF_NEW_N(req->arena, cf_str, json_array_size(rules) + 1);
+    e->ids = CF_NEW_N(e->req->arena, cf_str, json_array_size(rules) + 1);
     if (r == 0 && !e->ids)
         r = cf_error_set(reterr, CF_ENOMEM, "no memory");
     json_array_foreach(rules, i, one)
@@ -103,9 +109,16 @@ static int edit_open(struct cf_req *req, struct edit *e, cf_str yaml, struct cf_
         cf_str id = cf_json_text(one, "id");
 
         if (r == 0 && id.n)
-            e->ids[e->n_ids++] = cf_arena_copy(req->arena, id);
+            e->ids[e->n_ids++] = cf_arena_copy(e->req->arena, id);
     }
-    if (r < 0)
+    return r;
+}
+
+static int edit_open(struct cf_req *req, struct edit *e, cf_str yaml, struct cf_error *reterr)
+{
+    int r = edit_start(req, e, reterr);
+
+    if (r == 0 && (r = edit_text(e, yaml, reterr)) < 0)
         edit_close(e);
     return r;
 }
@@ -131,22 +144,35 @@ static int reply_rule(struct cf_req *req, int status, cf_str id, struct cf_error
     return row ? 0 : reterr->code;
 }
 
-static int put_text(struct edit *e, struct cf_rule_save *s, cf_str state, struct cf_error *reterr)
+int rule_text_put(struct cf_req *req, struct cf_tx *tx, const struct cf_rule_save *s, cf_str state, struct cf_error *reterr)
 {
     enum cf_rule_state st;
-    struct cf_tx *tx = NULL;
-    int r = cf_tx_begin(rule_app(e->req)->db, CF_TX_WRITE, &tx, reterr);
+    int r = cf_rulebook_put(tx, s, NULL, reterr);
 
+    for (size_t i = 0; r == 0 && cf_rule_state_parse(state, &st) && i < s->n_ids; i++)
+        r = cf_rulebook_set_state(tx, s->ids[i], st, s->note, req->who->user_name, reterr);
+    return r;
+}
+
+/* What was checked, into s. */
+static void fill_save(const struct edit *e, struct cf_rule_save *s)
+{
     s->yaml = e->yaml;
-    s->title = cf_json_text(json_array_get(json_object_get(e->check, "rules"), 0), "title");
+    s->title = cf_arena_copy(e->req->arena, cf_json_text(json_array_get(json_object_get(e->check, "rules"), 0), "title"));
     s->ids = e->ids;
     s->n_ids = e->n_ids;
     if (!s->who.id.p)
         s->who = rule_who(e->req);
+}
+
+static int put_text(struct edit *e, struct cf_rule_save *s, cf_str state, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    int r = cf_tx_begin(rule_app(e->req)->db, CF_TX_WRITE, &tx, reterr);
+
+    fill_save(e, s);
     if (r == 0)
-        r = cf_rulebook_put(tx, s, NULL, reterr);
-    for (size_t i = 0; r == 0 && cf_rule_state_parse(state, &st) && i < e->n_ids; i++)
-        r = cf_rulebook_set_state(tx, e->ids[i], st, s->note, e->req->who->user_name, reterr);
+        r = rule_text_put(e->req, tx, s, state, reterr);
     return rule_commit(e->req, &tx, r, reterr);
 }
 
@@ -176,7 +202,7 @@ static int add(struct cf_req *req, cf_str yaml, cf_str state, struct cf_rule_sav
 
 static int create(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_rule_save s = {.action = "create", .expect_version = -1, .note = cf_json_text(req->json, "note")};
+    struct cf_rule_save s = {.action = "create", .fresh = true, .expect_version = -1, .note = cf_json_text(req->json, "note")};
     int r = rule_direct(req, reterr);
 
     if (r == 0)
@@ -191,8 +217,12 @@ static int create(struct cf_req *req, struct cf_error *reterr)
 /* Ids of the shipped file that holds `row`. */
 static int shipped_ids(struct edit *e, const struct rule_row *row, struct cf_rule_save *s, struct cf_error *reterr)
 {
-    cf_str *ids = CF_NEW_N(e->req->arena, cf_str, e->v.n + 1);
+    size_t n = 0;
+    cf_str *ids;
 
+    for (size_t i = 0; i < e->v.n; i++)
+        n += cf_str_eq(e->v.rows[i].info->file, row->info->file);
+    ids = CF_NEW_N(e->req->arena, cf_str, n + 1);
     if (!ids)
         return cf_error_set(reterr, CF_ENOMEM, "no memory");
     for (size_t i = 0; i < e->v.n; i++)
@@ -272,14 +302,32 @@ int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret
     return r;
 }
 
-int rule_text_use(struct cf_req *req, const struct cf_rule_proposal *p, cf_str state, cf_str *ret_rule_id, struct cf_error *reterr)
+int rule_texts_ready(struct cf_req *req, struct rule_text *t, size_t n, struct cf_error *reterr)
 {
-    struct cf_rule_save s = {.action = p->rule_id.n ? "edit" : "create", .expect_version = p->rule_id.n ? p->base_version : -1, .note = p->note, .who = p->author};
-    int r = p->rule_id.n ? change(req, p->rule_id, p->yaml, state, &s, reterr) : add(req, p->yaml, state, &s, reterr);
+    struct edit all, e;
+    int r = n ? edit_start(req, &all, reterr) : 0;
 
-    if (r == 0 && !p->rule_id.n)
-        *ret_rule_id = s.text_id;
-    return r;
+    if (r < 0 || n == 0)
+        return r;
+    for (size_t i = 0; i < n; i++) {
+        const struct cf_rule_proposal *p = t[i].from;
+
+        t[i].save = (struct cf_rule_save){.action = p->rule_id.n ? "edit" : "create", .fresh = p->rule_id.n == 0, .expect_version = p->rule_id.n ? p->base_version : -1, .note = p->note, .who = p->author};
+        e = all;
+        e.lent = true;
+        r = edit_text(&e, p->yaml, &t[i].err);
+        if (r == 0)
+            r = p->rule_id.n ? base_of(&e, p->rule_id, &t[i].save, &t[i].err) : all_new(&e, &t[i].err);
+        if (r == 0) {
+            fill_save(&e, &t[i].save);
+            if (p->rule_id.n == 0)
+                t[i].save.text_id = e.ids[0];
+        }
+        t[i].r = r;
+        edit_close(&e);
+    }
+    edit_close(&all);
+    return 0;
 }
 
 static int put_rule(struct cf_req *req, struct cf_error *reterr)

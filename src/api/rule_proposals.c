@@ -178,68 +178,53 @@ static int move(struct cf_req *req, const struct cf_rule_proposal *p, enum cf_ru
     return r;
 }
 
-/* Taken first, then done: of two who approve at once one gets the conflict. What cannot be brought into use goes back to submitted. */
-static int approve(struct cf_req *req, const struct cf_rule_proposal *p, struct cf_error *reterr)
+/* approve or return, as the body says. */
+static int decide(struct cf_req *req, struct rule_verdict *v, size_t n, bool audited, struct cf_error *reterr)
 {
     const char *state = json_string_value(json_object_get(req->json, "state"));
-    const struct cf_rule_decision d = {.who = rule_who(req), .note = cf_json_text(req->json, "note"), .went = cf_str_c(state ? state : "staged")};
-    struct cf_error ignored;
-    cf_str rule_id = p->rule_id;
-    struct cf_tx *tx = NULL;
-    int r = move(req, p, CF_RULE_PROPOSAL_SUBMITTED, CF_RULE_PROPOSAL_APPROVED, &d, reterr);
+    bool approve = strcmp(json_string_value(json_object_get(req->json, "action")), "approve") == 0;
+    const struct cf_rule_decision d = {.who = rule_who(req), .note = cf_json_text(req->json, "note"), .went = approve ? cf_str_c(state ? state : "staged") : CF_STR_NONE};
 
-    if (r < 0)
-        return r;
-    r = rule_text_use(req, p, d.went, &rule_id, reterr);
-    if (r < 0) {
-        (void)move(req, p, CF_RULE_PROPOSAL_APPROVED, CF_RULE_PROPOSAL_SUBMITTED, NULL, &ignored);
-        return r;
+    if (!cf_principal_may(req->who, CF_STR("rule.approve")))
+        return cf_error_set(reterr, CF_EPERM, "permission rule.approve is needed");
+    if (!approve && d.note.n == 0)
+        return cf_req_field_error(req, "note", "say what has to change");
+    return rule_decide(req, v, n, approve, &d, audited, reterr);
+}
+
+static int decide_one(struct cf_req *req, const struct cf_rule_proposal *p, struct cf_error *reterr)
+{
+    struct rule_verdict v = {.id = p->id};
+    int r = decide(req, &v, 1, false, reterr);
+
+    if (r == 0 && v.r < 0) {
+        *reterr = v.err;
+        r = v.r;
     }
-    r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
-    if (r == 0)
-        r = cf_rule_proposal_done(tx, p->id, rule_id, reterr);
-    if (r == 0)
-        r = cf_tx_commit(&tx, reterr);
-    cf_tx_rollback(&tx);
     return r;
 }
 
-static int decide(struct cf_req *req, struct cf_rule_proposal *p, const char *action, struct cf_error *reterr)
+/* submit and withdraw: its author's. */
+static int author_moves(struct cf_req *req, const struct cf_rule_proposal *p, bool submit, struct cf_error *reterr)
 {
-    const struct cf_rule_decision d = {.who = rule_who(req), .note = cf_json_text(req->json, "note")};
-    bool own = mine(req, p->author.id);
-
-    if (strcmp(action, "submit") == 0 || strcmp(action, "withdraw") == 0) {
-        if (!own)
-            return cf_error_set(reterr, CF_EPERM, "only the person who wrote it does this");
-        if (p->state == CF_RULE_PROPOSAL_APPROVED || p->state == CF_RULE_PROPOSAL_WITHDRAWN || (p->state == CF_RULE_PROPOSAL_SUBMITTED && action[0] == 's'))
-            return cf_error_set(reterr, CF_ECONFLICT, "the proposal is %s already", cf_rule_proposal_state_name(p->state));
-        return move(req, p, p->state, action[0] == 's' ? CF_RULE_PROPOSAL_SUBMITTED : CF_RULE_PROPOSAL_WITHDRAWN, NULL, reterr);
-    }
-    if (!cf_principal_may(req->who, CF_STR("rule.approve")))
-        return cf_error_set(reterr, CF_EPERM, "permission rule.approve is needed");
-    if (own)
-        return cf_error_set(reterr, CF_EPERM, "nobody approves what he wrote himself");
-    if (p->state != CF_RULE_PROPOSAL_SUBMITTED)
-        return cf_error_set(reterr, CF_ECONFLICT, "the proposal is %s, not submitted", cf_rule_proposal_state_name(p->state));
-    if (strcmp(action, "approve") == 0)
-        return approve(req, p, reterr);
-    if (d.note.n == 0)
-        return cf_req_field_error(req, "note", "say what has to change");
-    return move(req, p, CF_RULE_PROPOSAL_SUBMITTED, CF_RULE_PROPOSAL_RETURNED, &d, reterr);
+    if (!mine(req, p->author.id))
+        return cf_error_set(reterr, CF_EPERM, "only the person who wrote it does this");
+    if (p->state == CF_RULE_PROPOSAL_APPROVED || p->state == CF_RULE_PROPOSAL_WITHDRAWN || (p->state == CF_RULE_PROPOSAL_SUBMITTED && submit))
+        return cf_error_set(reterr, CF_ECONFLICT, "the proposal is %s already", cf_rule_proposal_state_name(p->state));
+    return move(req, p, p->state, submit ? CF_RULE_PROPOSAL_SUBMITTED : CF_RULE_PROPOSAL_WITHDRAWN, NULL, reterr);
 }
 
 static int act(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_rule_proposal p;
-    const char *before;
+    const char *before, *action = json_string_value(json_object_get(req->json, "action"));
     json_t *b;
     int r = read_one(req, cf_req_path(req, "id"), &p, reterr);
 
     if (r < 0)
         return r;
     before = cf_rule_proposal_state_name(p.state);
-    r = decide(req, &p, json_string_value(json_object_get(req->json, "action")), reterr);
+    r = action[0] == 's' || action[0] == 'w' ? author_moves(req, &p, action[0] == 's', reterr) : decide_one(req, &p, reterr);
     if (r < 0)
         return r;
     b = json_pack("{s:s}", "state", before);
@@ -248,7 +233,37 @@ static int act(struct cf_req *req, struct cf_error *reterr)
     return reply_one(req, 200, p.id, reterr);
 }
 
+static int batch(struct cf_req *req, struct cf_error *reterr)
+{
+    const json_t *ids = json_object_get(req->json, "ids"), *id;
+    struct rule_verdict *v = CF_NEW_N(req->arena, struct rule_verdict, json_array_size(ids));
+    json_t *errors, *after;
+    json_int_t changed = 0;
+    size_t i;
+    int r;
+
+    if (!v)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory");
+    json_array_foreach(ids, i, id) v[i] = (struct rule_verdict){.id = cf_str_n(json_string_value(id), json_string_length(id))};
+    r = decide(req, v, json_array_size(ids), true, reterr);
+    if (r < 0)
+        return r;
+    errors = json_array();
+    for (i = 0; i < json_array_size(ids); i++) {
+        changed += !v[i].why;
+        if (v[i].why)
+            (void)json_array_append_new(errors, json_pack("{s:o,s:s,s:s}", "id", rule_str(v[i].id), "why", v[i].why, "message", v[i].err.msg));
+    }
+    after = json_pack("{s:O,s:O*,s:O*,s:I,s:O}", "action", json_object_get(req->json, "action"), "state", json_object_get(req->json, "state"), "note",
+                      json_object_get(req->json, "note"), "changed", changed, "errors", errors);
+    cf_req_audit(req, "rule-proposals", NULL, after);
+    json_decref(after);
+    cf_reply_json(req, 200, json_pack("{s:I,s:o}", "changed", changed, "errors", errors));
+    return 0;
+}
+
 #define YAML "\"yaml\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":262144},\"note\":{\"type\":\"string\",\"maxLength\":500},\"version\":{\"type\":[\"integer\",\"null\"]}"
+#define NOTE_STATE "\"note\":{\"type\":\"string\",\"maxLength\":500},\"state\":{\"type\":\"string\",\"enum\":[\"staged\",\"enabled\"]}"
 #define PATH "/api/v1/rule-proposals"
 static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/api/v1/rule-approval", .permission = "rule.read", .handler = get_setting, .scope = "all", .doc = "Whether changes of rules need a second person (rules.approval)"},
@@ -261,8 +276,12 @@ static const struct cf_route routes[] = {
      .request = "{\"type\":\"object\",\"required\":[\"yaml\"],\"additionalProperties\":false,\"properties\":{" YAML "}}", .doc = "Changes a draft or a returned proposal (its author)"},
     {.method = CF_POST, .path = PATH "/{id}/actions", .permission = "rule.read", .handler = act, .scope = "all",
      .request = "{\"type\":\"object\",\"required\":[\"action\"],\"additionalProperties\":false,\"properties\":{\"action\":{\"type\":\"string\",\"enum\":[\"submit\",\"withdraw\",\"approve\",\"return\"]},"
-                "\"note\":{\"type\":\"string\",\"maxLength\":500},\"state\":{\"type\":\"string\",\"enum\":[\"staged\",\"enabled\"]}}}",
+                NOTE_STATE "}}",
      .doc = "submit and withdraw (author); approve (rule.approve, not the author; state staged or enabled) and return with a note"},
+    {.method = CF_POST, .path = PATH ":batch", .permission = "rule.approve", .handler = batch, .scope = "all",
+     .request = "{\"type\":\"object\",\"required\":[\"ids\",\"action\"],\"additionalProperties\":false,\"properties\":{\"ids\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":1000,"
+                "\"items\":{\"type\":\"string\",\"maxLength\":64}},\"action\":{\"type\":\"string\",\"enum\":[\"approve\",\"return\"]}," NOTE_STATE "}}",
+     .doc = "Approve or return many proposals with one note and one reload of the rules; {changed, errors:[{id, why, message}]}, why: own state stale exists text gone"},
 };
 
 void cf_rule_proposal_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }

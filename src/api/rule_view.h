@@ -55,8 +55,27 @@ int rule_direct(struct cf_req *req, struct cf_error *reterr); /* CF_ECONFLICT: t
 int rule_second_person(struct cf_req *req, struct cf_tx *tx, cf_str id, enum cf_rule_state to, struct cf_error *reterr);
 /* A text that could be saved as rule_id (empty: a new rule): with its id and title, in the request's arena. */
 int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr);
-/* The approved text becomes the author's new version, its rules staged or enabled. */
-int rule_text_use(struct cf_req *req, const struct cf_rule_proposal *p, cf_str state, cf_str *ret_rule_id, struct cf_error *reterr);
+/* Proposed texts checked against the rules in use, which are looked at once for all of them. */
+struct rule_text {
+    const struct cf_rule_proposal *from;
+    int r; /* < 0: err says why it cannot be used */
+    struct cf_error err;
+    struct cf_rule_save save; /* in the request's arena */
+};
+int rule_texts_ready(struct cf_req *req, struct rule_text *t, size_t n, struct cf_error *reterr);
+/* The text becomes its author's new version, its rules staged or enabled; the detector gets it with rule_commit. */
+int rule_text_put(struct cf_req *req, struct cf_tx *tx, const struct cf_rule_save *s, cf_str state, struct cf_error *reterr);
+
+/* ---- decisions about proposals, one or many (rule_decide.c) ---- */
+struct rule_verdict {
+    cf_str id;
+    const char *why; /* NULL: done; own, state, stale, exists, text, gone */
+    int r;
+    struct cf_error err;
+};
+/* Approves (into the state d->went) or returns n proposals in one transaction with one reload of the rules; what is refused changes
+ * nothing. Audited: an entry for each that was decided, beside the request's own. */
+int rule_decide(struct cf_req *req, struct rule_verdict *v, size_t n, bool approve, const struct cf_rule_decision *d, bool audited, struct cf_error *reterr);
 void cf_rule_proposal_routes(void);
 
 void cf_rule_edit_routes(void);

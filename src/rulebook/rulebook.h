@@ -40,6 +40,7 @@ struct cf_rule_save {
     cf_str title, yaml, note;
     const char *action;     /* create edit restore import */
     bool edited;            /* stands in the place of a shipped rule */
+    bool fresh;             /* a new text: CF_EEXIST when one of its name is in use */
     size_t n_ids;
     const cf_str *ids;      /* rules of the text */
     size_t n_replaces;
@@ -47,7 +48,7 @@ struct cf_rule_save {
     int64_t expect_version; /* < 0: any; else CF_ECONFLICT when the newest is another */
     struct cf_rule_who who;
 };
-/* CF_EEXIST: another text holds one of the ids. */
+/* CF_EEXIST: another text holds one of the ids. This and CF_ECONFLICT are found before anything is written. */
 int cf_rulebook_put(struct cf_tx *tx, const struct cf_rule_save *s, int64_t *ret_version, struct cf_error *reterr);
 /* Takes the text out of use; its versions stay. */
 int cf_rulebook_remove(struct cf_tx *tx, cf_str text_id, const char *action, cf_str note, struct cf_rule_who who, struct cf_error *reterr);

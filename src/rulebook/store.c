@@ -138,6 +138,40 @@ static int add_version(struct cf_tx *tx, cf_str text_id, int64_t version, cf_str
                       CF_I(version), CF_S(yaml), CF_Z(action), CF_S(note), CF_S(who.id), CF_S(who.name.p ? who.name : CF_STR("")), CF_I(cf_now_us()));
 }
 
+/* One text: "" when there is none. */
+static int ask_text(struct cf_tx *tx, const char *sql, cf_str key, char ret[210], struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    int r = cf_tx_query(tx, sql, &st, reterr, CF_S(key));
+
+    ret[0] = 0;
+    if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        (void)snprintf(ret, 210, "%.*s", (int)(cf_stmt_str(st, 0).n < 209 ? cf_stmt_str(st, 0).n : 209), cf_stmt_str(st, 0).p);
+        r = 0;
+    }
+    cf_stmt_free(st);
+    return r;
+}
+
+/* Is an id of the text another's, or a new text's name in use? */
+static int ids_free(struct cf_tx *tx, const struct cf_rule_save *s, struct cf_error *reterr)
+{
+    char holder[210];
+    int r = 0;
+
+    if (s->fresh) {
+        r = ask_text(tx, "SELECT id FROM rule_text WHERE id = ? AND active = 1", s->text_id, holder, reterr);
+        if (r == 0 && holder[0])
+            r = cf_error_set(reterr, CF_EEXIST, "there is a rule with the id %s already", holder);
+    }
+    for (size_t i = 0; r == 0 && i < s->n_ids; i++) {
+        r = ask_text(tx, "SELECT text_id FROM rule_text_id WHERE rule_id = ?", s->ids[i], holder, reterr);
+        if (r == 0 && holder[0] && !cf_str_eqz(s->text_id, holder))
+            r = cf_error_set(reterr, CF_EEXIST, "another stored rule has the id %.*s", CF_ARG(s->ids[i]));
+    }
+    return r;
+}
+
 static int put_ids(struct cf_tx *tx, const struct cf_rule_save *s, struct cf_error *reterr)
 {
     int r = cf_tx_exec(tx, "DELETE FROM rule_text_id WHERE text_id = ?", reterr, CF_S(s->text_id));
@@ -145,23 +179,9 @@ static int put_ids(struct cf_tx *tx, const struct cf_rule_save *s, struct cf_err
     for (size_t i = 0; r == 0 && i < s->n_ids + s->n_replaces; i++) {
         bool own = i < s->n_ids;
         cf_str id = own ? s->ids[i] : s->replaces[i - s->n_ids];
-        struct cf_stmt *st = NULL;
-        bool other = false;
 
-        if (id.n == 0)
-            continue;
-        r = cf_tx_query(tx, "SELECT text_id FROM rule_text_id WHERE rule_id = ?", &st, reterr, CF_S(id));
-        if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
-            other = !cf_str_eq(cf_stmt_str(st, 0), s->text_id);
-            r = 0;
-        } else if (r == 0) {
-            cf_stmt_free(st);
-            r = cf_tx_exec(tx, "INSERT INTO rule_text_id (rule_id, text_id, own) VALUES (?,?,?)", reterr, CF_S(id), CF_S(s->text_id), CF_I(own));
-            continue;
-        }
-        cf_stmt_free(st);
-        if (r == 0 && other && own)
-            r = cf_error_set(reterr, CF_EEXIST, "another stored rule has the id %.*s", CF_ARG(id));
+        if (id.n) /* one that is there: given twice, or what is replaced is replaced by another text too */
+            r = cf_tx_exec(tx, "INSERT INTO rule_text_id (rule_id, text_id, own) VALUES (?,?,?) ON CONFLICT (rule_id) DO NOTHING", reterr, CF_S(id), CF_S(s->text_id), CF_I(own));
     }
     return r;
 }
@@ -176,6 +196,8 @@ int cf_rulebook_put(struct cf_tx *tx, const struct cf_rule_save *s, int64_t *ret
     if (r == 0 && s->expect_version >= 0 && s->expect_version != version)
         r = cf_error_set(reterr, CF_ECONFLICT, "the rule was changed in the meantime (version %lld); load it again", (long long)version);
     version++;
+    if (r == 0)
+        r = ids_free(tx, s, reterr);
     if (r == 0)
         r = put_ids(tx, s, reterr);
     if (r == 0)

@@ -101,10 +101,52 @@ test('an import becomes proposals, one a file, that another person approves', as
   assert.equal((await act(approver, next.body.files[0].proposal, { action: 'approve' })).body.state, 'approved', 'made from the version in use');
 });
 
+test('many at once: those that may be approved are, with one reload; the others are refused one by one, with the reason', async (t) => {
+  const nth = (i) => `0190c0de-0000-7000-8000-0000000b${String(i).padStart(4, '0')}`;
+  const files = Array.from({ length: 500 }, (_, i) => ({ name: `r${i}.yml`, text: yaml(`many${i}`).replace(id, nth(i)) }));
+  const ids = (await author.post('/api/v1/rules:import', { files })).body.files.map((f) => f.proposal);
+  assert.equal(ids.length, 500);
+  const made = async (who, body) => (await who.post('/api/v1/rule-proposals', { submit: true, ...body })).body.id;
+  const version = (await author.get('/api/v1/rules/' + id)).body.version;
+  const [one, stale] = [await made(author, { rule_id: id, yaml: yaml('e'), version }), await made(author, { rule_id: id, yaml: yaml('f'), version })];
+  const twice = await made(author, { yaml: yaml('twice').replace(id, nth(0)) });
+  const withdrawn = await made(author, { yaml: yaml('back').replace(id, nth(900)) });
+  await act(author, withdrawn, { action: 'withdraw' });
+  const added = await author.post('/api/v1/users', { name: 'writer', display_name: '规则员', org_id: 'root', roles: ['leader', 'security_admin'] });
+  const writer = await s.signIn('writer', added.body.password);
+  const own = await made(writer, { yaml: yaml('own').replace(id, nth(901)) });
+  assert.ok(own, 'a person who may do both writes one');
+  assert.equal((await author.post('/api/v1/rule-proposals:batch', { ids: [], action: 'approve' })).status, 400);
+  assert.equal((await writer.post('/api/v1/rule-proposals:batch', { ids: [one], action: 'return' })).status, 400, 'a return says why');
+  const loads = () => s.log().split('rules loaded').length;
+  const before = loads(), begun = Date.now();
+  const r = await writer.post('/api/v1/rule-proposals:batch', { ids: [...ids, one, stale, twice, withdrawn, own, 'no-such'], action: 'approve', state: 'staged', note: 'all read' });
+  t.diagnostic(`500 proposals: ${Date.now() - begun} ms`);
+  assert.equal(r.status, 200, r.text);
+  assert.equal(r.body.changed, 501, JSON.stringify(r.body.errors));
+  assert.equal(loads() - before, 1, 'one reload');
+  assert.deepEqual(r.body.errors.map((e) => [e.id, e.why]), [[stale, 'stale'], [twice, 'exists'], [withdrawn, 'state'], [own, 'own'], ['no-such', 'gone']]);
+  assert.match(r.body.errors[0].message, /changed in the meantime/);
+  assert.equal((await author.get('/api/v1/rules?limit=1&filter=' + encodeURIComponent('title:"Two people" state:staged'))).body.total, 502, 'these and one of the test before');
+  assert.match((await author.get('/api/v1/rules/' + nth(0))).body.yaml, /many0/);
+  const p = (await author.get('/api/v1/rule-proposals/' + ids[499])).body;
+  assert.deepEqual([p.state, p.decided_by, p.decision_note, p.went, p.rule_id], ['approved', '规则员', 'all read', 'staged', nth(499)]);
+  assert.equal((await author.get('/api/v1/rule-proposals/' + stale)).body.state, 'submitted', 'it waits on');
+  const back = await writer.post('/api/v1/rule-proposals:batch', { ids: [stale, twice, one], action: 'return', note: 'older text' });
+  assert.deepEqual([back.body.changed, back.body.errors.map((e) => e.why)], [2, ['state']]);
+  assert.equal((await author.get('/api/v1/rule-proposals/' + stale)).body.decision_note, 'older text');
+});
+
 test('each step is in the audit', async () => {
   const auditor = await author.post('/api/v1/users', { name: 'auditor', display_name: '审计员', org_id: 'root', roles: ['audit_admin'] });
   const who = await s.signIn('auditor', auditor.body.password);
-  const items = (await who.get('/api/v1/audit?limit=200&filter=' + encodeURIComponent('proposal'))).body.items;
+  const items = (await who.get('/api/v1/audit?limit=1000&filter=' + encodeURIComponent('proposals'))).body.items;
   const steps = items.filter((x) => /rule-proposals/.test(x.action + x.object)).length;
-  assert.ok(steps >= 8, JSON.stringify(items.map((x) => [x.user, x.action, x.object])));
+  assert.ok(steps >= 8, `${steps} steps`);
+  const entries = async (action) => (await who.get('/api/v1/audit?limit=1000&filter=' + encodeURIComponent(`action:${action}`))).body;
+  const approved = await entries('rule_proposal.approve');
+  assert.equal(approved.total, 501, 'an entry for each');
+  assert.deepEqual([approved.items[0].user.name, approved.items[0].after.note, approved.items[0].after.state], ['writer', 'all read', 'staged']);
+  assert.equal((await entries('rule_proposal.return')).total, 2);
+  assert.equal((await who.post('/api/v1/audit:verify')).body.ok, true);
 });

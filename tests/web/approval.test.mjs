@@ -78,4 +78,68 @@ describe('rule approval', { skip: unable() }, () => {
     await other.clean()
     await other.close()
   })
+
+  test('many at once: picked by keyboard and sent back; all that match approved with one note; refused ones named with the reason', async () => {
+    const nth = (i) => `0190c0de-0000-7000-8000-0000000b${String(i).padStart(4, '0')}`
+    const yaml = (title, id) => `title: ${title}\nid: ${id}\nlogsource:\n  product: linux\ndetection:\n  a:\n    user.name: kay\n  condition: a\nlevel: low\n`
+    const files = Array.from({ length: 500 }, (_, i) => ({ name: `r${i}.yml`, text: yaml(`Quay ${i}`, nth(i)) }))
+    assert.equal((await api.post('/api/v1/rules:import', { files })).body.proposed, 500)
+    const other = await Person.at(browser, server)
+    await other.signIn('second', strong)
+    await other.goto('/rules/proposals?sort=title')
+    const row = (title) => other.$('.tbl tbody tr[data-id]', { hasText: new RegExp(title + '(?!\\d)') })
+    await row('Quay 0').waitFor()
+    for (const k of ['j', 'x', 'j', 'x']) await other.page.keyboard.press(k)
+    await other.$('.batch', { hasText: '已选 2 条' }).waitFor()
+    await other.page.keyboard.press('r')
+    await other.$('.el-message-box', { hasText: '退回所选 2 项' }).waitFor()
+    await other.$('.el-message-box input').fill('范围太大')
+    await other.$('.el-message-box__btns .el-button--primary').click()
+    await other.$('[data-test=proposal-result]', { hasText: '已退回 2 项' }).waitFor()
+    const back = (await api.get('/api/v1/rule-proposals?sort=title&filter=state:returned')).body.items
+    assert.deepEqual(back.map((p) => [p.title, p.decision_note, p.decided_by]), [['Quay 0', '范围太大', '值班领导'], ['Quay 1', '范围太大', '值班领导']])
+    await other.clean()
+    await other.close()
+
+    // one of them becomes stale while the list is open: the rule it changes gets a newer text
+    const en = await Person.at(browser, server, { locale: 'en', theme: 'dark', width: 1920, height: 1080 })
+    await en.signIn('second', strong)
+    const brought = '0190c0de-0000-7000-8000-00000000ab31'
+    const change = async (title) => (await api.post('/api/v1/rule-proposals', { rule_id: brought, version: 1, submit: true, yaml: yaml(title, brought) })).body.id
+    const [newer, stale] = [await change('Newer text'), await change('Stale text')]
+    await en.goto('/rules/proposals?state=submitted')
+    await en.$('.list-foot', { hasText: '500 in total' }).waitFor()
+    const decided = await en.page.evaluate(async (id) => {
+      const csrf = (await (await fetch('/api/v1/session')).json()).csrf
+      return (await fetch(`/api/v1/rule-proposals/${id}/actions`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-csrf-token': csrf }, body: JSON.stringify({ action: 'approve', state: 'staged' }) })).status
+    }, newer)
+    assert.equal(decided, 200)
+    await en.$('thead input[type=checkbox]').check()
+    await en.$('.batch', { hasText: '50 selected' }).waitFor()
+    await en.test('pick-matching').click()
+    await en.$('.batch', { hasText: '499 selected' }).waitFor()
+    await en.test('batch-staged').click()
+    await en.$('.el-message-box input').fill('read by two')
+    await en.$('.el-message-box__btns .el-button--primary').click()
+    const result = en.test('proposal-result')
+    await result.filter({ hasText: 'Approved: 498' }).waitFor({ timeout: 120000 })
+    assert.match(await result.textContent(), /Not decided: 1.*Stale text.*newer version/s)
+    const done = (await api.get('/api/v1/rule-proposals?limit=1&filter=' + encodeURIComponent('state:approved Quay'))).body
+    assert.deepEqual([done.total, done.items[0].decision_note, done.items[0].went], [498, 'read by two', 'staged'])
+    assert.equal((await api.get('/api/v1/rules/' + nth(2))).body.state, 'staged')
+    assert.equal((await api.get('/api/v1/rule-proposals/' + stale)).body.state, 'submitted')
+    await en.clean()
+    await en.close()
+    // who wrote one sees it refused
+    await api.post('/api/v1/rule-proposals', { yaml: yaml('Own', nth(900)), submit: true })
+    const author = await Person.at(browser, server)
+    await author.signIn('admin', server.passwords.admin)
+    await author.goto('/rules/proposals?state=submitted')
+    await author.$('thead input[type=checkbox]').check()
+    await author.test('batch-enabled').click()
+    await author.$('.el-message-box__btns .el-button--primary').click()
+    await author.$('[data-test=proposal-result]', { hasText: /已批准 0 项.*未处理 2 项.*本人提交/s }).waitFor()
+    await author.clean()
+    await author.close()
+  })
 })

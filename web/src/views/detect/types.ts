@@ -18,6 +18,7 @@ export interface Proposal {
   author: { id: string; name: string }; created_at: string; updated_at: string; submitted_at?: string | null; decided_at?: string | null; decided_by?: string | null
   decision_note?: string | null; went?: 'staged' | 'enabled' | null; actions: string[]; yaml?: string
 }
+export interface ProposalResult { returned: boolean; changed: number; errors: { id: string; title: string; why: string; message: string }[] }
 export const proposalTones: Record<string, string> = { draft: '', submitted: 'warn', approved: 'ok', returned: 'err', withdrawn: '' }
 export interface RuleError { line: number; column: number; message: string; title?: string }
 export interface Check { valid: boolean; errors: RuleError[]; rules: { id: string; title: string; level: Level; correlation: boolean }[]; fields: { sigma: string; ecs: string[] }[] }
