@@ -221,7 +221,7 @@ static json_t *after_json(struct cf_req *req, const struct rule_row *row, const 
 
     if (cf_incident_hidden_by(rule_app(req)->db, row->info, it->ev, cf_event_get(it->ev, CF_F_ORGANIZATION_ID), exception, &err) < 0)
         exception[0] = '\0';
-    outcome = corr                                ? "correlation"
+    outcome = corr                                ? json_is_object(alert) ? "alert" : "correlation"
               : !tried                            ? "other_log_source"
               : !yes                              ? "condition_false"
               : !fired                            ? "counted_by_correlation"
