@@ -5,6 +5,7 @@
 # A report of the sanitizer anywhere ends this with 1.
 set -eu
 dir=${1:?build directory}
+nm "$dir/chengfang" | grep -qE '__(tsan|asan)_init' || { echo "$dir/chengfang is not a sanitizer build" >&2; exit 1; }
 work=$(mktemp -d)
 port=$((20000 + $$ % 9000))
 cat >"$work/node.xml" <<X

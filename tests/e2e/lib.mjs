@@ -7,6 +7,7 @@
 //   const r = await admin.get('/api/v1/users');   // {status, body, headers}
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -116,12 +117,14 @@ export function run(args, { input, env } = {}) {
   return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
 }
 
-/** CF_TEST_EVENTS_URL: events go to that ClickHouse, as a sanitizer process cannot hold the embedded engine. */
-async function withEventsElsewhere(config, own) {
+/** CF_TEST_EVENTS_URL: events go to that ClickHouse, as a sanitizer process cannot hold the embedded engine; a database for each data folder. */
+function withEventsElsewhere(config, data) {
   const url = process.env.CF_TEST_EVENTS_URL;
-  if (!url || (!own && config === undefined) || /^ {2}events:/m.test(config ?? '')) return config;
-  if (own) await request(url, { method: 'POST', body: 'DROP DATABASE IF EXISTS chengfang SYNC' });
-  const store = `store:\n  events: clickhouse\n  events_urls: ${url}\n`;
+  const file = path.join(data, 'chengfang.yaml');
+  const before = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : undefined;
+  if (!url || (before !== undefined && config === undefined) || /^ {2}events:/m.test(config ?? '')) return config;
+  const database = /^ {2}events_database: (\w+)$/m.exec(before ?? '')?.[1] ?? `t_${randomUUID().replaceAll('-', '')}`;
+  const store = `store:\n  events: clickhouse\n  events_urls: ${url}\n  events_database: ${database}\n`;
   return /^store:\n/m.test(config ?? '') ? config.replace(/^store:\n/m, store) : (config ?? '') + store;
 }
 
@@ -129,7 +132,7 @@ async function withEventsElsewhere(config, own) {
 export async function startServer({ config, data, args = [], env = {} } = {}) {
   const own = !data;
   data ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cf-e2e-'));
-  config = await withEventsElsewhere(config, own || !fs.existsSync(path.join(data, 'chengfang.yaml'))); // a folder the test made is new too
+  config = withEventsElsewhere(config, data);
   if (config !== undefined) fs.writeFileSync(path.join(data, 'chengfang.yaml'), config);
   const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '', out = '';
@@ -193,7 +196,7 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
 /** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. */
 export async function waitUntil(what, fn, seconds) {
   let last;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
+  for (const end = Date.now() + seconds * 1000 * Number(process.env.CF_TEST_SLOW || 1); Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
     last = await fn();
     if (last === true) return;
   }
