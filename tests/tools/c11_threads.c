@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * C11 threads by POSIX threads, linked in where ThreadSanitizer looks on: it knows pthread_create and pthread_mutex_lock, not
- * thrd_create and mtx_lock, by which librdkafka works; without this a thread of that library ends the process at its first
- * malloc. glibc's types of both kinds have one layout (its own C11 functions rely on that). */
+ * C11 threads by POSIX threads, linked in where ThreadSanitizer looks on: it knows pthread_create and
+ * pthread_mutex_lock, not thrd_create and mtx_lock, by which librdkafka works; without this a thread of that library
+ * ends the process at its first malloc. glibc's types of both kinds have one layout (its own C11 functions rely on
+ * that). */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -24,11 +25,16 @@ static void *run(void *p)
 static int answer(int e)
 {
     switch (e) {
-    case 0: return thrd_success;
-    case EBUSY: return thrd_busy;
-    case ENOMEM: return thrd_nomem;
-    case ETIMEDOUT: return thrd_timedout;
-    default: return thrd_error;
+    case 0:
+        return thrd_success;
+    case EBUSY:
+        return thrd_busy;
+    case ENOMEM:
+        return thrd_nomem;
+    case ETIMEDOUT:
+        return thrd_timedout;
+    default:
+        return thrd_error;
     }
 }
 
@@ -76,7 +82,10 @@ int mtx_init(mtx_t *m, int type)
 void mtx_destroy(mtx_t *m) { (void)pthread_mutex_destroy(mutex(m)); }
 int mtx_lock(mtx_t *m) { return answer(pthread_mutex_lock(mutex(m))); }
 int mtx_trylock(mtx_t *m) { return answer(pthread_mutex_trylock(mutex(m))); }
-int mtx_timedlock(mtx_t *restrict m, const struct timespec *restrict t) { return answer(pthread_mutex_timedlock(mutex(m), t)); }
+int mtx_timedlock(mtx_t *restrict m, const struct timespec *restrict t)
+{
+    return answer(pthread_mutex_timedlock(mutex(m), t));
+}
 int mtx_unlock(mtx_t *m) { return answer(pthread_mutex_unlock(mutex(m))); }
 
 int cnd_init(cnd_t *c) { return answer(pthread_cond_init(cond(c), NULL)); }
