@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Normalisation on one core: sshd syslog lines, Windows JSON, CEF, key=value firewall. Lines are generated, the same every time.
 # "normalise": reading, parsing, mapping; "+json": writing ECS JSON as well. Median of three runs. JSON lines: name, value, unit.
+# Where liblognorm's lognormalizer is installed it takes the same lines (header, message and fields to JSON, no ECS) and the
+# ratio to "+json" is printed.
 set -eu
 bin=${CF_BIN:-build/chengfang}
 n=${CF_BENCH_LINES:-1000000}
@@ -38,11 +40,46 @@ run() { # file, options -> "records_per_second MB_per_second", median of three b
         $pin "$bin" normalise $2 "$dir/$1" 2>&1 >/dev/null | sed -n 's/.*records_per_second=\([0-9]*\) MB_per_second=\([0-9.]*\).*/\1 \2/p'
     done | sort -n | sed -n 2p
 }
+# rules of the peer, one a line of the file's kinds
+head='<%pri:number%>%time:date-rfc3164% %host:word% sshd[%pid:number%]:'
+{
+    echo "version=2"
+    echo "rule=:$head Failed password for invalid user %user:word% from %ip:ipv4% port %port:number% ssh2"
+    echo "rule=:$head Failed password for %user:word% from %ip:ipv4% port %port:number% ssh2"
+    echo "rule=:$head Accepted %how:word% for %user:word% from %ip:ipv4% port %port:number% ssh2: %key:rest%"
+    echo "rule=:$head Connection closed by %ip:ipv4% port %port:number% [preauth]"
+    echo "rule=:$head Received disconnect from %ip:ipv4% port %port:number%:%code:number%: %why:rest%"
+} >"$dir/sshd.rb"
+printf 'version=2\nrule=:%%event:json%%\n' >"$dir/windows.rb"
+printf 'version=2\nrule=:%%event:cef%%\n' >"$dir/cef.rb"
+printf 'version=2\nrule=:<%%pri:number%%>%%fields:name-value-list%%\n' >"$dir/kv.rb"
+
+peer() { # file -> "events_per_second share_parsed", median of three
+    lines=$(wc -l <"$dir/$1")
+    for _ in 1 2 3; do
+        t0=$(date +%s.%N)
+        # shellcheck disable=SC2086
+        $pin lognormalizer -r "$dir/$1.rb" -e json <"$dir/$1" >/dev/null 2>&1
+        t1=$(date +%s.%N)
+        awk -v n="$lines" -v a="$t0" -v b="$t1" 'BEGIN { printf "%d\n", n / (b - a) }'
+    done | sort -n | sed -n 2p
+}
+
 for f in sshd windows cef kv; do
+    ours=
     for o in --no-output ""; do
         tag=normalise; [ -z "$o" ] && tag=normalise+json
         set -- $(run $f "$o")
         printf '{"name":"%s %s","value":%s,"unit":"events/s"}\n' "$tag" "$f" "$1"
         printf '{"name":"%s %s bytes","value":%s,"unit":"MB/s"}\n' "$tag" "$f" "$2"
+        ours=$1
     done
+    command -v lognormalizer >/dev/null 2>&1 || continue
+    [ $f = cef ] && sed -i 's/?id=/?id\\=/' "$dir/cef" # it wants the standard's escape of "=" in a value
+    # a rule base that does not fit its lines would flatter us
+    head -1000 "$dir/$f" | lognormalizer -r "$dir/$f.rb" -e json 2>/dev/null | grep -c unparsed-data >"$dir/bad" || true
+    [ "$(cat "$dir/bad")" = 0 ] || { echo "the peer does not read all $f lines ($(cat "$dir/bad") of 1,000)" >&2; continue; }
+    theirs=$(peer "$f")
+    printf '{"name":"peer lognormalizer %s","value":%s,"unit":"events/s"}\n' "$f" "$theirs"
+    awk -v f="$f" -v a="$ours" -v b="$theirs" 'BEGIN { printf "{\"name\":\"ratio to the peer, JSON written, %s\",\"value\":%.2f,\"unit\":\"x\"}\n", f, a / b }'
 done
