@@ -17,7 +17,7 @@ void kafka_error(struct cf_kafka *k, const char *what, const char *why)
     cf_log_warn("collect", what, "group=%s reason=\"%s\"", k->group, why ? why : "unknown");
     atomic_fetch_add(&k->s_errors, 1);
     (void)pthread_mutex_lock(&k->kept.mu);
-    (void)snprintf(k->error, sizeof k->error, "%s: %.150s", what, why ? why : "unknown");
+    (void)snprintf(k->error, sizeof k->error, "%s: %.440s", what, why ? why : "unknown");
     (void)pthread_mutex_unlock(&k->kept.mu);
 }
 
@@ -239,6 +239,7 @@ static void *kafka_main(void *arg)
             kafka_commit(k, false);
             measure(k);
             look_at_switches(k);
+            kafka_login_look(k);
             commit_us = now;
         }
     }
@@ -251,16 +252,6 @@ static void *kafka_main(void *arg)
 
 /* ---- start and stop ------------------------------------------------------------------------------------------------------------ */
 
-static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
-{
-    struct cf_kafka *k = opaque;
-
-    (void)rk;
-    if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        atomic_store(&k->connected, false);
-    kafka_error(k, rd_kafka_err2name((rd_kafka_resp_err_t)err), reason);
-}
-
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
     (void)rk;
@@ -270,95 +261,40 @@ static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char 
         cf_log_debug("kafka", fac, "text=\"%.300s\"", buf);
 }
 
-/* The value never gets into a message: it may be a secret. */
-static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct cf_error *reterr)
-{
-    char why[256];
-
-    if (rd_kafka_conf_set(conf, key, value, why, sizeof why) == RD_KAFKA_CONF_OK)
-        return 0;
-    return cf_error_set(reterr, CF_EINVAL, "kafka: the value for %s is not taken", key);
-}
-
-static int set_secret(rd_kafka_conf_t *conf, const char *key, const char *path, struct cf_error *reterr)
-{
-    struct cf_buf b;
-    int r;
-
-    cf_buf_init(&b, 65536);
-    r = cf_file_read(path, &b, reterr);
-    while (r == 0 && b.n && (b.p[b.n - 1] == '\n' || b.p[b.n - 1] == '\r'))
-        b.n--;
-    if (r == 0)
-        r = set(conf, key, cf_buf_cstr(&b), reterr);
-    if (b.p)
-        explicit_bzero(b.p, b.n);
-    cf_buf_release(&b);
-    return r;
-}
-
-static int set_number(rd_kafka_conf_t *conf, const char *key, int64_t value, struct cf_error *reterr)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof text, "%lld", (long long)value);
-    return set(conf, key, text, reterr);
-}
-
-static int set_security(const struct cf_kafka_options *o, rd_kafka_conf_t *conf, struct cf_error *reterr)
-{
-    const struct {
-        const char *key, *value;
-    } plain[] = {{"security.protocol", o->security}, {"sasl.mechanism", o->sasl_mechanism}, {"sasl.username", o->sasl_user}, {"ssl.ca.location", o->tls_ca},
-                 {"ssl.certificate.location", o->tls_cert}, {"ssl.key.location", o->tls_key}};
-    bool sasl = o->security && strncmp(o->security, "sasl", 4) == 0;
-    int r = 0;
-
-    for (size_t i = 0; i < sizeof plain / sizeof *plain && r == 0; i++)
-        if (plain[i].value && plain[i].value[0] && (sasl || strncmp(plain[i].key, "sasl", 4) != 0))
-            r = set(conf, plain[i].key, plain[i].value, reterr);
-    if (r == 0 && !o->tls_verify_name)
-        r = set(conf, "ssl.endpoint.identification.algorithm", "none", reterr);
-    else if (r == 0)
-        r = set(conf, "ssl.endpoint.identification.algorithm", "https", reterr);
-    if (r == 0 && sasl && o->sasl_password_file && o->sasl_password_file[0])
-        r = set_secret(conf, "sasl.password", o->sasl_password_file, reterr);
-    if (r == 0 && o->tls_key_password_file && o->tls_key_password_file[0])
-        r = set_secret(conf, "ssl.key.password", o->tls_key_password_file, reterr);
-    return r;
-}
-
 static int set_up_client(struct cf_kafka *k, struct cf_error *reterr)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char why[512];
-    int r = set_security(&k->o, conf, reterr);
+    int r = kafka_login_set(&k->o, conf, reterr);
 
     if (r == 0)
-        r = set(conf, "bootstrap.servers", k->o.brokers, reterr);
+        r = kafka_set(conf, "bootstrap.servers", k->o.brokers, reterr);
     if (r == 0)
-        r = set(conf, "group.id", k->group, reterr);
+        r = kafka_set(conf, "group.id", k->group, reterr);
     if (r == 0)
-        r = set(conf, "client.id", k->o.client_id && k->o.client_id[0] ? k->o.client_id : "chengfang", reterr);
+        r = kafka_set(conf, "client.id", k->o.client_id && k->o.client_id[0] ? k->o.client_id : "chengfang", reterr);
     if (r == 0)
-        r = set(conf, "enable.auto.commit", "false", reterr);
+        r = kafka_set(conf, "enable.auto.commit", "false", reterr);
     if (r == 0)
-        r = set(conf, "enable.auto.offset.store", "false", reterr);
+        r = kafka_set(conf, "enable.auto.offset.store", "false", reterr);
     if (r == 0)
-        r = set(conf, "auto.offset.reset", k->o.from_end ? "latest" : "earliest", reterr);
+        r = kafka_set(conf, "auto.offset.reset", k->o.from_end ? "latest" : "earliest", reterr);
     if (r == 0)
-        r = set(conf, "check.crcs", "true", reterr);
+        r = kafka_set(conf, "check.crcs", "true", reterr);
     if (r == 0)
-        r = set_number(conf, "session.timeout.ms", k->o.session_us / 1000, reterr);
+        r = kafka_set_number(conf, "session.timeout.ms", k->o.session_us / 1000, reterr);
     if (r == 0)
-        r = set_number(conf, "heartbeat.interval.ms", k->o.session_us / 1000 / 10 > 0 ? k->o.session_us / 1000 / 10 : 1, reterr);
+        r = kafka_set_number(conf, "heartbeat.interval.ms", k->o.session_us / 1000 / 10 > 0 ? k->o.session_us / 1000 / 10 : 1, reterr);
     if (r == 0)
-        r = set_number(conf, "queued.max.messages.kbytes", k->o.memory / 1024, reterr);
+        r = kafka_set_number(conf, "queued.max.messages.kbytes", k->o.memory / 1024, reterr);
     if (r == 0)
-        r = set_number(conf, "topic.metadata.refresh.interval.ms", 60000, reterr); /* new topics of an expression */
+        r = kafka_set_number(conf, "statistics.interval.ms", 2000, reterr); /* kafka_seen */
+    if (r == 0)
+        r = kafka_set_number(conf, "topic.metadata.refresh.interval.ms", 60000, reterr); /* new topics of an expression */
     rd_kafka_conf_set_rebalance_cb(conf, kafka_rebalance);
     rd_kafka_conf_set_offset_commit_cb(conf, kafka_committed);
-    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_error_cb(conf, kafka_problem);
+    rd_kafka_conf_set_stats_cb(conf, kafka_seen);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_opaque(conf, k);
     if (r == 0) {

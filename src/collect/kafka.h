@@ -50,7 +50,7 @@ struct cf_kafka_stats {
     uint64_t bad;                         /* messages or batches that could not be read (damaged, unknown packing) */
     uint64_t errors;                      /* of connections, authentication, the group */
     bool connected, paused;               /* paused: waiting for the spool */
-    char error[240];                      /* the newest one */
+    char error[480];                      /* the newest one */
 };
 void cf_kafka_get_stats(struct cf_kafka *k, struct cf_kafka_stats *ret);
 /* Topics this member has partitions of, at most max; returns how many. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Shared by kafka.c (client, thread), kafka_group.c (assignment, commit), kafka_pos.c (positions and their memory). */
+ * Shared by kafka.c (client, thread), kafka_group.c (assignment, commit), kafka_pos.c (positions and their memory),
+ * kafka_login.c (how the brokers are reached). */
 #ifndef CF_COLLECT_KAFKA_INT_H
 #define CF_COLLECT_KAFKA_INT_H
 
@@ -52,7 +53,7 @@ struct cf_kafka {
     /* under kept.mu; written by the thread only */
     struct kafka_part **part;
     size_t n_part, cap_part;
-    char error[240];
+    char error[480];
     /* thread only: messages of one partition that go into one frame */
     struct kafka_part *cur;
     rd_kafka_message_t *msg[KAFKA_RECS];
@@ -61,6 +62,8 @@ struct cf_kafka {
     int64_t end;      /* offset after the last one */
     bool held;        /* the partitions are paused */
     bool reseek;      /* some partition has to be read `again` */
+    struct timespec password_of; /* when the password's file was written that is in use */
+    int64_t looked_us;
     _Atomic uint64_t s_records, s_bytes, s_empty, s_cut, s_rebalances, s_rewinds, s_commits, s_commit_failed, s_bad, s_errors;
     _Atomic bool connected, paused;
 };
@@ -73,6 +76,13 @@ void kafka_commit(struct cf_kafka *k, bool sync);
 void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *parts, void *opaque);
 void kafka_hold(struct cf_kafka *k, bool on); /* pauses all assigned partitions or goes on */
 void kafka_switch(struct cf_kafka *k, struct kafka_part *q, bool off); /* pauses one, or goes on at its place */
+/* kafka_login.c */
+int kafka_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct cf_error *reterr); /* no error says the value: it may be a secret */
+int kafka_set_number(rd_kafka_conf_t *conf, const char *key, int64_t value, struct cf_error *reterr);
+int kafka_login_set(const struct cf_kafka_options *o, rd_kafka_conf_t *conf, struct cf_error *reterr);
+void kafka_login_look(struct cf_kafka *k); /* a password that was mended in its file holds from the next connection on */
+void kafka_problem(rd_kafka_t *rk, int err, const char *reason, void *opaque); /* of a connection, sign-in, the group */
+int kafka_seen(rd_kafka_t *rk, char *json, size_t n, void *opaque);            /* librdkafka's figures: is a broker there? */
 /* kafka_pos.c */
 struct kafka_part *kafka_part_get(struct cf_kafka *k, uint64_t group, cf_str topic, int32_t partition, bool make); /* NULL: none; no memory */
 size_t kafka_pos_text(const struct kafka_pos *p, int64_t from, struct cf_buf *out);

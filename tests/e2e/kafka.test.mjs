@@ -3,13 +3,11 @@
 // (tests/tools/kafka_mock.c). Offsets after durability, kill -9, rebalances between two servers, a full spool, an
 // administrator's reset, brokers that go away. COL-001, COL-032, COL-033, COL-034.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import readline from 'node:readline';
 import { after, before, test } from 'node:test';
-import { assertEachOnce, binary, run, startServer, waitUntil } from './lib.mjs';
+import { assertEachOnce, run, startKafka, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-kafka-'));
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
@@ -24,20 +22,6 @@ const config = (more = '') => `kafka:
 ${more}`;
 
 const until = (what, fn, seconds = 40) => waitUntil(what, fn, seconds);
-/** The mock cluster: ask(line) -> its answer. */
-async function startMock() {
-  const child = spawn(path.join(path.dirname(binary), 'kafka_mock'), ['2'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const waiting = [];
-  readline.createInterface({ input: child.stdout }).on('line', (l) => waiting.shift()(l));
-  const next = () => new Promise((r) => waiting.push(r));
-  const first = await next();
-  brokers = first.replace(/^brokers /, '');
-  return {
-    ask: async (line) => { const p = next(); child.stdin.write(line + '\n'); return p; },
-    ok: async (line) => { const p = next(); child.stdin.write(line + '\n'); assert.equal(await p, 'ok', line); },
-    stop: () => child.stdin.end(),
-  };
-}
 const start = async (env = {}, cfg = config()) => {
   s = await startServer({ config: cfg, data, env });
   api = s.token('admin');
@@ -66,11 +50,11 @@ async function exactlyOnce(servers, host, n, seconds = 60) {
   for (const a of servers) for (const [u, c] of await usersOf(a, host)) seen.set(u, (seen.get(u) || 0) + c);
   assertEachOnce(seen, n);
 }
-const sum = (t) => t.split(' ').reduce((a, x) => a + Math.max(0, Number(x)), 0);
-const committed = async (topic, parts) => sum(await mock.ask(`committed city ${topic} ${parts}`));
+const committed = (topic, parts) => mock.committed('city', topic, parts);
 
 before(async () => {
-  mock = await startMock();
+  mock = await startKafka(2);
+  brokers = mock.brokers;
   await mock.ok('topic logs 4');
   await mock.ok('topic audit-a 2');
   await mock.ok('topic other 1');

@@ -13,6 +13,7 @@ import http from 'node:http';
 import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
+import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -191,6 +192,23 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
     },
   };
   return s.ready();
+}
+
+/** librdkafka's mock cluster (tests/tools/kafka_mock.c): ask(command) -> its answer. */
+export async function startKafka(nodes) {
+  const child = spawn(path.join(path.dirname(binary), 'kafka_mock'), [String(nodes)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const waiting = [];
+  readline.createInterface({ input: child.stdout }).on('line', (l) => waiting.shift()(l));
+  const next = () => new Promise((r) => waiting.push(r));
+  const brokers = (await next()).replace(/^brokers /, '');
+  const ask = async (line) => { const p = next(); child.stdin.write(line + '\n'); return p; };
+  return {
+    brokers, ask,
+    ok: async (line) => assert.equal(await ask(line), 'ok', line),
+    /** Sum of the offsets that a group has committed of a topic's partitions. */
+    committed: async (group, topic, parts) => (await ask(`committed ${group} ${topic} ${parts}`)).split(' ').reduce((a, x) => a + Math.max(0, Number(x)), 0),
+    stop: () => child.stdin.end(),
+  };
 }
 
 /** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. */

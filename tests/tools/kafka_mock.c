@@ -6,6 +6,7 @@
  *   value TOPIC PARTITION TEXT                null TOPIC PARTITION                       a message without a value
  *   committed GROUP TOPIC PARTITIONS          commit GROUP TOPIC PARTITION OFFSET        as an administrator's reset does
  *   down BROKER | up BROKER                   fail APIKEY CODE TIMES                     the next answers of that request
+ *   version                                   of librdkafka, as a number
  *
  * First line of output: "brokers HOST:PORT,..." */
 #include <librdkafka/rdkafka.h>
@@ -138,7 +139,9 @@ static void command(char *line)
     long n[3] = {0, 0, 0};
     int at = 0;
 
-    if (sscanf(line, "topic %255s %ld", a, &n[0]) == 2) {
+    if (strcmp(line, "version") == 0) {
+        (void)printf("%d\n", rd_kafka_version());
+    } else if (sscanf(line, "topic %255s %ld", a, &n[0]) == 2) {
         answer(rd_kafka_mock_topic_create(cluster, a, (int)n[0], 1));
     } else if (sscanf(line, "lines %255s %ld %255s %ld %ld %d", a, &n[0], b, &n[1], &n[2], &at) >= 5) {
         rd_kafka_resp_err_t e = lines(a, (int)n[0], b, n[1], n[2], at);
