@@ -182,36 +182,53 @@ static void first_bytes(struct cf_match *m)
     pcre2_match_data_free(md);
 }
 
-/* The sources of n->text again, by first byte. */
-static int index_first(struct cf_normaliser *n)
+/* The rows for text, and those that a text with a given first byte may be of. */
+static int index_first(struct cf_normaliser *n, const bool *text)
 {
-    for (unsigned c = 0; c < 256; c++) {
-        n->text_of[c] = CF_NEW_N(&n->arena, uint32_t, n->n_text + 1);
-        if (!n->text_of[c])
-            return CF_ENOMEM;
-        for (size_t i = 0; i < n->n_text; i++) {
-            const struct cf_source *s = &n->src[n->text[i]];
-            bool may = false;
-            for (size_t m = 0; m < s->n_match && !may; m++)
-                may = s->match[m].first[c / 64] >> (c % 64) & 1;
-            if (may)
-                n->text_of[c][n->n_text_of[c]++] = n->text[i];
+    size_t count = 0;
+
+    for (size_t i = 0; i < n->n; i++)
+        count += text[i] ? n->src[i].n_match : 0;
+    n->row = CF_NEW_N(&n->arena, struct cf_textrow, count + 1);
+    if (!n->row || count >= UINT16_MAX)
+        return CF_ENOMEM;
+    for (size_t i = 0; i < n->n; i++)
+        for (size_t m = 0; text[i] && m < n->src[i].n_match; m++) {
+            const struct cf_match *row = &n->src[i].match[m];
+            struct cf_textrow *to = &n->row[n->n_row];
+            if (!(row->formats & CF_NF_TEXT))
+                continue;
+            *to = (struct cf_textrow){.s = &n->src[i], .m = row, .signs = row->signs};
+            if (row->n_starts == 1) {
+                size_t len = row->starts[0].n < 8 ? row->starts[0].n : 8;
+                memcpy(&to->head, row->starts[0].p, len);
+                memset(&to->mask, 0xff, len);
+            }
+            n->n_row++;
         }
+    for (unsigned c = 0; c < 256; c++) {
+        n->row_of[c] = CF_NEW_N(&n->arena, uint16_t, n->n_row + 1);
+        if (!n->row_of[c])
+            return CF_ENOMEM;
+        for (size_t i = 0; i < n->n_row; i++)
+            if (n->row[i].m->first[c / 64] >> (c % 64) & 1)
+                n->row_of[c][n->n_row_of[c]++] = (uint16_t)i;
     }
     return 0;
 }
 
 static int index_rows(struct cf_normaliser *n)
 {
-    n->text = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
+    bool *for_text = CF_NEW_N(&n->arena, bool, n->n + 1);
+
     n->whole = CF_NEW_N(&n->arena, uint32_t, n->n + 1);
-    if (!n->text || !n->whole)
+    if (!for_text || !n->whole)
         return CF_ENOMEM;
     for (unsigned b = 0; b < CF_NF_BITS; b++)
         if (!(n->obj[b] = CF_NEW_N(&n->arena, uint32_t, n->n + 1)))
             return CF_ENOMEM;
     for (size_t i = 0; i < n->n; i++) {
-        bool text = false, whole = false;
+        bool whole = false;
         unsigned obj = 0;
         for (size_t m = 0; m < n->src[i].n_match; m++) {
             const struct cf_match *row = &n->src[i].match[m];
@@ -225,18 +242,16 @@ static int index_rows(struct cf_normaliser *n)
             }
             for (size_t k = 0; k < row->n_program; k++)
                 exact = exact && !(row->program[k].n && row->program[k].p[row->program[k].n - 1] == '*');
-            text = text || ((row->formats & CF_NF_TEXT) && !exact);
+            for_text[i] = for_text[i] || ((row->formats & CF_NF_TEXT) && !exact);
             obj |= row->formats;
         }
-        if (text)
-            n->text[n->n_text++] = (uint32_t)i;
         if (whole)
             n->whole[n->n_whole++] = (uint32_t)i;
         for (unsigned b = 0; b < CF_NF_BITS && (obj & ~(unsigned)CF_NF_TEXT); b++)
             if (obj >> b & 1)
                 n->obj[b][n->n_obj[b]++] = (uint32_t)i;
     }
-    return index_first(n);
+    return index_first(n, for_text);
 }
 
 /* Sources without a file: what well-formed text of an unknown origin becomes. */

@@ -283,7 +283,7 @@ static bool whole_line(struct cf_run *r)
         const struct cf_source *s = &r->n->src[r->n->whole[i]];
         for (size_t m = 0; m < s->n_match; m++) {
             bool extracted = false;
-            if (!s->match[m].whole || !cf_row_matches(r, s, &s->match[m]))
+            if (!s->match[m].whole || !cf_row_matches(r, &s->match[m]))
                 continue;
             r->src = s;
             if (s->match[m].extract && !(extracted = cf_run_extract(r, s)))

@@ -58,14 +58,37 @@ static inline unsigned message_signs(struct cf_run *r)
     return r->signs;
 }
 
-bool cf_row_matches(struct cf_run *r, const struct cf_source *s, const struct cf_match *m)
+/* The text holds lit, whose two rarest bytes are known: the first place of one of them, from there on both at a time. */
+static bool holds(cf_str text, cf_str lit, const struct cf_rare *rare)
+{
+    const char *at;
+
+    if (text.n < lit.n || !lit.n)
+        return lit.n == 0;
+    at = memchr(text.p + rare->at[0], rare->byte[0], text.n - lit.n + 1);
+    if (!at)
+        return false;
+    at -= rare->at[0];
+#ifdef __SSSE3__
+    const __m128i one = _mm_set1_epi8((char)rare->byte[0]), other = _mm_set1_epi8((char)rare->byte[1]);
+    const char *end = text.p + text.n - lit.n - 15; /* behind the last place where 16 of them may start */
+
+    for (; at < end; at += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(at + rare->at[0])), b = _mm_loadu_si128((const __m128i *)(const void *)(at + rare->at[1]));
+        unsigned m = (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(a, one), _mm_cmpeq_epi8(b, other)));
+        for (; m; m &= m - 1)
+            if (cf_same_text(at + __builtin_ctz(m), lit.p, lit.n))
+                return true;
+    }
+#endif
+    return cf_str_find(cf_str_n(at, (size_t)(text.p + text.n - at)), lit) >= 0;
+}
+
+/* What a row asks for besides the format and the first byte. */
+static bool row_holds(struct cf_run *r, const struct cf_match *m)
 {
     bool hit;
 
-    if (!(m->formats & r->format))
-        return false;
-    if (r->msg.n && !(m->first[(unsigned char)r->msg.p[0] / 64] >> ((unsigned char)r->msg.p[0] % 64) & 1))
-        return false;
     if (m->n_program) {
         hit = false;
         for (size_t i = 0; i < m->n_program && !hit; i++) {
@@ -85,7 +108,7 @@ bool cf_row_matches(struct cf_run *r, const struct cf_source *s, const struct cf
     if (m->signs && (m->signs & ~message_signs(r)))
         return false;
     for (size_t i = 0; i < m->n_contains; i++)
-        if (!memchr(r->msg.p, m->rare[i][0], r->msg.n) || !memchr(r->msg.p, m->rare[i][1], r->msg.n) || cf_str_find(r->msg, m->contains[i]) < 0)
+        if (!holds(r->msg, m->contains[i], &m->rare[i]))
             return false;
     for (size_t i = 0; i < m->n_has; i++) {
         hit = false;
@@ -99,8 +122,12 @@ bool cf_row_matches(struct cf_run *r, const struct cf_source *s, const struct cf
             return false;
     if (m->regex && !cf_regex_test(r, m->regex, r->msg))
         return false;
-    (void)s;
     return true;
+}
+
+bool cf_row_matches(struct cf_run *r, const struct cf_match *m)
+{
+    return (m->formats & r->format) && (!r->msg.n || (m->first[(unsigned char)r->msg.p[0] / 64] >> ((unsigned char)r->msg.p[0] % 64) & 1)) && row_holds(r, m);
 }
 
 const struct cf_source *cf_source_hinted(const struct cf_normaliser *n, cf_str name)
@@ -108,6 +135,29 @@ const struct cf_source *cf_source_hinted(const struct cf_normaliser *n, cf_str n
     for (size_t i = 0; name.n && i < n->n; i++)
         if (cf_str_eq(n->src[i].name_s, name))
             return &n->src[i];
+    return NULL;
+}
+
+/* The first of the general rows that matches: its source. */
+static const struct cf_source *select_row(struct cf_run *r, bool *extracted)
+{
+    const struct cf_normaliser *n = r->n;
+    unsigned char first = r->msg.n ? (unsigned char)r->msg.p[0] : 0;
+    uint64_t head = 0;
+
+    memcpy(&head, r->msg.p, r->msg.n < 8 ? r->msg.n : 8);
+    for (size_t i = 0, end = r->msg.n ? n->n_row_of[first] : n->n_row; i < end; i++) {
+        const struct cf_textrow *row = &n->row[r->msg.n ? n->row_of[first][i] : i];
+        if ((head ^ row->head) & row->mask || (row->signs && (row->signs & ~message_signs(r))) || !row_holds(r, row->m))
+            continue;
+        if (!row->m->extract)
+            return row->s;
+        r->src = row->s;
+        if (cf_run_extract(r, row->s)) {
+            *extracted = true;
+            return row->s;
+        }
+    }
     return NULL;
 }
 
@@ -126,7 +176,7 @@ const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted)
             for (size_t k = 0; k < p->n; k++) {
                 const struct cf_source *s = &n->src[p->source[k]];
                 for (size_t m = 0; m < s->n_match; m++)
-                    if (s->match[m].n_program && cf_row_matches(r, s, &s->match[m])) {
+                    if (s->match[m].n_program && cf_row_matches(r, &s->match[m])) {
                         if (!s->match[m].extract)
                             return s;
                         if (cf_run_extract(r, s)) {
@@ -137,23 +187,7 @@ const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted)
             }
         }
     }
-    unsigned char first = r->msg.n ? (unsigned char)r->msg.p[0] : 0;
-    const uint32_t *list = r->msg.n ? n->text_of[first] : n->text;
-    for (size_t i = 0, end = r->msg.n ? n->n_text_of[first] : n->n_text; i < end; i++) {
-        const struct cf_source *s = &n->src[list[i]];
-        for (size_t m = 0; m < s->n_match; m++) {
-            if (!cf_row_matches(r, s, &s->match[m]))
-                continue;
-            if (!s->match[m].extract)
-                return s;
-            r->src = s;
-            if (cf_run_extract(r, s)) {
-                *extracted = true;
-                return s;
-            }
-        }
-    }
-    return NULL;
+    return select_row(r, extracted);
 }
 
 const struct cf_source *cf_select_parsed(struct cf_run *r)
@@ -165,7 +199,7 @@ const struct cf_source *cf_select_parsed(struct cf_run *r)
     for (size_t i = 0; i < n->n_obj[bit]; i++) {
         const struct cf_source *s = &n->src[n->obj[bit][i]];
         for (size_t m = 0; m < s->n_match; m++)
-            if (cf_row_matches(r, s, &s->match[m])) {
+            if (cf_row_matches(r, &s->match[m])) {
                 for (size_t k = 0; k < s->match[m].n_add; k++)
                     (void)cf_pair_add(&r->pairs, s->match[m].add_key[k], s->match[m].add_val[k], CF_V_STR);
                 return s;

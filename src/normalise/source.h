@@ -115,7 +115,10 @@ struct cf_match {
     uint64_t first[4]; /* bits: bytes a text may start with */
     size_t n_program, n_contains, n_starts, n_cond, n_has;
     cf_str *program, *contains, *starts, *has;
-    unsigned char (*rare)[2]; /* of each of contains: its bytes that texts have least, looked for first */
+    struct cf_rare {          /* of each of contains: its bytes that texts have least, looked for first, and their places in it */
+        unsigned char byte[2];
+        uint16_t at[2];
+    } *rare;
     unsigned signs;        /* bits of cf_text_signs that a text with all of contains has */
     struct cf_cond *cond;
     size_t n_add;   /* pairs a row adds to the parsed ones: what the keys tell about the kind of record */
@@ -195,6 +198,12 @@ struct cf_prog { /* program name -> sources that name it */
     size_t n;
     uint32_t *source; /* indices in order */
 };
+struct cf_textrow { /* a match row that texts without a program of their own are tried with */
+    uint64_t head, mask;      /* the first bytes of its only `starts`, and which of them count */
+    unsigned signs;           /* of m */
+    const struct cf_source *s;
+    const struct cf_match *m;
+};
 struct cf_stream;
 struct cf_normaliser {
     struct cf_arena arena;
@@ -205,12 +214,12 @@ struct cf_normaliser {
     struct cf_source *src;    /* sorted by order, then name */
     uint64_t prog_mask;
     struct cf_prog **prog;
-    size_t n_text, n_whole;
-    uint32_t *text;           /* sources with match rows without program, for text */
+    size_t n_row, n_whole;
+    struct cf_textrow *row;       /* rows for text of sources that have one without program, in order */
     uint32_t *obj[CF_NF_BITS]; /* sources with match rows for parsed formats, by the format's bit */
     size_t n_obj[CF_NF_BITS];
-    uint32_t *text_of[256];   /* those of text that may own a text with this first byte */
-    size_t n_text_of[256];
+    uint16_t *row_of[256];    /* those of row that may own a text with this first byte */
+    size_t n_row_of[256];
     uint32_t *whole;          /* sources with rows that look at whole lines */
     bool whole_first[256];    /* first bytes such lines have */
     struct cf_kidname {
@@ -438,7 +447,7 @@ bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p); 
 int cf_index_refs(struct cf_normaliser *n);           /* numbers all refs; at load */
 int cf_sets_block(struct cf_arena *a, struct cf_sets *s);
 /* select.c */
-bool cf_row_matches(struct cf_run *r, const struct cf_source *s, const struct cf_match *m);
+bool cf_row_matches(struct cf_run *r, const struct cf_match *m);
 const struct cf_source *cf_source_hinted(const struct cf_normaliser *n, cf_str name); /* NULL: no such source */
 /* Text of an unknown sender: sources by program, then the general ones. *extracted: its patterns have run already. */
 const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted);

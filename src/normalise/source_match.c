@@ -9,25 +9,28 @@ static const struct {
                {"leef", CF_NF_LEEF}, {"zeek", CF_NF_ZEEK}, {"iis", CF_NF_IIS}, {"csv", CF_NF_CSV}, {"kv", CF_NF_KV}, {"netflow", CF_NF_NETFLOW}};
 
 /* The two bytes of s that log lines hold least, roughly; the same one twice when there is one only. */
-static void rare_bytes(cf_str s, unsigned char ret[2])
+static struct cf_rare rare_bytes(cf_str s)
 {
     static const char often[] = "eatrinosdlcp 0123.=-:hmgufybwv_4657898/,\"ABCDEFGHIJKLMNOPRSTUVWxkjzqQXYZ()[];<>"; /* most frequent first */
     size_t rank[2] = {0, 0};
+    uint16_t at[2] = {0, 0};
 
-    ret[0] = ret[1] = s.n ? (unsigned char)s.p[0] : 0;
-    for (size_t i = 0; i < s.n; i++) {
-        const char *at = s.p[i] ? strchr(often, s.p[i]) : NULL;
-        size_t k = at ? (size_t)(at - often) + 1 : sizeof often;
+    for (size_t i = 0; i < s.n && i < UINT16_MAX; i++) {
+        const char *found = s.p[i] ? strchr(often, s.p[i]) : NULL;
+        size_t k = found ? (size_t)(found - often) + 1 : sizeof often;
         if (k > rank[0]) {
             rank[1] = rank[0];
-            ret[1] = rank[0] ? ret[0] : (unsigned char)s.p[i];
+            at[1] = rank[0] ? at[0] : (uint16_t)i;
             rank[0] = k;
-            ret[0] = (unsigned char)s.p[i];
-        } else if (k > rank[1] && (unsigned char)s.p[i] != ret[0]) {
+            at[0] = (uint16_t)i;
+        } else if (k > rank[1] && s.p[i] != s.p[at[0]]) {
             rank[1] = k;
-            ret[1] = (unsigned char)s.p[i];
+            at[1] = (uint16_t)i;
         }
     }
+    if (!s.n)
+        return (struct cf_rare){0};
+    return (struct cf_rare){.byte = {(unsigned char)s.p[at[0]], (unsigned char)s.p[at[1]]}, .at = {at[0], at[1]}};
 }
 
 static int parse_match(struct cf_load *l, const struct cf_ynode *y, struct cf_match *m)
@@ -46,10 +49,10 @@ static int parse_match(struct cf_load *l, const struct cf_ynode *y, struct cf_ma
         (r = cf_load_conds(l, cf_ymap_get(y, "fields"), &m->cond, &m->n_cond)) < 0 ||
         (r = cf_load_strings(l, cf_ymap_get(y, "format"), "format", &names, &n)) < 0)
         return r;
-    if (!(m->rare = (unsigned char(*)[2])(void *)cf_arena_bytes(l->a, sizeof *m->rare * (m->n_contains + 1))))
+    if (!(m->rare = CF_NEW_N(l->a, struct cf_rare, m->n_contains + 1)))
         return cf_load_nomem(l);
     for (size_t i = 0; i < m->n_contains; i++)
-        rare_bytes(m->contains[i], m->rare[i]);
+        m->rare[i] = rare_bytes(m->contains[i]);
     for (size_t i = 0; i < m->n_contains; i++)
         m->signs |= cf_text_signs(m->contains[i]);
     for (size_t i = 0; i < n; i++) {
