@@ -76,44 +76,41 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return cf_utf8_valid(cf_str_n((const char *)p, len)) ? len : 0;
 }
 
-/* 16 bytes of ASCII without NUL. Signed: bytes from 0x80 are below zero. */
-static inline bool plain16(const char *p)
-{
-    return !_mm_movemask_epi8(_mm_cmplt_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_set1_epi8(1)));
-}
+#define AT_LEAST(v, low) (_mm_movemask_epi8(_mm_cmplt_epi8((v), _mm_set1_epi8(low))) == 0)
 
-/* ASCII without NUL, which most records are: one pass, the last block overlaps the one before it. */
-static bool plain(cf_str s)
+/* ASCII without NUL, which most records are: one pass. Bytes from 0x80 are below zero. */
+static bool plain(cf_str s, bool *printable)
 {
     const char *p = s.p, *end = s.p + s.n;
+    signed char low = 127;
 
-    if (s.n < 16) {
-        for (; p < end; p++)
-            if ((signed char)*p < 1)
-                return false;
-        return true;
+    if (s.n >= 16) {
+        __m128i min = _mm_loadu_si128((const __m128i *)(const void *)(end - 16)); /* overlaps the block before it */
+        for (; end - p > 64; p += 64) {
+            const __m128i *b = (const __m128i *)(const void *)p;
+            min = _mm_min_epi8(min, _mm_min_epi8(_mm_min_epi8(_mm_loadu_si128(b), _mm_loadu_si128(b + 1)), _mm_min_epi8(_mm_loadu_si128(b + 2), _mm_loadu_si128(b + 3))));
+        }
+        for (; end - p > 16; p += 16)
+            min = _mm_min_epi8(min, _mm_loadu_si128((const __m128i *)(const void *)p));
+        *printable = AT_LEAST(min, ' ');
+        return *printable || AT_LEAST(min, 1);
     }
-    for (; end - p > 64; p += 64) {
-        const __m128i *b = (const __m128i *)(const void *)p;
-        __m128i low = _mm_min_epi8(_mm_min_epi8(_mm_loadu_si128(b), _mm_loadu_si128(b + 1)), _mm_min_epi8(_mm_loadu_si128(b + 2), _mm_loadu_si128(b + 3)));
-        if (_mm_movemask_epi8(_mm_cmplt_epi8(low, _mm_set1_epi8(1))))
-            return false;
-    }
-    for (; end - p > 16; p += 16)
-        if (!plain16(p))
-            return false;
-    return plain16(end - 16);
+    for (; p < end; p++)
+        low = (signed char)*p < low ? (signed char)*p : low;
+    *printable = low >= ' ';
+    return low >= 1;
 }
 
-cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a)
+cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a, bool *ret_printable)
 {
     cf_str r;
     size_t bad = 0, o = 0;
     char *out;
 
+    *ret_printable = false;
     if (raw.n == 0)
         return CF_STR("");
-    if (plain(raw))
+    if (plain(raw, ret_printable))
         return raw;
     if (cf_utf8_valid_fast(raw) && !memchr(raw.p, 0, raw.n))
         return raw;

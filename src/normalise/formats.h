@@ -131,6 +131,6 @@ struct cf_encoding *cf_encoding_new(void);
 void cf_encoding_free(struct cf_encoding *e);
 /* Valid UTF-8 without NUL comes back as it is. Otherwise GB18030 when all of it fits and it holds Chinese text, otherwise
  * each invalid byte becomes U+FFFD. The result lives in arena. .p NULL: no memory. */
-cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a);
+cf_str cf_encoding_text(struct cf_encoding *e, cf_str raw, struct cf_arena *a, bool *ret_printable); /* printable: ASCII from ' ' on, one line */
 
 #endif

@@ -117,6 +117,7 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
     case CF_SHAPE_PLAIN:
         if (!hint && cf_run_wrapped(r, nodes, &inner)) {
             r->msg = r->text = inner;
+            r->printable = false;
             if (r->sl.app.n || r->sl.host.n) {
                 r->has_sl = true;
                 r->sl.pri = -1;
@@ -309,7 +310,7 @@ void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const st
     if (!rec->raw.n || (rec->raw.p[0] != '#' && !cf_str_eqz(rec->format, "csv")))
         return;
     r.src = cf_source_hinted(t->n, rec->source);
-    r.text = cf_encoding_text(t->enc, rec->raw, arena);
+    r.text = cf_encoding_text(t->enc, rec->raw, arena, &r.printable);
     if (r.text.p)
         (void)cf_stream_header(&r);
 }
@@ -336,7 +337,7 @@ static void run_record(struct cf_run *r)
             (void)cf_error_set(&r->err, CF_ESYNTAX, "a journal entry without MESSAGE");
             return;
         }
-        inner = cf_encoding_text(r->t->enc, inner, r->a); /* values may hold bytes of any kind */
+        inner = cf_encoding_text(r->t->enc, inner, r->a, &r->printable); /* values may hold bytes of any kind */
         if (!inner.p) {
             r->oom = true;
             return;
@@ -493,10 +494,17 @@ static void clock_check(struct cf_run *r)
 
 static bool multiline(const struct cf_run *r)
 {
-    return memchr(r->text.p, '\n', r->text.n) != NULL;
+    return !r->printable && memchr(r->text.p, '\n', r->text.n) != NULL;
 }
 
-static int normalise_one(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
+/* The text of a record; *printable as cf_encoding_text has it. */
+static cf_str text_of(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, bool *printable)
+{
+    *printable = false;
+    return cf_str_eqz(rec->format, "netflow") ? base64(arena, rec->raw) : cf_encoding_text(t->enc, rec->raw, arena, printable);
+}
+
+static int normalise_text(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, cf_str text, bool printable, struct cf_event **ret)
 {
     struct cf_run r;
 
@@ -517,9 +525,8 @@ static int normalise_one(struct cf_norm_thread *t, struct cf_arena *arena, const
     r.ev->received_us = rec->received_us;
     r.ev->seq = rec->seq;
     r.now_us = t->n->opt.now_us ? t->n->opt.now_us : rec->received_us ? rec->received_us : cf_now_us();
-    r.text = cf_str_eqz(rec->format, "netflow") ? base64(arena, rec->raw) : cf_encoding_text(t->enc, rec->raw, arena);
-    if (!r.text.p)
-        return CF_ENOMEM;
+    r.text = text;
+    r.printable = printable;
     if (cf_str_eqz(rec->format, CF_INPUT_OVERSIZE))
         unparsed(&r, "longer than 16 MiB: the first 16 MiB are kept");
     else if (cf_str_eqz(rec->format, "netflow"))
@@ -552,9 +559,22 @@ static int normalise_one(struct cf_norm_thread *t, struct cf_arena *arena, const
     return 0;
 }
 
+static int normalise_one(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
+{
+    bool printable;
+    cf_str text = text_of(t, arena, rec, &printable);
+
+    return text.p ? normalise_text(t, arena, rec, text, printable, ret) : CF_ENOMEM;
+}
+
 int cf_normalise(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec, struct cf_event **ret)
 {
-    if (rec->raw.n && rec->raw.p[0] != '{' && cf_audit_joined(rec->raw) && (!rec->source.n || cf_str_eqz(rec->source, "auditd")))
+    bool printable;
+    cf_str text = text_of(t, arena, rec, &printable);
+
+    if (!text.p)
+        return CF_ENOMEM;
+    if (!printable && rec->raw.n && rec->raw.p[0] != '{' && cf_audit_joined(rec->raw) && (!rec->source.n || cf_str_eqz(rec->source, "auditd")))
         return cf_audit_normalise(t, arena, rec, normalise_one, ret);
-    return normalise_one(t, arena, rec, ret);
+    return normalise_text(t, arena, rec, text, printable, ret);
 }

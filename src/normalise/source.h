@@ -340,7 +340,7 @@ struct cf_run { /* one record on its way */
     cf_str text;               /* the record as UTF-8 */
     cf_str msg;                /* what patterns see: text without envelope */
     struct cf_syslog sl;
-    bool has_sl, parsed, oom, keyed; /* keyed: pairs have their ent */
+    bool has_sl, parsed, oom, keyed, printable; /* keyed: pairs have their ent. printable: text is ASCII without control characters, one line */
     cf_str signs_of;           /* the message whose signs are known */
     unsigned signs;
     unsigned format;           /* one CF_NF_ bit */
