@@ -19,17 +19,43 @@ void cf_run_constants(struct cf_run *r, const struct cf_source *s)
     cf_run_sets(r, &s->set);
 }
 
-/* Constants that meet none of their fields in the event yet: one copy. */
+/* Constants of a block of which some fields have values already: those go in the place of the first one, the rest behind. */
+static void set_over(struct cf_event *ev, const struct cf_sets *s)
+{
+    const struct cf_sethead *h = s->head, *end = h + s->n_head;
+    uint8_t place[CF_SETS_BLOCK_MAX];
+    size_t n = ev->n;
+
+    for (size_t i = 0; i < s->n_block; i++) {
+        bool first = h < end && h->at == i;
+        uint8_t had = first ? ev->slot[h->field] : 0;
+        place[i] = (uint8_t)(had ? had - 1u : n++);
+        ev->val[place[i]] = s->block[i];
+        if (had)
+            ev->val[place[i]].text = 0;
+        if (first)
+            ev->slot[h++->field] = (uint8_t)(place[i] + 1u);
+    }
+    for (size_t i = 0; i < s->n_chain; i++)
+        ev->val[place[s->chain[i]]].next = (uint16_t)(place[s->block[s->chain[i]].next - 1] + 1u);
+    ev->n = (uint16_t)n;
+}
+
+/* Constants in one go. False: there may be no room for them. */
 static bool set_block(struct cf_event *ev, const struct cf_sets *s)
 {
     size_t at = ev->n;
     struct cf_value *val = ev->val + at;
+    unsigned had = 0;
 
     if (at + s->n_block > 254 || at + s->n_block > ev->cap)
         return false;
     for (const struct cf_sethead *h = s->head, *end = h + s->n_head; h < end; h++)
-        if (ev->slot[h->field])
-            return false;
+        had |= ev->slot[h->field];
+    if (had) {
+        set_over(ev, s);
+        return true;
+    }
     for (size_t i = 0; i < s->n_block; i++)
         val[i] = s->block[i];
     for (const struct cf_sethead *h = s->head, *end = h + s->n_head; h < end; h++)
@@ -59,100 +85,6 @@ void cf_run_sets(struct cf_run *r, const struct cf_sets *s)
             r->ev->val[had].text = v->text;
     }
 }
-
-static __attribute__((noinline)) cf_str search_ref(struct cf_run *r, const struct cf_ref *ref)
-{
-    for (size_t i = 0; i < r->pairs.n && !(r->keyed && ref->kid); i++) {
-        cf_str k = r->pairs.v[i].key;
-        if (r->pairs.v[i].group == CF_G_SD)
-            k = cf_str_sub(k, r->pairs.v[i].leaf, k.n);
-        if (!k.n)
-            continue;
-        if (k.n == ref->text.n && k.p[0] == ref->text.p[0] && memcmp(k.p, ref->text.p, k.n) == 0)
-            return r->pairs.v[i].val;
-    }
-    for (size_t i = 0; ref->name && i < r->ev->n; i++)
-        if (r->ev->val[i].name == ref->name)
-            return cf_str_n(r->ev->val[i].p, r->ev->val[i].n);
-    return CF_STR_NONE;
-}
-
-/* A field, a key of the record, an extra: the first that there is. */
-static inline cf_str ref_value(struct cf_run *r, const struct cf_ref *ref)
-{
-    if (ref->field != CF_F_EXTRA && r->ev->slot[ref->field])
-        return cf_event_get(r->ev, (enum cf_field)ref->field);
-    if (r->keyed && ref->kid) {
-        const struct cf_kidpos *k = &r->t->kid[ref->kid];
-        if (k->generation == r->t->generation)
-            return r->pairs.v[k->pos].val;
-        if (!ref->name || !cf_run_named(r, ref->name))
-            return CF_STR_NONE;
-    }
-    return search_ref(r, ref);
-}
-
-cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref) { return ref_value(r, ref); }
-
-static inline bool value_eq(cf_str v, cf_str want)
-{
-    if (want.n && want.p[want.n - 1] == '*')
-        return cf_str_istarts(v, cf_str_n(want.p, want.n - 1));
-    return v.n == want.n && (cf_same_text(v.p, want.p, v.n) || (((v.p[0] ^ want.p[0]) & 0x5f) == 0 && cf_str_ieq(v, want)));
-}
-
-/* The second and later values of a field or of a key that comes several times. */
-static __attribute__((noinline)) bool any_other(struct cf_run *r, const struct cf_cond *c)
-{
-    if (c->ref.field != CF_F_EXTRA && r->ev->slot[c->ref.field]) {
-        for (const struct cf_value *v = cf_event_next(r->ev, cf_event_val(r->ev, (enum cf_field)c->ref.field)); v; v = cf_event_next(r->ev, v))
-            for (size_t k = 0; k < c->n; k++)
-                if (value_eq(cf_str_n(v->p, v->n), c->val[k]))
-                    return true;
-        return false;
-    }
-    for (size_t i = 0; i < r->pairs.n; i++) {
-        const struct cf_pair *p = &r->pairs.v[i];
-        if (p->key.n != c->ref.text.n || !cf_same_text(p->key.p, c->ref.text.p, p->key.n))
-            continue;
-        for (size_t k = 0; k < c->n; k++)
-            if (value_eq(p->val, c->val[k]))
-                return true;
-    }
-    return false;
-}
-
-static inline bool may_have_others(const struct cf_run *r, const struct cf_cond *c)
-{
-    if (c->ref.field != CF_F_EXTRA && r->ev->slot[c->ref.field])
-        return cf_event_val(r->ev, (enum cf_field)c->ref.field)->next != 0;
-    if (r->keyed && c->ref.kid)
-        return r->t->kid[c->ref.kid].multi && r->t->kid[c->ref.kid].generation == r->t->generation;
-    return true;
-}
-
-static inline __attribute__((always_inline)) bool cond_holds(struct cf_run *r, const struct cf_cond *c)
-{
-    cf_str v;
-    bool hit = c->n == 0;
-
-    if (c->ref.field == CF_F_EXTRA && c->ref.kid && c->n && r->keyed) { /* a key: most are told by their sign */
-        const struct cf_kidpos *k = &r->t->kid[c->ref.kid];
-        if (k->generation == r->t->generation && !k->multi && !(c->may >> k->sign & 1))
-            return hit != c->negate;
-        if (k->generation != r->t->generation && !c->ref.name)
-            return c->negate;
-    }
-    v = ref_value(r, &c->ref);
-    if (!v.p)
-        return c->negate;
-    if (c->may >> cf_text_sign(v) & 1)
-        for (size_t i = 0; i < c->n && !hit; i++)
-            hit = value_eq(v, c->val[i]);
-    return (hit || (c->n && may_have_others(r, c) && any_other(r, c))) != c->negate;
-}
-
-bool cf_run_cond(struct cf_run *r, const struct cf_cond *c) { return cond_holds(r, c); }
 
 bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text)
 {
@@ -225,37 +157,6 @@ static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
         if (c->val.n == v.n && cf_same_text(c->val.p, v.p, v.n))
             return c;
     return sw->def;
-}
-
-/* Most do not hold: a key is missing, or the first one's value has another sign. */
-static inline bool when_may_hold(const struct cf_run *r, const struct cf_when *w)
-{
-    const struct cf_kidpos *k = &r->t->kid[w->first_kid];
-
-    if (w->need & ~r->looked_at)
-        return false;
-    return !w->first_kid || (k->generation == r->t->generation && (k->multi || (w->first_may >> k->sign & 1)));
-}
-
-static void run_when(struct cf_run *r, const struct cf_source *s, const struct cf_when *w)
-{
-    for (size_t k = 0; k < w->n; k++)
-        if (!cond_holds(r, &w->cond[k]))
-            return;
-    cf_run_sets(r, &w->set);
-    for (size_t k = 0; k < w->n_copy; k++) {
-        cf_str v = ref_value(r, &w->copy_from[k]);
-        bool same;
-        if (v.p && !cf_is_null(s, v))
-            (void)cf_run_convert(r, &w->copy[k], v, 0, CF_V_STR, &same);
-    }
-}
-
-static void run_whens(struct cf_run *r, const struct cf_source *s)
-{
-    for (size_t i = 0; i < s->n_when; i++)
-        if (!r->keyed || when_may_hold(r, &s->when[i]))
-            run_when(r, s, &s->when[i]);
 }
 
 static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, struct cf_stamp *st)
@@ -403,7 +304,7 @@ void cf_run_device(struct cf_run *r, const struct cf_source *device)
 
     r->src = device;
     run_parts(r, device, NULL);
-    run_whens(r, device);
+    cf_run_whens(r, device);
     r->src = s;
 }
 
@@ -431,7 +332,7 @@ void cf_run_apply(struct cf_run *r)
             cf_run_sets(r, &c[i]->set);
     }
     if (s->base)
-        run_whens(r, s->base);
-    run_whens(r, s);
+        cf_run_whens(r, s->base);
+    cf_run_whens(r, s);
     set_time(r);
 }

@@ -74,8 +74,6 @@ static int mark_ref(void *ctx, struct cf_ref *ref)
     return 0;
 }
 
-static inline uint64_t kid_bit(uint16_t kid) { return UINT64_C(1) << kid % 64; }
-
 /* s and what it is built on. */
 static void mark_chain(const struct cf_source *s, uint64_t *looks)
 {
@@ -83,7 +81,7 @@ static void mark_chain(const struct cf_source *s, uint64_t *looks)
         (void)each_ref((struct cf_source *)(uintptr_t)s, mark_ref, looks);
 }
 
-/* What s, its base and devices whose service s may be look at, and what each of their conditions cannot do without. */
+/* What s, its base and devices whose service s may be look at, and what its keys tell about its rules. */
 static int mark_refs(struct cf_normaliser *n, struct cf_source *s)
 {
     s->looks = CF_NEW_N(&n->arena, uint64_t, n->n_kid / 64 + 1);
@@ -93,20 +91,7 @@ static int mark_refs(struct cf_normaliser *n, struct cf_source *s)
     for (size_t i = 0; i < n->n; i++)
         if (n->src[i].services)
             mark_chain(&n->src[i], s->looks);
-    for (size_t i = 0; i < s->n_when; i++)
-        for (size_t k = 0; k < s->when[i].n; k++) {
-            const struct cf_cond *c = &s->when[i].cond[k];
-            if (!c->negate && c->ref.field == CF_F_EXTRA && c->ref.kid && !c->ref.name)
-                s->when[i].need |= kid_bit(c->ref.kid);
-        }
-    for (size_t i = 0; i < s->n_when; i++) {
-        const struct cf_cond *c = s->when[i].cond;
-        if (s->when[i].n && !c->negate && c->n && c->ref.field == CF_F_EXTRA && c->ref.kid && !c->ref.name) {
-            s->when[i].first_kid = c->ref.kid;
-            s->when[i].first_may = c->may;
-        }
-    }
-    return 0;
+    return cf_index_whens(&n->arena, s);
 }
 
 int cf_index_refs(struct cf_normaliser *n)
@@ -144,7 +129,7 @@ static uint16_t kid_of(const struct cf_normaliser *n, cf_str key, uint64_t h)
 
 int cf_sets_block(struct cf_arena *a, struct cf_sets *s)
 {
-    if (!s->n || s->n > 60)
+    if (!s->n || s->n > CF_SETS_BLOCK_MAX)
         return 0;
     for (size_t i = 0; i < s->n; i++) { /* only what has a value, each value of a field once */
         if (!s->v[i].val.n || (s->v[i].to.field == CF_F_EXTRA && !s->v[i].to.name))
@@ -315,7 +300,6 @@ void cf_run_keys(struct cf_run *r, size_t from)
     struct cf_pair *v = r->pairs.v;
     uint16_t *guess = &t->first_key[r->src->index];
     bool guided = r->pairs.guide.of == r->src;
-    uint64_t looked_at = from ? r->looked_at : 0;
     uint32_t generation;
 
     if (from == 0) {
@@ -335,12 +319,9 @@ void cf_run_keys(struct cf_run *r, size_t from)
             *guess = e;
         key = &keys[e];
         guess = &key->known.next; /* of the unused entry 0 when there is none */
-        if (key->kid) {
+        if (key->kid)
             note_place(&t->kid[key->kid], generation, &v[i], i);
-            looked_at |= kid_bit(key->kid);
-        }
     }
-    r->looked_at = looked_at;
     r->keyed = true;
 }
 

@@ -37,6 +37,7 @@ struct cf_setv {
     bool add;    /* second and later values of a list */
     uint16_t text; /* val interned, so that writers know it for a constant; 0: too long */
 };
+#define CF_SETS_BLOCK_MAX 60u
 struct cf_sets {
     size_t n;
     struct cf_setv *v;
@@ -83,13 +84,15 @@ struct cf_cond {
 struct cf_when {
     size_t n;
     struct cf_cond *cond;
-    uint16_t first_kid;         /* the key that the first condition wants to be one of some texts; 0: it is another kind of condition */
-    uint64_t first_may;         /* their signs */
-    uint64_t need;              /* bits of the keys (see cf_run.looked_at) without which it does not hold */
     struct cf_sets set;
     struct cf_target *copy; /* copy.n pairs: text of `from` goes to `to` */
     struct cf_ref *copy_from;
     size_t n_copy;
+};
+struct cf_whenkey { /* what a key of the record tells about the first 64 rules: see when.c */
+    uint16_t kid;
+    uint8_t of[65];  /* mask by cf_text_sign of its value; the last one: it is absent */
+    uint64_t *mask;  /* bits: rules that may hold */
 };
 struct cf_case {
     cf_str val;
@@ -181,6 +184,8 @@ struct cf_source {
     struct cf_switch *sw;
     size_t n_when;
     struct cf_when *when;
+    size_t n_when_key;
+    struct cf_whenkey *when_key;
     size_t n_time;
     struct cf_time *time;
     bool has_zone;
@@ -347,7 +352,6 @@ struct cf_run { /* one record on its way */
     struct cf_pairs pairs;
     int64_t now_us;
     struct cf_ip4_memo ip4[2];  /* source.ip, destination.ip */
-    uint64_t looked_at;        /* keyed: kids of the pairs, hashed to a bit */
     uint64_t names[2];         /* names of the event's first n_names values, hashed to a bit: see cf_run_named */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
@@ -458,9 +462,12 @@ void cf_run_envelope(struct cf_run *r);
 bool cf_run_wrapped(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret);
 /* map.c: pairs from `from` on into fields; special: the map of a switch's case, asked first */
 void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from);
-/* apply.c */
+/* when.c */
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
-cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref);
+cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref); /* a field, a key of the record, an extra: the first that there is */
+int cf_index_whens(struct cf_arena *a, struct cf_source *s);   /* at load, when refs have their numbers */
+void cf_run_whens(struct cf_run *r, const struct cf_source *s);
+/* apply.c */
 bool cf_run_extract(struct cf_run *r, const struct cf_source *s);
 void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, when, time */
 void cf_run_device(struct cf_run *r, const struct cf_source *device); /* parts and when of the device whose service r->src knows */
