@@ -220,11 +220,11 @@ static int make_sheet(struct cf_req *req, struct cf_error *reterr)
 }
 
 static const struct cf_route routes[] = {
-    {.method = CF_POST, .path = "/api/v1/sheets", .permission = "export.data", .handler = make_sheet, .flags = CF_RF_UPLOAD, .scope = "self",
+    {.method = CF_POST, .path = "/api/v1/sheets", .permission = "export.list", .handler = make_sheet, .flags = CF_RF_UPLOAD, .scope = "self",
      .request = "{\"type\":\"object\",\"required\":[\"columns\",\"rows\"],\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":200},"
                 "\"columns\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":400,\"items\":{\"type\":\"string\",\"maxLength\":200}},"
                 "\"rows\":{\"type\":\"array\",\"maxItems\":1048575,\"items\":{\"type\":\"array\",\"maxItems\":400}}}}",
-     .doc = "The rows sent, as an XLSX file; text is never a formula"},
+     .doc = "The rows sent (of a list that the caller has read, within his scope), as an XLSX file; text is never a formula"},
 };
 
 void cf_sheet_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }

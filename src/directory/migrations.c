@@ -29,5 +29,11 @@ const struct cf_migration cf_directory_migrations[] = {
     {202, "second factor of roles, recovery codes",
      "ALTER TABLE role ADD COLUMN totp_required BIGINT NOT NULL DEFAULT 0;\n"
      "CREATE TABLE recovery_code (user_id TEXT NOT NULL, digest TEXT NOT NULL, created_us BIGINT NOT NULL, used_us BIGINT, PRIMARY KEY (user_id, digest))"},
+    /* export.data is for events from here on; roles and tokens of the installation keep the lists they could export */
+    {203, "a permission of its own for exported lists",
+     "UPDATE role SET permissions = REPLACE(permissions, '\"export.data\"', '\"export.data\",\"export.list\"') WHERE permissions LIKE '%\"export.data\"%'"
+     " AND permissions NOT LIKE '%\"export.list\"%';\n"
+     "UPDATE api_token SET scopes = REPLACE(scopes, '\"export.data\"', '\"export.data\",\"export.list\"') WHERE scopes LIKE '%\"export.data\"%'"
+     " AND scopes NOT LIKE '%\"export.list\"%'"},
 };
 const size_t cf_directory_n_migrations = sizeof cf_directory_migrations / sizeof *cf_directory_migrations;

@@ -87,6 +87,8 @@ test('what the built-in roles must never hold', () => {
   for (const [id, list] of Object.entries(perms)) {
     assert.equal(list.includes('audit.read'), id === 'audit_admin', `audit.read of ${id}`);
     assert.equal(list.includes('user.write') || list.includes('role.write'), id === 'security_admin', `user.write of ${id}`);
+    assert.equal(list.includes('export.list'), id !== 'screen', `export.list of ${id}`);
+    assert.equal(list.includes('export.data'), id === 'analyst' || id === 'coordinator', `export.data of ${id}`);
     assert.equal(list.includes('system.write'), id === 'system_admin', `system.write of ${id}`);
   }
   for (const p of ['alert.read', 'incident.read', 'event.search', 'event.sql', 'notice.read', 'workitem.read'])

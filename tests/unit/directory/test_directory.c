@@ -314,11 +314,60 @@ static void permissions(void **state)
     assert_false(cf_principal_may(&p, CF_STR("")));
 }
 
+static char *one_text(const char *sql)
+{
+    struct cf_error err = {0};
+    struct cf_tx *tx = NULL;
+    struct cf_stmt *st = NULL;
+    char *text;
+
+    ok(cf_tx_begin(rec.db, CF_TX_READ, &tx, &err), &err);
+    ok(cf_tx_query(tx, sql, &st, &err), &err);
+    assert_int_equal(cf_stmt_next(st, &err), 1);
+    text = strndup(cf_stmt_str(st, 0).p, cf_stmt_str(st, 0).n);
+    cf_stmt_free(st);
+    cf_tx_rollback(&tx);
+    return text;
+}
+
+/* An installation of before 203: its own roles and tokens that exported lists still do, the others gain nothing. */
+static void export_list_of_old_roles(void **state)
+{
+    static const struct {
+        const char *sql, *want;
+    } after[] = {
+        {"SELECT permissions FROM role WHERE id = 'own'", "[\"alert.read\",\"export.data\",\"export.list\",\"token.self\"]"},
+        {"SELECT permissions FROM role WHERE id = 'reader'", "[\"alert.read\"]"},
+        {"SELECT scopes FROM api_token WHERE id = 't'", "[\"export.data\",\"export.list\"]"},
+    };
+    struct cf_error err = {0};
+    size_t old = 0;
+
+    (void)state;
+    while (cf_directory_migrations[old].number < 203)
+        old++;
+    assert_true(old < cf_directory_n_migrations);
+    records_open(&rec);
+    ok(cf_db_migrate(rec.db, cf_directory_migrations, old, &err), &err);
+    run_sql(rec.db, "INSERT INTO role (id, name_zh, name_en, scope, permissions) VALUES ('own', 'x', 'x', 'all', '[\"alert.read\",\"export.data\",\"token.self\"]'),"
+                    " ('reader', 'x', 'x', 'all', '[\"alert.read\"]')");
+    run_sql(rec.db, "INSERT INTO api_token (id, digest, user_id, name, scopes, created_us) VALUES ('t', 'd', 'u', 'n', '[\"export.data\"]', 1)");
+    for (int again = 0; again < 2; again++)
+        ok(cf_db_migrate(rec.db, cf_directory_migrations, cf_directory_n_migrations, &err), &err);
+    for (size_t i = 0; i < sizeof after / sizeof *after; i++) {
+        char *have = one_text(after[i].sql);
+
+        assert_string_equal(have, after[i].want);
+        free(have);
+    }
+    records_close(&rec);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, end)
     const struct CMUnitTest tests[] = {T(first_administrator), T(account_lock), T(unknown_name), T(address_lock), T(session_ends), T(own_addresses),
-                                       T(one_time_code), T(scopes), T(hostile_path), T(separation), T(history), cmocka_unit_test(permissions)};
+                                       T(one_time_code), T(scopes), T(hostile_path), T(separation), T(history), cmocka_unit_test(permissions), cmocka_unit_test(export_list_of_old_roles)};
 
     return records_both("directory", tests);
 }

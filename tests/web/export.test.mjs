@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whoever may read a list may export it, with the rows it shows and no others: a unit's officer gets the own unit's, the audit
+// administrator the audit log; events stay with those who hold export.data.
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { sheetRows } from '../e2e/zip.mjs'
+import { openConsole, Person, strong, unable } from './lib.mjs'
+
+describe('export of lists', { skip: unable() }, () => {
+  let c, api
+  const units = {}
+  before(async () => {
+    c = await openConsole({ config: 'store:\n  events: none\n' })
+    api = c.api
+    for (const name of ['港务局', '水务局']) {
+      const made = await api.post('/api/v1/organisations', { name, parent_id: 'root', kind: 'unit' })
+      assert.equal(made.status, 201, made.text)
+      units[name] = made.body.id
+      for (let i = 0; i < 3; i++) assert.equal((await api.post('/api/v1/assets', { name: `${name}主机${i}`, kind: 'hardware', org_id: made.body.id, ip: `10.${name === '港务局' ? 1 : 2}.0.${i + 1}` })).status, 201)
+    }
+  })
+  after(() => c?.close())
+  const person = async (name, role, org, how) => {
+    const password = (await api.post('/api/v1/users', { name, display_name: name, org_id: org, roles: [role] })).body.password
+    const p = await Person.at(c.browser, c.server, how)
+    await p.signIn(name, password, strong)
+    return p
+  }
+  async function save(p, button, format) {
+    await p.page.getByRole('button', { name: button, exact: true }).click()
+    const [file] = await Promise.all([p.page.waitForEvent('download'), p.page.getByRole('menuitem', { name: format }).click()])
+    await p.page.waitForFunction(() => !document.querySelector('.el-dropdown-menu:not([style*="display: none"])')?.checkVisibility())
+    return fs.promises.readFile(await file.path())
+  }
+
+  test("a unit's officer exports the unit's assets, as CSV and XLSX, and not one of another unit", async () => {
+    const p = await person('officer', 'unit_officer', units['港务局'])
+    await p.goto('/assets')
+    await p.page.waitForSelector('.tbl tbody tr[data-id]')
+    const csv = (await save(p, '导出', 'CSV')).toString('utf8')
+    assert.deepEqual([...csv.matchAll(/(港务局|水务局)主机\d/g)].map((m) => m[0]).sort(), ['港务局主机0', '港务局主机1', '港务局主机2'])
+    const sheet = sheetRows(await save(p, '导出', 'XLSX'))
+    assert.equal(sheet.length, 4)
+    assert.equal(JSON.stringify(sheet).includes('水务局'), false)
+    // nor by asking for the other unit's rows
+    await p.goto('/assets?org.id=' + units['水务局'] + '&q=' + encodeURIComponent('org.id:' + units['水务局']))
+    await p.page.waitForSelector('.statebox')
+    assert.equal((await save(p, '导出', 'CSV')).toString('utf8').includes('水务局主机'), false)
+    const officer = await c.server.signIn('officer', strong)
+    assert.equal((await officer.get('/api/v1/assets?filter=' + encodeURIComponent('org.id:' + units['水务局']))).body.total, 0)
+    assert.equal((await officer.post('/api/v1/events:export', { query: '*', format: 'csv' })).status, 403, 'events are not lists')
+    await p.clean()
+    await p.close()
+  })
+
+  test('the audit administrator exports the audit log; each XLSX is in it', async () => {
+    const p = await person('auditor', 'audit_admin', 'root', { locale: 'en', theme: 'dark' })
+    await p.goto('/audit')
+    await p.page.waitForSelector('.tbl tbody tr[data-id]')
+    const sheet = sheetRows(await save(p, 'Export', 'XLSX'))
+    assert.equal(sheet[0][0], 'No.')
+    assert.ok(sheet.length > 10)
+    const seen = (await (await c.server.signIn('auditor', strong)).get('/api/v1/audit?filter=' + encodeURIComponent('"/sheets"'))).body.items
+    assert.deepEqual([...new Set(seen.map((x) => x.user.name))].sort(), ['auditor', 'officer'])
+    await p.clean()
+    await p.close()
+  })
+})
