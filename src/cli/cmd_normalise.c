@@ -21,7 +21,7 @@ struct job {
     struct cf_arena batch;
     struct cf_buf out;
     struct cf_record *recs;
-    uint64_t records, bytes, errors, headers;
+    uint64_t records, bytes, errors, unrecognised, headers;
 };
 
 static int flush(struct job *j)
@@ -57,6 +57,7 @@ static int one_batch(struct job *j, size_t n, struct cf_error *err)
         }
         j->records++;
         j->errors += (ev->flags & CF_EV_UNPARSED) != 0;
+        j->unrecognised += (ev->flags & CF_EV_UNRECOGNISED) != 0;
         if (j->quiet)
             continue;
         cf_event_json(ev, &j->out);
@@ -162,9 +163,9 @@ static int all_files(struct job *j, int argc, char **argv, int first)
     }
     s = (double)(cf_mono_us() - start) / 1e6;
     s = s > 0 ? s : 1e-6;
-    (void)fprintf(stderr, "normalise: records=%llu bytes=%llu seconds=%.3f records_per_second=%.0f MB_per_second=%.1f errors=%llu\n",
+    (void)fprintf(stderr, "normalise: records=%llu bytes=%llu seconds=%.3f records_per_second=%.0f MB_per_second=%.1f errors=%llu unrecognised=%llu\n",
                   (unsigned long long)j->records, (unsigned long long)j->bytes, s, (double)j->records / s, (double)j->bytes / s / 1e6,
-                  (unsigned long long)j->errors);
+                  (unsigned long long)j->errors, (unsigned long long)j->unrecognised);
     return status;
 }
 

@@ -65,6 +65,7 @@ struct cf_event {
 #define CF_EV_UNPARSED 1u   /* event.kind is pipeline_error */
 #define CF_EV_CLOCK_OFF 2u  /* event time differs from receiving time by more than the limit; both are kept */
 #define CF_EV_TRUNCATED 4u  /* values beyond CF_EVENT_VALUES_MAX were left out */
+#define CF_EV_UNRECOGNISED 16u /* an event, but the source named by the sender does not know its text: envelope, constants and message only */
 #define CF_EV_HEADER 8u     /* a header line of the file (column names): nothing to store or detect on */
 
 struct cf_event *cf_event_new(struct cf_arena *batch); /* NULL: no memory */

@@ -99,9 +99,13 @@ static void url(struct cf_run *r)
                 break;
             }
         rest = cf_str_sub(rest, auth.n, rest.n);
-        c = memrchr(auth.p, '@', auth.n);
-        if (c)
+        c = auth.n ? memrchr(auth.p, '@', auth.n) : NULL;
+        if (c) { /* name:password@ */
+            cf_str user = cf_str_n(auth.p, (size_t)(c - auth.p)), name;
+            if (cf_str_cut(&user, ':', &name))
+                put(r, CF_F_URL_USERNAME, name);
             auth = cf_str_n(c + 1, (size_t)(auth.p + auth.n - c - 1));
+        }
         c = auth.n ? memrchr(auth.p, ':', auth.n) : NULL;
         if (c && auth.p[0] != '[') {
             int64_t port;
@@ -172,7 +176,8 @@ static cf_str time_text(struct cf_run *r, int64_t us)
     return p ? cf_str_n(p, cf_time_format(us, p)) : CF_STR_NONE;
 }
 
-/* An event that says how long it took and that it ends something: its start and end. */
+/* Start and end of an event that says how long it took: from the one that is there, from the time of the record when it ends
+ * something or took no time at all. */
 static void span(struct cf_run *r)
 {
     int64_t ns;
@@ -188,10 +193,37 @@ static void span(struct cf_run *r)
             put(r, CF_F_EVENT_END, time_text(r, from + ns / 1000));
         return;
     }
-    if (!ends || starts || r->ev->time_us == CF_TIME_NONE || !cf_number(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0)
+    if (r->ev->time_us == CF_TIME_NONE || !cf_number(get(r, CF_F_EVENT_DURATION), &ns) || ns < 0 || (ns && (!ends || starts)))
         return;
     put(r, CF_F_EVENT_END, time_text(r, r->ev->time_us));
     put(r, CF_F_EVENT_START, time_text(r, r->ev->time_us - ns / 1000));
+}
+
+/* Nanoseconds behind the microseconds of a time text. */
+static int64_t below_us(cf_str v)
+{
+    const char *dot = v.n ? memchr(v.p, '.', v.n) : NULL;
+    int64_t ns = 0, unit = 100;
+
+    for (const char *p = dot ? dot + 1 : NULL, *end = v.p + v.n; p && p < end && *p >= '0' && *p <= '9' && unit; p++)
+        if (p - dot > 6) {
+            ns += (*p - '0') * unit;
+            unit /= 10;
+        }
+    return ns;
+}
+
+/* How long an event took that says when it began and ended. */
+static void duration(struct cf_run *r)
+{
+    cf_str start = get(r, CF_F_EVENT_START), end = get(r, CF_F_EVENT_END);
+    int64_t from, to, ns;
+
+    if (!cf_time_parse(start, &from) || !cf_time_parse(end, &to) || to < from || to - from > INT64_MAX / 2000)
+        return;
+    ns = (to - from) * 1000 + below_us(end) - below_us(start);
+    if (ns >= 0)
+        (void)cf_event_set_i64(r->ev, CF_F_EVENT_DURATION, ns);
 }
 
 static int protocol_number(cf_str t)
@@ -389,6 +421,8 @@ void cf_run_derive(struct cf_run *r)
     }
     if (has(r, CF_F_EVENT_DURATION))
         span(r);
+    else if (has(r, CF_F_EVENT_START) && has(r, CF_F_EVENT_END))
+        duration(r);
     if (has(r, CF_F_PROCESS_EXECUTABLE))
         put(r, CF_F_PROCESS_NAME, base_name(get(r, CF_F_PROCESS_EXECUTABLE)));
     if (has(r, CF_F_PROCESS_PARENT_EXECUTABLE))

@@ -11,15 +11,6 @@
 #include "normalise/netflow.h"
 #include "normalise/source.h"
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-static cf_str skip_blanks(cf_str s)
-{
-    while (s.n && is_blank(s.p[0]))
-        s = cf_str_sub(s, 1, s.n);
-    return s;
-}
-
 static void put(struct cf_run *r, enum cf_field f, cf_str v)
 {
     if (v.n && cf_event_put(r->ev, f, v, 0, CF_V_STR) == CF_ENOMEM)
@@ -58,7 +49,7 @@ bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
     case CF_P_LEEF: rc = cf_leef_parse(text, r->a, &r->pairs, &r->err); break;
     case CF_P_JSON: {
         const struct cf_jnode *nodes;
-        rc = cf_json_parse(r->t->json, skip_blanks(text), r->a, &nodes, &n, &r->err);
+        rc = cf_json_parse(r->t->json, cf_skip_blanks(text), r->a, &nodes, &n, &r->err);
         if (rc == 0)
             rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
         break;
@@ -78,9 +69,15 @@ bool cf_run_payload(struct cf_run *r, const struct cf_source *s)
     return rc == 0 || rc == CF_ELIMIT;
 }
 
-static void parsed_object(struct cf_run *r, const struct cf_source *hint)
+void cf_run_object(struct cf_run *r, const struct cf_source *hint)
 {
-    r->src = hint ? hint : cf_select_parsed(r);
+    bool known = hint && cf_run_knows(r, hint, 0);
+
+    r->src = known ? hint : cf_select_parsed(r);
+    if (hint && !r->src) {
+        r->src = hint;
+        cf_run_unrecognised(r);
+    }
     if (!r->src)
         r->src = r->n->builtin;
     cf_run_constants(r, r->src);
@@ -88,11 +85,16 @@ static void parsed_object(struct cf_run *r, const struct cf_source *hint)
     r->parsed = true;
 }
 
-static void run_text(struct cf_run *r, const struct cf_source *hint);
-static bool whole_line(struct cf_run *r);
-
-static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint)
+/* A source of text only: an object in its log belongs to whoever knows the object. */
+static const struct cf_source *reads_objects(const struct cf_source *hint, unsigned formats)
 {
+    return hint && hint->n_match && hint->payload == CF_P_TEXT && cf_has_patterns(hint) && !(hint->formats & formats) ? NULL : hint;
+}
+
+void cf_run_json(struct cf_run *r, cf_str text, const struct cf_source *hint)
+{
+    const struct cf_source *as = reads_objects(hint, CF_NF_JSON | CF_NF_WIN | CF_NF_ECS);
+
     text = cf_str_trim(text);
     if (text.n > 2 && text.p[text.n - 1] == ',' && text.p[text.n - 2] == '}') /* one element of an array a line */
         text.n--;
@@ -115,7 +117,7 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
         rc = cf_json_pairs(nodes, 0, CF_STR(""), r->a, &r->pairs);
         break;
     case CF_SHAPE_PLAIN:
-        if (!hint && cf_run_wrapped(r, nodes, &inner)) {
+        if (!as && cf_run_wrapped(r, nodes, &inner)) {
             r->msg = r->text = inner;
             r->printable = false;
             if (r->sl.app.n || r->sl.host.n) {
@@ -123,14 +125,14 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
                 r->sl.pri = -1;
                 cf_run_envelope(r);
             }
-            if (!r->has_sl && inner.n && r->n->whole_first[(unsigned char)inner.p[0]] && whole_line(r))
+            if (!r->has_sl && inner.n && r->n->whole_first[(unsigned char)inner.p[0]] && cf_run_whole_line(r))
                 return;
             if (!r->has_sl && inner.n > 16 && (inner.p[0] == '<' || (inner.p[0] >= 'A' && inner.p[3] == ' ')) && cf_syslog_parse(inner, &r->sl)) {
                 r->has_sl = true;
                 r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
                 cf_run_envelope(r);
             }
-            run_text(r, NULL);
+            cf_run_text(r, hint);
             return;
         }
         r->format = CF_NF_JSON;
@@ -139,168 +141,7 @@ static void run_json(struct cf_run *r, cf_str text, const struct cf_source *hint
     }
     if (rc == CF_ENOMEM)
         r->oom = true;
-    parsed_object(r, hint);
-}
-
-static bool generic_kv(struct cf_run *r)
-{
-    static const struct cf_kv_style styles[] = {{.assign = '=', .sep = " "}, {.assign = '=', .sep = ","}, {.assign = '=', .sep = ";"}};
-    size_t eq = 0;
-
-    for (size_t i = 0; i < r->msg.n && i < 400; i++)
-        eq += r->msg.p[i] == '=';
-    if (eq < 3)
-        return false;
-    for (size_t k = 0; k < sizeof styles / sizeof *styles; k++) {
-        bool good = true;
-        r->pairs.n = 0;
-        cf_run_guide(r, NULL);
-        if (cf_kv_parse(r->msg, &styles[k], r->a, &r->pairs, &r->err) < 0 || r->pairs.n < 3)
-            continue;
-        for (size_t i = 0; i < r->pairs.n && good; i++) {
-            cf_str key = r->pairs.v[i].key;
-            good = key.n < 64 && !memchr(key.p, ' ', key.n) && !memchr(key.p, ',', key.n) && !memchr(key.p, '<', key.n);
-        }
-        if (good) {
-            r->format = CF_NF_KV;
-            return true;
-        }
-    }
-    r->pairs.n = 0;
-    return false;
-}
-
-/* The envelope was none: "2026-11-21 06:00:00 INFO [main] text" has neither host nor program. */
-static void not_syslog(struct cf_run *r)
-{
-    static const uint16_t f[] = {CF_F_HOST_NAME, CF_F_HOST_HOSTNAME, CF_F_PROCESS_NAME, CF_F_PROCESS_PID};
-
-    if (r->sl.pri >= 0)
-        return;
-    for (size_t i = 0; i < sizeof f / sizeof *f; i++) {
-        cf_str v = cf_event_get(r->ev, (enum cf_field)f[i]);
-        if (v.p && (v.p == r->sl.host.p || v.p == r->sl.app.p || v.p == r->sl.pid.p))
-            cf_event_unset(r->ev, (enum cf_field)f[i]);
-    }
-}
-
-/* A source that was named by the sender: its patterns may describe the line with what looks like an envelope. */
-static bool without_envelope(struct cf_run *r, const struct cf_source *s)
-{
-    cf_str msg = r->msg;
-
-    if (!r->has_sl || r->sl.pri >= 0)
-        return false;
-    r->msg = r->text;
-    if (cf_run_extract(r, s)) {
-        not_syslog(r);
-        return true;
-    }
-    r->msg = msg;
-    return false;
-}
-
-/* A device named by the sender: lines its own patterns do not know belong to the source that knows the program, and keep what
- * the device's file says about itself. */
-static const struct cf_source *service_of(struct cf_run *r, const struct cf_source *device, bool *extracted)
-{
-    const struct cf_source *s;
-
-    r->src = device;
-    *extracted = cf_run_extract(r, device);
-    if (*extracted)
-        return device;
-    cf_run_constants(r, device);
-    s = cf_select_text(r, extracted);
-    return s ? s : device;
-}
-
-/* Text behind the envelope. */
-static void run_text(struct cf_run *r, const struct cf_source *hint)
-{
-    bool extracted = false;
-    cf_str body = skip_blanks(r->msg);
-
-    if (!hint || hint->payload == CF_P_CEF || hint->payload == CF_P_LEEF || (hint->formats & (CF_NF_CEF | CF_NF_LEEF)) || !hint->n_match) {
-        cf_run_guide(r, body.n > 4 && body.p[0] == 'C' ? hint ? hint : r->t->cef : NULL);
-        if (body.n > 4 && body.p[0] == 'C' && memcmp(body.p, "CEF:", 4) == 0 && cf_cef_parse(body, r->a, &r->pairs, &r->err) == 0) {
-            r->format = CF_NF_CEF;
-            parsed_object(r, hint);
-            r->t->cef = r->src;
-            return;
-        }
-        if (body.n > 5 && body.p[0] == 'L' && memcmp(body.p, "LEEF:", 5) == 0 && cf_leef_parse(body, r->a, &r->pairs, &r->err) == 0) {
-            r->format = CF_NF_LEEF;
-            parsed_object(r, hint);
-            return;
-        }
-    }
-    if (body.n > 1 && body.p[0] == '{') {
-        size_t had = r->pairs.n;
-        run_json(r, body, hint && hint->payload == CF_P_TEXT && hint->tpl && cf_tpl_count(hint->tpl) ? NULL : hint);
-        if (r->parsed || r->oom)
-            return;
-        r->pairs.n = had;
-    }
-    r->format = CF_NF_TEXT;
-    r->src = hint;
-    if (!hint)
-        r->src = cf_select_text(r, &extracted);
-    else if (hint->services)
-        r->src = service_of(r, hint, &extracted);
-    if (!r->src && r->pairs.n == 0 && generic_kv(r)) {
-        parsed_object(r, NULL);
-        return;
-    }
-    if (!r->src)
-        return;
-    if (!extracted) {
-        bool pairs_ok = cf_run_payload(r, r->src);
-        bool patterns = cf_tpl_count(r->src->tpl) || r->src->n_regex;
-        if (patterns)
-            extracted = cf_run_extract(r, r->src) || without_envelope(r, r->src);
-        if (!extracted)
-            cf_run_constants(r, r->src);
-        if (!extracted && (r->src->payload == CF_P_TEXT ? patterns && !r->has_sl : !pairs_ok)) {
-            if (!r->err.msg[0])
-                (void)cf_error_set(&r->err, CF_ESYNTAX, "no pattern of source %s fits", r->src->name);
-            r->src = r->has_sl ? r->src : NULL;
-            if (!r->src)
-                return;
-        }
-    }
-    cf_run_apply(r);
-    if (hint && hint != r->src)
-        cf_run_device(r, hint);
-    r->parsed = true;
-}
-
-/* A line that a source knows as a whole: no envelope is taken off. */
-static bool whole_line(struct cf_run *r)
-{
-    r->msg = r->text;
-    r->format = CF_NF_TEXT;
-    for (size_t i = 0; i < r->n->n_whole; i++) {
-        const struct cf_source *s = &r->n->src[r->n->whole[i]];
-        for (size_t m = 0; m < s->n_match; m++) {
-            bool extracted = false;
-            if (!s->match[m].whole || !cf_row_matches(r, &s->match[m]))
-                continue;
-            r->src = s;
-            if (s->match[m].extract && !(extracted = cf_run_extract(r, s)))
-                continue;
-            if (!extracted) {
-                (void)cf_run_payload(r, s);
-                if (!cf_run_extract(r, s))
-                    cf_run_constants(r, s);
-            }
-            cf_run_apply(r);
-            r->parsed = true;
-            return true;
-        }
-    }
-    r->src = NULL;
-    return false;
+    cf_run_object(r, as);
 }
 
 void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const struct cf_record *rec)
@@ -318,7 +159,7 @@ void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const st
 static void run_record(struct cf_run *r)
 {
     const struct cf_source *hint = cf_source_hinted(r->n, r->rec->source);
-    cf_str s = skip_blanks(r->text);
+    cf_str s = cf_skip_blanks(r->text);
 
     if (!hint && (cf_str_eqz(r->rec->format, "nginx") || cf_str_eqz(r->rec->format, "apache") || cf_str_eqz(r->rec->format, "suricata")))
         hint = cf_source_hinted(r->n, r->rec->format);
@@ -328,8 +169,10 @@ static void run_record(struct cf_run *r)
         return;
     }
     if (s.p[0] == '{' || (s.p[0] == '[' && s.n > 1 && (s.p[1] == '{' || cf_str_eqz(r->rec->format, "json")))) {
-        run_json(r, s, hint);
-        return;
+        cf_run_json(r, s, hint);
+        if (r->parsed || r->oom || !hint || !cf_has_patterns(hint))
+            return;
+        r->pairs.n = 0; /* text that begins so */
     }
     if (s.p[0] == '_' && cf_journal_is(s)) {
         cf_str inner;
@@ -346,7 +189,7 @@ static void run_record(struct cf_run *r)
         r->has_sl = true;
         r->sl.pri = -1;
         cf_run_envelope(r);
-        run_text(r, hint);
+        cf_run_text(r, hint);
         if (!r->parsed && !r->oom) {
             r->src = r->n->builtin;
             put(r, CF_F_EVENT_DATASET, CF_STR("journald"));
@@ -368,11 +211,11 @@ static void run_record(struct cf_run *r)
         enum cf_col_kind k = cf_stream_row(r);
         if (k != CF_COL_NONE) {
             r->format = k == CF_COL_ZEEK ? CF_NF_ZEEK : k == CF_COL_IIS ? CF_NF_IIS : CF_NF_CSV;
-            parsed_object(r, hint);
+            cf_run_object(r, hint);
             return;
         }
     }
-    if (!hint && r->n->whole_first[(unsigned char)r->text.p[0]] && whole_line(r))
+    if (!hint && r->n->whole_first[(unsigned char)r->text.p[0]] && cf_run_whole_line(r))
         return;
     r->msg = r->text;
     if (cf_syslog_parse_memo(r->text, &r->sl, &r->t->memo)) {
@@ -380,7 +223,7 @@ static void run_record(struct cf_run *r)
         r->msg = r->sl.msg.p ? r->sl.msg : CF_STR("");
         cf_run_envelope(r);
     }
-    run_text(r, hint);
+    cf_run_text(r, hint);
     if (r->parsed || !r->has_sl || r->oom)
         return;
     /* well-formed syslog of a program nobody described is an event, not an error; but first the whole line may be a
@@ -398,7 +241,7 @@ static void run_record(struct cf_run *r)
                 cf_event_unset(r->ev, (enum cf_field)env[i]);
             r->src = s2;
             if (extracted)
-                not_syslog(r);
+                cf_run_not_syslog(r);
             if (!extracted) {
                 (void)cf_run_payload(r, s2);
                 if (!cf_run_extract(r, s2))
@@ -462,7 +305,7 @@ static void run_netflow(struct cf_run *r)
     r->format = CF_NF_NETFLOW;
     if (cf_ip_parse(r->rec->peer, &ip))
         put(r, CF_F_OBSERVER_IP, r->rec->peer);
-    parsed_object(r, hint ? hint : cf_source_hinted(r->n, CF_STR("netflow")));
+    cf_run_object(r, hint ? hint : cf_source_hinted(r->n, CF_STR("netflow")));
 }
 
 static void unparsed(struct cf_run *r, const char *why)
@@ -540,10 +383,10 @@ static int normalise_text(struct cf_norm_thread *t, struct cf_arena *arena, cons
         (void)cf_error_set(&r.err, CF_ESYNTAX, "several lines in one record; source %s describes single lines", r.src->name);
     }
     if (r.parsed) {
-        if (!r.ev->slot[CF_F_EVENT_KIND])
+        if (!r.ev->slot[CF_F_EVENT_KIND] || (r.ev->flags & CF_EV_UNRECOGNISED))
             put(&r, CF_F_EVENT_KIND, CF_STR("event"));
-        if (!r.ev->slot[CF_F_MESSAGE] && r.msg.n)
-            put(&r, CF_F_MESSAGE, r.msg);
+        if (!r.ev->slot[CF_F_MESSAGE])
+            put(&r, CF_F_MESSAGE, !r.msg.n && (r.ev->flags & CF_EV_UNRECOGNISED) ? r.text : r.msg);
         r.ev->source = r.src ? r.src->name_s : CF_STR("");
         cf_run_derive(&r);
     } else if (!(r.ev->flags & CF_EV_UNPARSED)) {

@@ -421,7 +421,7 @@ int cf_rows(struct cf_arena *a, struct cf_norm_thread *t, cf_str source, const c
         ret[i].header = (ev->flags & CF_EV_HEADER) != 0;
         if (!ret[i].header && ev->time_us != now && ev->time_us != t->n->opt.now_us) /* the clock's: the line said none */
             ret[i].time_us = ev->time_us;
-        if (ev->flags & CF_EV_UNPARSED)
+        if (ev->flags & (CF_EV_UNPARSED | CF_EV_UNRECOGNISED))
             ret[i].error = cf_event_get(ev, CF_F_ERROR_MESSAGE);
     }
     cf_stream_thread_free(t);

@@ -207,3 +207,29 @@ const struct cf_source *cf_select_parsed(struct cf_run *r)
     }
     return NULL;
 }
+
+/* Pairs of a record whose source was named: does one of them from `from` on have a key that the source maps? */
+bool cf_run_knows(const struct cf_run *r, const struct cf_source *s, size_t from)
+{
+    if (s->ecs || (r->ev->flags & CF_EV_HEADER) || (!s->map.mask && !(s->base && s->base->map.mask)))
+        return true;
+    for (size_t i = from; i < r->pairs.n; i++) {
+        const struct cf_pair *p = &r->pairs.v[i];
+        cf_str key = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+        uint64_t hash = cf_hash64(key);
+        if (cf_map_find(&s->map, key, hash) || (s->base && cf_map_find(&s->base->map, key, hash)))
+            return true;
+    }
+    return false;
+}
+
+/* Marks the event; the envelope, the source's constants and the text are all it will have. */
+void cf_run_unrecognised(struct cf_run *r)
+{
+    bool object = r->format != CF_NF_TEXT || r->src->payload != CF_P_TEXT;
+    cf_str why = cf_arena_printf(r->a, object ? "no field of the record is one that source %s knows" : "no pattern of source %s fits", r->src->name);
+
+    r->ev->flags |= CF_EV_UNRECOGNISED;
+    if (!why.p || cf_event_put(r->ev, CF_F_ERROR_MESSAGE, why, 0, CF_V_STR) == CF_ENOMEM)
+        r->oom = true;
+}

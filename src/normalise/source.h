@@ -363,6 +363,21 @@ static inline unsigned cf_text_sign(cf_str s)
         return 0;
     return (unsigned)(s.n * 5 + (unsigned char)(s.p[0] | 0x20) * 3u + (unsigned char)(s.p[s.n - 1] | 0x20)) & 63;
 }
+/* The way of a record: an object's pairs, JSON, text behind the envelope (r->msg), a line of which no envelope is taken off. */
+void cf_run_object(struct cf_run *r, const struct cf_source *hint);
+void cf_run_json(struct cf_run *r, cf_str text, const struct cf_source *hint);
+void cf_run_text(struct cf_run *r, const struct cf_source *hint);
+bool cf_run_whole_line(struct cf_run *r);
+void cf_run_not_syslog(struct cf_run *r);
+static inline bool cf_has_patterns(const struct cf_source *s) { return cf_tpl_count(s->tpl) || s->n_regex; }
+static inline cf_str cf_skip_blanks(cf_str s)
+{
+    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t' || s.p[0] == '\r' || s.p[0] == '\n'))
+        s = cf_str_sub(s, 1, s.n);
+    return s;
+}
+bool cf_run_knows(const struct cf_run *r, const struct cf_source *s, size_t from);
+void cf_run_unrecognised(struct cf_run *r);
 /* Which of some rare signs a text holds: a bit each. select.c */
 unsigned cf_text_signs(cf_str text);
 /* Up to 18 digits, nothing else. */

@@ -41,7 +41,7 @@ void quality_sample(struct cf_counter *k, const struct cf_event *ev)
     struct quality *q = quality_of(k);
     int64_t skew;
 
-    if (!q || (ev->flags & (CF_EV_UNPARSED | CF_EV_HEADER)))
+    if (!q || (ev->flags & (CF_EV_UNPARSED | CF_EV_UNRECOGNISED | CF_EV_HEADER)))
         return;
     skew = (ev->received_us - ev->time_us) / 1000;
     atomic_store(&q->skew_ms[atomic_fetch_add(&q->n_skew, 1) % QUALITY_SKEWS], (int32_t)(skew > INT32_MAX ? INT32_MAX : skew < INT32_MIN ? INT32_MIN : skew));
@@ -414,7 +414,7 @@ static int get_failures(struct cf_req *req, struct cf_error *reterr)
     cf_buf_printf(&sql,
                   "SELECT extras['chengfang.data_source'] AS data_source, extras['error.message'] AS reason, toUInt32(count()) AS count,"
                   " formatDateTime(max(events.time), '%%Y-%%m-%%dT%%H:%%i:%%SZ', 'UTC') AS last FROM %s.events"
-                  " WHERE event_kind = 'pipeline_error' AND events.time >= fromUnixTimestamp64Micro({from:Int64})%.*s"
+                  " WHERE " QUALITY_FAILED " AND events.time >= fromUnixTimestamp64Micro({from:Int64})%.*s"
                   " GROUP BY data_source, reason ORDER BY count DESC LIMIT 200",
                   db, (int)scope.n, scope.n ? scope.p : "");
     if (r == 0)
@@ -423,7 +423,7 @@ static int get_failures(struct cf_req *req, struct cf_error *reterr)
     cf_buf_printf(&sql,
                   "SELECT toString(id) AS id, formatDateTime(events.time, '%%Y-%%m-%%dT%%H:%%i:%%SZ', 'UTC') AS at, extras['chengfang.data_source'] AS data_source,"
                   " extras['chengfang.peer'] AS peer, extras['error.message'] AS reason, substring(event_original, 1, 2000) AS raw FROM %s.events"
-                  " WHERE event_kind = 'pipeline_error' AND events.time >= fromUnixTimestamp64Micro({from:Int64})%.*s"
+                  " WHERE " QUALITY_FAILED " AND events.time >= fromUnixTimestamp64Micro({from:Int64})%.*s"
                   " AND ({source:String} = '' OR extras['chengfang.data_source'] = {source:String}) ORDER BY events.time DESC LIMIT 50",
                   db, (int)scope.n, scope.n ? scope.p : "");
     if (r == 0)
@@ -442,7 +442,7 @@ static const struct cf_route routes[] = {
      .doc = "Data sources with rate of the last hour, silence, parse failures, clock skew and field fill"},
     {.method = CF_GET, .path = "/api/v1/quality/failures", .permission = "source.read", .handler = get_failures,
      .request = "{\"type\":\"object\",\"properties\":{\"hours\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":9600},\"source\":{\"type\":\"string\",\"maxLength\":96}}}",
-     .doc = "Stored records that no source understood: counts by data source and reason, newest samples"},
+     .doc = "Stored records that no source understood, and events whose named source did not know the text: counts by data source and reason, newest samples"},
     {.method = CF_GET, .path = "/api/v1/quality/reprocess", .permission = "source.read", .handler = reprocess_get, .scope = "all",
      .doc = "State of the newest reprocessing"},
     {.method = CF_POST, .path = "/api/v1/quality/reprocess", .permission = "source.write", .handler = reprocess_post, .scope = "all",

@@ -10,6 +10,9 @@
 #define QUALITY_MINUTES 60u
 #define QUALITY_SKEWS 256u
 #define QUALITY_FIELDS 24u
+/* Stored events that were not understood, or whose source, named by the sender, did not know the text. */
+#define QUALITY_FAILED "(event_kind = 'pipeline_error' OR bitAnd(flags, 16) != 0)"
+_Static_assert(CF_EV_UNRECOGNISED == 16u, "QUALITY_FAILED names it");
 
 /* Of one data source, since the start of this process. Workers add samples, the keeper the minutes. */
 struct quality {
@@ -27,7 +30,7 @@ void quality_tick(struct cf_pipeline *p, int64_t now_us);
 void quality_check_silent(struct cf_pipeline *p);
 json_t *quality_silent_component(struct cf_pipeline *p); /* for health */
 void quality_routes(void);
-/* What an unparsed event keeps for doing it again: data source, sender, hints. */
+/* What an event that was not understood or not recognised keeps for doing it again: data source, sender, hints. */
 void quality_mark_unparsed(struct cf_event *ev, const struct cf_spool_origin *o);
 
 struct reprocess;

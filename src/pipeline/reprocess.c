@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Unparsed records once more: stored originals -> normaliser of now -> what is understood replaces the old event.
+ * Unparsed records, and those that their named source did not recognise, once more: stored originals -> normaliser of now -> what is understood replaces the old event.
  *
  *   500 old events by id -> normalise, enrich -> which of the new ids are there already? -> insert the others -> delete the old ones
  *
@@ -33,7 +33,7 @@ static int select_page(struct reprocess *j, bool count, struct cf_buf *out, stru
     v[0].value.n = (size_t)snprintf(from, sizeof from, "%lld", (long long)j->from_us);
     v[1].value.n = (size_t)snprintf(to, sizeof to, "%lld", (long long)j->to_us);
     (void)snprintf(sql, sizeof sql,
-                   "SELECT %s FROM %s.events WHERE event_kind = 'pipeline_error' AND time >= fromUnixTimestamp64Micro({from:Int64})"
+                   "SELECT %s FROM %s.events WHERE " QUALITY_FAILED " AND time >= fromUnixTimestamp64Micro({from:Int64})"
                    " AND time < fromUnixTimestamp64Micro({to:Int64}) AND ({source:String} = '' OR extras['chengfang.data_source'] = {source:String})"
                    " AND toString(id) > {after:String}%s",
                    count ? "toString(count())"
@@ -82,7 +82,7 @@ static int understand(struct page *pg, const json_t *row, struct cf_error *reter
     rec.seq = cf_hash64_seed(cell(row, 0), UINT64_C(0x7265646f)); /* the id is made of this, the receiving time and the text */
     if (cf_normalise(pg->norm, &pg->arena, &rec, &ev) < 0)
         return cf_error_set(reterr, CF_ENOMEM, "no memory to normalise");
-    if (ev->flags & (CF_EV_UNPARSED | CF_EV_HEADER))
+    if (ev->flags & (CF_EV_UNPARSED | CF_EV_UNRECOGNISED | CF_EV_HEADER))
         return 0;
     ev->seq = rec.seq;
     ev->received_us = rec.received_us;

@@ -163,13 +163,13 @@ static int one_record(struct worker *w, const struct cf_record *rec, cf_str inge
         return r;
     ev->seq = rec->seq;
     ev->received_us = rec->received_us;
-    if (ev->flags & CF_EV_UNPARSED)
+    if (ev->flags & (CF_EV_UNPARSED | CF_EV_UNRECOGNISED))
         quality_mark_unparsed(ev, &w->frame.origin);
     else if ((rec->seq & 15u) == 0 && !w->again)
         quality_sample(w->key[w->cur_key].counter, ev);
     if (w->enrich_box)
         (void)cf_enrich(w->enrich_box->p, ev, rec, ingested); /* an event too full for one more field is stored without it */
-    if ((ev->flags & CF_EV_UNPARSED) && !w->again) {
+    if ((ev->flags & (CF_EV_UNPARSED | CF_EV_UNRECOGNISED)) && !w->again) {
         w->key[w->cur_key].unparsed++;
         pipeline_note_unparsed(w->p, &w->frame.origin, rec->raw, cf_event_get(ev, CF_F_ERROR_MESSAGE));
     }

@@ -111,3 +111,26 @@ set: {event.module: acme}
   assert.equal(r.items[0].source.ip, '198.51.100.77');
   assert.match(r.items[0].event.original, /^ACME~77~/);
 });
+
+test('a named source that does not know the line: an event, listed with the failures, done again', async () => {
+  const id = (await api.get('/api/v1/sources?limit=100')).body.items.find((x) => x.name === 'acme-gw').id;
+  const before = (await row('acme-gw')).unparsed;
+  const r = await api.patch(`/api/v1/sources/${id}`, { parser: 'acme' });
+  assert.equal(r.status, 200, r.text);
+  await until('named', async () => { // the sender's name is known to the workers a moment later
+    await send('OTHER~7~logout\n');
+    const t = await total('event.module:acme event.kind:event error.message:"no pattern of source acme fits"');
+    return t > 0 || t;
+  });
+  await until('counted', async () => { const t = (await row('acme-gw')).unparsed; return t > before || t; });
+  const f = (await api.get('/api/v1/quality/failures?hours=24&source=acme-gw')).body;
+  assert.ok(f.groups.some((g) => g.data_source === 'acme-gw' && g.reason === 'no pattern of source acme fits'), JSON.stringify(f.groups));
+  assert.ok(f.samples.some((x) => x.raw === 'OTHER~7~logout'), JSON.stringify(f.samples));
+  await s.stop({ keep: true });
+  const file = path.join(content, 'sources/acme.yaml'), text = fs.readFileSync(file, 'utf8');
+  fs.writeFileSync(file, text.replace('extract:\n', () => "extract:\n  - regex: '^OTHER~(?<n>\\d+)~(?<event__action>\\w+)$'\n"));
+  await start();
+  assert.equal((await api.post('/api/v1/quality/reprocess', { hours: 24 })).status, 202);
+  await until('known now', async () => { const t = await total('event.module:acme error.message:"no pattern of source acme fits"'); return t === 0 || t; });
+  await until('there', async () => { const t = await total('event.module:acme event.action:logout'); return t > 0 || t; });
+});

@@ -81,10 +81,63 @@ static void priority_written_out(void **state)
     expect("", "Nov 21 06:00:00 <local0.loud> x", "log.syslog.priority=");
 }
 
+static uint32_t flags_of(const char *source, const char *line, struct cf_event **ret, struct cf_arena *a)
+{
+    struct cf_record rec = {.raw = cf_str_c(line), .source = cf_str_c(source), .received_us = NOW};
+
+    assert_int_equal(cf_normalise(thread, a, &rec, ret), 0);
+    return (*ret)->flags & (CF_EV_UNPARSED | CF_EV_UNRECOGNISED);
+}
+
+/* A source was named and does not know the line: another one's event, or one that says that it was not recognised. */
+static void named_in_vain(void **state)
+{
+    static const struct {
+        const char *source, *line, *fields;
+        uint32_t flags;
+    } t[] = {
+        {"squid", "a line of no known kind", "event.kind=event event.dataset=squid.log observer.vendor=Squid", CF_EV_UNRECOGNISED},
+        {"squid", "<30>Nov 21 06:00:00 proxy1 squid[31]: Rebuilding storage in /cache", "event.kind=event event.dataset=squid.log host.name=proxy1 log.syslog.priority=30", CF_EV_UNRECOGNISED},
+        {"squid", "<30>Nov 21 06:00:00 proxy1 squid[31]: 1795240800.049 50 192.0.2.199 TCP_MISS/200 197 GET http://www.example.com/ - HIER_DIRECT/198.51.100.115 text/html", "source.ip=192.0.2.199", 0},
+        {"squid", "Nov 21 06:00:00 h sshd[3]: Failed password for bob from 192.0.2.1 port 22 ssh2", "event.dataset=sshd.auth observer.vendor= source.ip=192.0.2.1 error.message=", 0},
+        {"squid", "<30>Nov 21 06:00:00 h x: CEF:0|Acme|Gate|1|2|name|3|src=192.0.2.1", "event.module=cef source.ip=192.0.2.1", 0},
+        {"squid", "{this is text", "event.kind=event event.dataset=squid.log", CF_EV_UNRECOGNISED},
+        /* pairs and objects without one key of the source */
+        {"fortigate", "hello there", "event.kind=event event.module=fortinet", CF_EV_UNRECOGNISED},
+        {"fortigate", "<190>Nov 21 06:00:00 h x: colour=red shape=round", "event.module=fortinet host.name=h", CF_EV_UNRECOGNISED},
+        {"fortigate", "CEF:0|Acme|Gate|1|2|name|3|src=192.0.2.1", "event.module=cef source.ip=192.0.2.1", 0},
+        {"suricata", "{\"colour\":\"red\"}", "event.kind=event event.dataset=suricata.eve", CF_EV_UNRECOGNISED},
+        {"suricata", "text where objects are wanted", "event.kind=event event.dataset=suricata.eve", CF_EV_UNRECOGNISED},
+        {"suricata", "{\"colour\":", "event.kind=pipeline_error", CF_EV_UNPARSED},
+        /* devices: their services' lines are known, strange programs are not */
+        {"pfsense", "<190>Nov 21 06:00:00 gw dhcpd[512]: DHCPACK on 192.0.2.44 to 00:11:22:33:44:55 (laptop) via igb1.7", "event.kind=event error.message=", 0},
+        {"pfsense", "<30>Nov 21 06:00:00 gw oddservice[9]: hello there", "event.kind=event observer.vendor=netgate", CF_EV_UNRECOGNISED},
+        {"juniper-srx", "<14>1 2026-11-21T06:00:00.184Z srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636.1.1.1.2.40 source-address=\"192.0.2.1\"]", "source.ip=192.0.2.1", 0},
+        /* nobody was named */
+        {"", "<30>Nov 21 06:00:00 h sshd[3]: words of no pattern", "event.module=sshd error.message=", 0},
+    };
+    struct cf_event *ev = NULL;
+    struct cf_arena a;
+
+    (void)state;
+    cf_arena_init(&a, 0, 0);
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        uint32_t flags = flags_of(t[i].source, t[i].line, &ev, &a);
+        if (flags != t[i].flags)
+            fail_msg("%s: %s: flags %u", t[i].source, t[i].line, flags);
+        expect(t[i].source, t[i].line, t[i].fields);
+        if (flags == CF_EV_UNRECOGNISED) {
+            assert_true(cf_str_find(cf_event_get(ev, CF_F_ERROR_MESSAGE), cf_str_c(t[i].source)) >= 0);
+            assert_non_null(cf_event_val(ev, CF_F_MESSAGE));
+        }
+    }
+    cf_arena_release(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(services_of_a_named_device), cmocka_unit_test(key_value_by_its_keys), cmocka_unit_test(priority_written_out),
-                                       cmocka_unit_test(structured_data)};
+                                       cmocka_unit_test(structured_data), cmocka_unit_test(named_in_vain)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }
