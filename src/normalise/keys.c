@@ -26,8 +26,13 @@ static int each_ref(struct cf_source *s, int (*fn)(void *ctx, struct cf_ref *ref
     for (size_t i = 0; i < s->n_when; i++) {
         for (size_t k = 0; k < s->when[i].n && r == 0; k++)
             r = fn(ctx, &s->when[i].cond[k].ref);
-        for (size_t k = 0; k < s->when[i].n_copy && r == 0; k++)
-            r = fn(ctx, &s->when[i].copy_from[k]);
+        for (size_t k = 0; k < s->when[i].n_copy && r == 0; k++) {
+            const struct cf_made *m = &s->when[i].copy_made[k];
+            if (!m->n)
+                r = fn(ctx, &s->when[i].copy_from[k]);
+            for (size_t j = 0; j < m->n && r == 0; j++)
+                r = fn(ctx, &m->ref[j]);
+        }
     }
     for (size_t i = 0; i < s->n_time; i++)
         for (size_t k = 0; k < s->time[i].n_from && r == 0; k++) {

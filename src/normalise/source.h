@@ -81,12 +81,18 @@ struct cf_cond {
     uint64_t may;    /* bits: cf_text_sign of the texts that may be equal to one of val */
     bool negate;
 };
+struct cf_made { /* a text with holes: lit[i] stands before ref[i], lit[n] behind the last */
+    size_t n;
+    cf_str *lit;
+    struct cf_ref *ref;
+};
 struct cf_when {
     size_t n;
     struct cf_cond *cond;
     struct cf_sets set;
     struct cf_target *copy; /* copy.n pairs: text of `from` goes to `to` */
     struct cf_ref *copy_from;
+    struct cf_made *copy_made; /* n > 0: instead of copy_from */
     size_t n_copy;
 };
 struct cf_whenkey { /* what a key of the record tells about the first 64 rules: see when.c */

@@ -146,6 +146,36 @@ static int parse_switches(struct cf_load *l, const struct cf_ynode *y)
     return 0;
 }
 
+/* "%url.scheme%://%url.domain%" */
+static int parse_made(struct cf_load *l, const struct cf_ynode *at, cf_str text, struct cf_made *m)
+{
+    size_t signs = 0;
+    cf_str name;
+    int r = 0;
+
+    for (size_t i = 0; i < text.n; i++)
+        signs += text.p[i] == '%';
+    if (signs % 2)
+        return cf_load_fail(l, at, "a hole of the text \"%.*s\" is not closed by %%", CF_ARG(text));
+    m->lit = CF_NEW_N(l->a, cf_str, signs / 2 + 1);
+    m->ref = CF_NEW_N(l->a, struct cf_ref, signs / 2 + 1);
+    if (!m->lit || !m->ref)
+        return cf_load_nomem(l);
+    while (m->n < signs / 2 && r == 0) {
+        size_t from = (size_t)cf_str_find(text, CF_STR("%"));
+        m->lit[m->n] = cf_str_sub(text, 0, from);
+        text = cf_str_sub(text, from + 1, text.n);
+        from = (size_t)cf_str_find(text, CF_STR("%"));
+        name = cf_str_sub(text, 0, from);
+        text = cf_str_sub(text, from + 1, text.n);
+        if (!name.n)
+            return cf_load_fail(l, at, "a hole of a text names nothing");
+        r = cf_load_ref(l, at, name, false, &m->ref[m->n++]);
+    }
+    m->lit[m->n] = text;
+    return r;
+}
+
 static int parse_when(struct cf_load *l, const struct cf_ynode *y, struct cf_when *w)
 {
     const struct cf_ynode *c;
@@ -162,10 +192,15 @@ static int parse_when(struct cf_load *l, const struct cf_ynode *y, struct cf_whe
         return cf_load_fail(l, c, "copy must be a map of from: to");
     w->copy = CF_NEW_N(l->a, struct cf_target, c->n + 1);
     w->copy_from = CF_NEW_N(l->a, struct cf_ref, c->n + 1);
-    if (!w->copy || !w->copy_from)
+    w->copy_made = CF_NEW_N(l->a, struct cf_made, c->n + 1);
+    if (!w->copy || !w->copy_from || !w->copy_made)
         return cf_load_nomem(l);
     for (const struct cf_ynode *e = c->child; e; e = e->next) {
-        if ((r = cf_load_ref(l, e, e->key, false, &w->copy_from[w->n_copy])) < 0 || (r = cf_load_target(l, e, &w->copy[w->n_copy])) < 0)
+        if (e->key.n && memchr(e->key.p, '%', e->key.n))
+            r = parse_made(l, e, e->key, &w->copy_made[w->n_copy]);
+        else
+            r = cf_load_ref(l, e, e->key, false, &w->copy_from[w->n_copy]);
+        if (r < 0 || (r = cf_load_target(l, e, &w->copy[w->n_copy])) < 0)
             return r;
         w->n_copy++;
     }

@@ -228,6 +228,16 @@ static unsigned month_of(const char *p)
 #undef M
 }
 
+/* "November" at the start: how long it is, 0: none. */
+static size_t whole_month(cf_str s, unsigned *ret)
+{
+    static const cf_str full[] = {{"January", 7}, {"February", 8}, {"March", 5}, {"April", 5}, {"May", 3}, {"June", 4}, {"July", 4}, {"August", 6}, {"September", 9},
+                                  {"October", 7}, {"November", 8}, {"December", 8}};
+
+    *ret = month_of(s.p);
+    return *ret && cf_str_istarts(s, full[*ret - 1]) ? full[*ret - 1].n : 0;
+}
+
 static size_t fraction(cf_str s, size_t at, int32_t *ret_us)
 {
     int32_t us = 0;
@@ -259,12 +269,19 @@ size_t cf_stamp_bsd(cf_str s, struct cf_stamp *ret)
     unsigned y;
     int32_t off;
 
-    if (s.n < 14 || s.p[3] != ' ')
+    if (s.n < 14)
         return 0;
-    st.month = month_of(s.p);
+    if (s.p[3] == ' ') {
+        st.month = month_of(s.p);
+        i = 3;
+    } else { /* the month written out */
+        i = s.p[0] >= 'A' && s.p[0] <= 'S' && s.p[1] >= 'a' ? whole_month(s, &st.month) : 0;
+        if (!i || s.p[i] != ' ')
+            return 0;
+    }
     if (!st.month)
         return 0;
-    i = 4;
+    i++;
     if (s.p[i] == ' ')
         i++;
     if (digits(s, i, 2, &st.day))

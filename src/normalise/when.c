@@ -166,6 +166,33 @@ int cf_index_whens(struct cf_arena *a, struct cf_source *s)
 
 /* ---- running -------------------------------------------------------------------------------------------------------------- */
 
+/* A text with holes; none when one of them has no value. */
+static __attribute__((noinline)) cf_str made_text(struct cf_run *r, const struct cf_made *m)
+{
+    size_t room = m->lit[m->n].n, n = 0;
+    char *p;
+
+    for (size_t i = 0; i < m->n; i++) {
+        cf_str v = ref_value(r, &m->ref[i]);
+        if (!v.n)
+            return CF_STR_NONE;
+        room += m->lit[i].n + v.n;
+    }
+    p = cf_arena_bytes(r->a, room + 1);
+    if (!p)
+        return CF_STR_NONE;
+    for (size_t i = 0; i <= m->n; i++) {
+        cf_str v = i < m->n ? ref_value(r, &m->ref[i]) : CF_STR("");
+        if (m->lit[i].n)
+            memcpy(p + n, m->lit[i].p, m->lit[i].n);
+        n += m->lit[i].n;
+        if (v.n)
+            memcpy(p + n, v.p, v.n);
+        n += v.n;
+    }
+    return cf_str_n(p, n);
+}
+
 static void run_when(struct cf_run *r, const struct cf_source *s, const struct cf_when *w)
 {
     for (size_t k = 0; k < w->n; k++)
@@ -173,7 +200,7 @@ static void run_when(struct cf_run *r, const struct cf_source *s, const struct c
             return;
     cf_run_sets(r, &w->set);
     for (size_t k = 0; k < w->n_copy; k++) {
-        cf_str v = ref_value(r, &w->copy_from[k]);
+        cf_str v = w->copy_made[k].n ? made_text(r, &w->copy_made[k]) : ref_value(r, &w->copy_from[k]);
         bool same;
         if (v.p && !cf_is_null(s, v))
             (void)cf_run_convert(r, &w->copy[k], v, 0, CF_V_STR, &same);

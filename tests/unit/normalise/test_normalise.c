@@ -250,6 +250,8 @@ static void bad_source_files(void **state)
         {"name: x\ninclude: [y]\n", "no source"},
         {"name: x\nmap:\n  a: {to: user.name, convert: nope}\n", "convert \"nope\""},
         {"name: x\nmap: [1\n", "x.yaml"},
+        {"name: x\nwhen:\n  - {if: {a: b}, copy: {'%url.scheme': url.full}}\n", "not closed"},
+        {"name: x\nwhen:\n  - {if: {a: b}, copy: {'a%%b': url.full}}\n", "names nothing"},
         {"name: y\n", "must be the file's name"},
         {"", "one map"},
         {"a: &a [*a, *a]\nname: x\n", "x.yaml"},

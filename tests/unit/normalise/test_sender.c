@@ -77,6 +77,9 @@ static void priority_written_out(void **state)
 {
     (void)state;
     expect("", "Nov 21 06:00:00 <local0.info> 192.0.2.98 app: hello", "log.syslog.priority=134 host.name=192.0.2.98 process.name=app");
+    expect("", "November 21 06:00:00 <local0.info> 192.0.2.98 app: hello", "log.syslog.priority=134 host.name=192.0.2.98 process.name=app");
+    expect("", "March 1 06:00:00 192.0.2.98 app: hello", "host.name=192.0.2.98 process.name=app message=hello");
+    expect("", "Marching 1 06:00:00 192.0.2.98 app: hello", "host.name= process.name=");
     expect("", "Nov 21 06:00:00 <b>bold</b> 192.0.2.98 app: hello", "log.syslog.priority=");
     expect("", "Nov 21 06:00:00 <local0.loud> x", "log.syslog.priority=");
 }
