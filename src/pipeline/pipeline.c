@@ -233,7 +233,7 @@ static int start_workers(struct cf_pipeline *p, struct cf_error *reterr)
 
         w->p = p;
         (void)pthread_mutex_init(&w->detector_mu, NULL);
-        cf_arena_init(&w->arena, (size_t)4 << 20, 0);
+        cf_arena_init(&w->arena, (size_t)32 << 20, 0); /* a chunk fits one block, which stays: several smaller ones went back to the kernel and were faulted in again each time */
     }
     for (size_t i = 0; i < p->n_workers; i++) {
         struct worker *w = &p->worker[i];

@@ -15,14 +15,15 @@
 static int build(struct cf_ti *ti, struct cf_error *reterr)
 {
     struct cf_ti_set *set = NULL;
-    int64_t t = cf_mono_us();
-    int r = ti_load_set(ti->o.db, &set, reterr);
+    int64_t t = cf_mono_us(), next = INT64_MAX;
+    int r = ti_load_set(ti->o.db, &set, &next, reterr);
 
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&ti->mu);
     ti->load_seconds = (double)(cf_mono_us() - t) / 1e6;
     ti->loaded_us = cf_now_us();
+    ti->next_from_us = next;
     ti->builds++;
     (void)pthread_mutex_unlock(&ti->mu);
     cf_log_info("ti", "indicators loaded", "n=%zu bytes=%zu seconds=%.2f", cf_ti_set_count(set), cf_ti_set_bytes(set), (double)(cf_mono_us() - t) / 1e6);
@@ -122,20 +123,14 @@ int ti_counts_write(struct cf_ti *ti, const char *kind, struct cf_error *reterr)
 
 /* ---- the thread ---------------------------------------------------------------------------------------------------------------- */
 
-/* Indicators whose validity begins or ended since the last set was made. */
+/* An indicator became valid since the set was made. The moment is known from building it: asking the library means reading every row. */
 static bool set_is_old(struct cf_ti *ti)
 {
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    bool old = false;
+    bool old;
 
-    if (cf_tx_begin(ti->o.db, CF_TX_READ, &tx, NULL) < 0)
-        return false;
-    if (cf_tx_query(tx, "SELECT 1 FROM ti_indicator WHERE status = 'active' AND valid_from_us > ? AND valid_from_us <= ? LIMIT 1", &st, NULL, CF_I(ti->loaded_us),
-                    CF_I(cf_now_us())) == 0)
-        old = cf_stmt_next(st, NULL) == 1;
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
+    (void)pthread_mutex_lock(&ti->mu);
+    old = cf_now_us() >= ti->next_from_us;
+    (void)pthread_mutex_unlock(&ti->mu);
     return old;
 }
 

@@ -113,6 +113,23 @@ static inline void look(struct ask *a, enum kind kind, unsigned bits, const void
 
 static inline bool has_kind(const struct cf_ti_set *s, enum kind k) { return (s->kinds >> k & 1) != 0; }
 
+/* False: the text begins like an IPv4 address, and no address or range of the set begins with these 16 bits. */
+static inline bool top16_may(const struct cf_ti_set *s, cf_str t)
+{
+    unsigned v[2] = {0, 0};
+    size_t i = 0;
+
+    for (int k = 0; k < 2; k++) {
+        size_t from = i;
+
+        for (unsigned c; i < t.n && i - from < 3 && (c = (unsigned)(t.p[i] - '0')) < 10; i++)
+            v[k] = v[k] * 10 + c;
+        if (i == from || i >= t.n || t.p[i++] != '.')
+            return true; /* something else: read as a whole */
+    }
+    return v[0] < 256 && v[1] < 256 && (s->top16[v[0] * 32 + v[1] / 8] >> (v[1] % 8) & 1) != 0;
+}
+
 static void look_ip(struct ask *a, const struct cf_ip *ip)
 {
     const struct cf_ti_set *s = a->s;
@@ -242,7 +259,7 @@ static void look_text(struct ask *a, enum cf_ti_type type, cf_str s)
     switch (type) {
     case CF_TI_IPV4:
     case CF_TI_IPV6:
-        if (cf_ip_parse(s, &ip))
+        if (top16_may(a->s, s) && cf_ip_parse(s, &ip))
             look_ip(a, &ip);
         return;
     case CF_TI_CIDR:
@@ -289,6 +306,20 @@ const struct cf_ti_field cf_ti_fields[] = {
 };
 const size_t cf_ti_n_fields = sizeof cf_ti_fields / sizeof *cf_ti_fields;
 
+void ti_fields_in_use(struct cf_ti_set *s)
+{
+    const uint32_t ip = 1u << K_IP4 | 1u << K_IP6 | 1u << K_NET4 | 1u << K_NET6, host = ip | 1u << K_DOMAIN;
+    const uint32_t hash = 1u << K_MD5 | 1u << K_SHA1 | 1u << K_SHA256;
+    const uint32_t kinds[CF_TI_TYPES + 1] = {[CF_TI_IPV4] = ip, [CF_TI_IPV6] = ip, [CF_TI_CIDR] = ip, [CF_TI_DOMAIN] = host, [CF_TI_ANY] = host, [CF_TI_URL] = 1u << K_URL,
+                                             [CF_TI_MD5] = hash, [CF_TI_SHA1] = hash, [CF_TI_SHA256] = hash, [CF_TI_EMAIL] = host | 1u << K_EMAIL, [CF_TI_JA3] = 1u << K_JA3,
+                                             [CF_TI_JA4] = 1u << K_JA4, [CF_TI_CERT] = 1u << K_CERT, [CF_TI_ACCOUNT] = 1u << K_ACCOUNT, [CF_TI_WALLET] = 1u << K_WALLET};
+
+    _Static_assert(sizeof cf_ti_fields / sizeof *cf_ti_fields <= FIELDS_MAX, "room for every field");
+    for (size_t i = 0; i < cf_ti_n_fields; i++)
+        if (kinds[cf_ti_fields[i].as] & s->kinds)
+            s->use[s->n_use++] = cf_ti_fields[i];
+}
+
 /* A proxy or web server that writes host and path apart. */
 static void look_parts(struct ask *a, const struct cf_event *ev)
 {
@@ -331,37 +362,58 @@ static size_t keep(struct cf_ti_found *ret, size_t n, const struct cf_ti_entry *
     return n;
 }
 
+/* Texts of one event that were looked up already: source, client and referrer often say the same. */
+struct seen {
+    struct {
+        const char *p;
+        uint32_t n;
+        uint8_t as;
+    } v[8];
+    size_t n;
+};
+
+static bool seen_before(struct seen *s, const struct cf_value *v, uint8_t as)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].n == v->n && s->v[i].as == as && (s->v[i].p == v->p || memcmp(s->v[i].p, v->p, v->n) == 0))
+            return true;
+    if (s->n < sizeof s->v / sizeof *s->v) {
+        s->v[s->n].p = v->p;
+        s->v[s->n].n = v->n;
+        s->v[s->n++].as = as;
+    }
+    return false;
+}
+
 size_t cf_ti_match_event(const struct cf_ti_set *s, const struct cf_event *ev, uint32_t now_s, struct cf_ti_found ret[CF_TI_FOUND_MAX])
 {
     struct ask a = {.s = s, .ev = ev, .now_s = now_s};
+    struct seen seen;
     size_t n = 0;
 
-    if (!s->n)
-        return 0;
-    for (size_t i = 0; i < cf_ti_n_fields; i++) {
-        enum cf_field f = (enum cf_field)cf_ti_fields[i].field;
-
-        if (!ev->slot[f])
+    seen.n = 0; /* the rest is written before it is read */
+    for (const struct cf_ti_field *u = s->use, *end = u + s->n_use; u < end; u++) {
+        if (__builtin_expect(ev->slot[u->field] == 0, 1))
             continue;
-        for (const struct cf_value *v = cf_event_val(ev, f); v; v = cf_event_next(ev, v)) {
-            if (v->n == 0 || v->n > CF_TI_VALUE_MAX)
+        for (const struct cf_value *v = cf_event_val(ev, (enum cf_field)u->field); v; v = cf_event_next(ev, v)) {
+            if (v->n == 0 || v->n > CF_TI_VALUE_MAX || seen_before(&seen, v, u->as))
                 continue;
-            a.best = NULL;
-            look_text(&a, (enum cf_ti_type)cf_ti_fields[i].as, (cf_str){v->p, v->n});
-            if (a.best)
-                n = keep(ret, n, a.best, f, (cf_str){v->p, v->n});
+            look_text(&a, (enum cf_ti_type)u->as, (cf_str){v->p, v->n});
+            if (__builtin_expect(a.best != NULL, 0)) {
+                n = keep(ret, n, a.best, (enum cf_field)u->field, (cf_str){v->p, v->n});
+                a.best = NULL;
+            }
         }
     }
     if (has_kind(s, K_URL) && ev->slot[CF_F_URL_DOMAIN] && !ev->slot[CF_F_URL_FULL]) {
-        a.best = NULL;
         look_parts(&a, ev);
         if (a.best)
             n = keep(ret, n, a.best, CF_F_URL_DOMAIN, cf_event_get(ev, CF_F_URL_DOMAIN));
+        a.best = NULL;
     }
     if (has_kind(s, K_CERT)) {
         cf_str cert = cert_of(ev);
 
-        a.best = NULL;
         if (cert.n)
             look_text(&a, CF_TI_CERT, cert);
         if (a.best)

@@ -328,6 +328,7 @@ struct cf_ti_set *cf_ti_builder_finish(struct cf_ti_builder *b)
     for (int i = 128; i >= 0; i--)
         if (b->len6[i])
             s->len6[s->n_len6++] = (uint8_t)i;
+    ti_fields_in_use(s);
     free(b);
     return s;
 }

@@ -13,6 +13,7 @@
 #define FLAG_EXACT 1u
 #define FLAG_COND 2u
 #define KEY_SHIFT 2 /* flags >> 2: bytes before the key (scheme of a URL) */
+#define FIELDS_MAX 40 /* of cf_ti_fields */
 #define BLOCK 8     /* words of a Bloom block: one 32-byte half of a cache line, one bit a word */
 
 struct slot {
@@ -24,6 +25,8 @@ struct cf_ti_set {
     uint64_t n_blocks, mask;
     uint32_t kinds;       /* bit a seed kind: which look-ups can find anything */
     uint8_t *top16;       /* first 16 bits of the IPv4 addresses and ranges present */
+    struct cf_ti_field use[FIELDS_MAX]; /* fields that can hold anything of the kinds present, in the order of cf_ti_fields */
+    size_t n_use;
     uint8_t n_len4, n_len6, len4[33], len6[129]; /* prefix lengths in use, longest first */
     struct cf_ti_entry *entry;
     size_t n, cap;
@@ -52,6 +55,7 @@ struct key {
 /* Kind, length and key bytes of a stored entry, as they were when it was added. */
 void ti_stored_key(const struct cf_ti_set *s, const struct cf_ti_entry *e, struct key *k);
 void ti_mask_bits(uint8_t *p, size_t n, unsigned bits); /* clears what follows the first bits */
+void ti_fields_in_use(struct cf_ti_set *s);              /* use, once kinds is complete */
 bool ti_hex_bytes(cf_str s, uint8_t *out);              /* false: no hex, or longer than 64 digits */
 
 /* Bloom filter: 8 bits of one 32-byte block. */

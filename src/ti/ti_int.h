@@ -67,7 +67,8 @@ json_t *ti_writer_report(const struct ti_writer *w); /* new reference */
 
 /* ---- store.c ---- */
 int ti_source_read(struct cf_db *db, cf_str id_or_name, struct ti_source *ret, struct cf_error *reterr); /* CF_ENOENT */
-int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, struct cf_error *reterr);
+/* *ret_next_us: when the next indicator becomes valid that is not in the set yet; INT64_MAX: none. */
+int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr);
 bool ti_uuid_bytes(cf_str id, uint8_t out[16]);
 void ti_uuid_text(const uint8_t id[16], char out[37]);
 int ti_expire(struct cf_db *db, int64_t now_us, int64_t *ret_n, struct cf_error *reterr);
@@ -162,7 +163,7 @@ struct cf_ti {
     char cancel_hunt[40], running_hunt[40];
     struct ti_count *counts;        /* hits not yet written */
     size_t n_counts, cap_counts;
-    int64_t loaded_us;
+    int64_t loaded_us, next_from_us; /* next_from_us: the set misses an indicator from then on */
     double load_seconds;
     _Atomic uint64_t hits;
     uint64_t builds;

@@ -179,6 +179,35 @@ static size_t puny_label(cf_str label, char *out, size_t cap)
     return n;
 }
 
+#define AZ(c) [c] = c, [c - 32] = c
+static const uint8_t host_chars[256] = {AZ('a'), AZ('b'), AZ('c'), AZ('d'), AZ('e'), AZ('f'), AZ('g'), AZ('h'), AZ('i'), AZ('j'), AZ('k'), AZ('l'), AZ('m'), AZ('n'),
+                                        AZ('o'), AZ('p'), AZ('q'), AZ('r'), AZ('s'), AZ('t'), AZ('u'), AZ('v'), AZ('w'), AZ('x'), AZ('y'), AZ('z'),
+                                        ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
+                                        ['-'] = '-', ['_'] = '_'};
+#undef AZ
+
+/* A name of ASCII labels without anything unusual; 0: to be read slowly. */
+static size_t plain_host(cf_str s, char *out)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = host_chars[(uint8_t)s.p[i]];
+
+        if (c == 0) {
+            if (s.p[i] != '.' || i == from || i - from > 63)
+                return 0;
+            from = i + 1;
+            c = '.';
+        }
+        out[i] = (char)c;
+    }
+    if (from == s.n || s.n - from > 63)
+        return 0;
+    out[s.n] = '\0';
+    return s.n;
+}
+
 size_t cf_ti_host(cf_str s, char out[256])
 {
     size_t n = 0;
@@ -188,6 +217,9 @@ size_t cf_ti_host(cf_str s, char out[256])
         s.n--;
     if (s.n == 0 || s.n > 253)
         return 0;
+    n = plain_host(s, out);
+    if (n)
+        return n;
     while (cf_str_cut(&s, '.', &label)) {
         bool plain = true;
         size_t k;
@@ -375,16 +407,16 @@ size_t cf_ti_url_key(cf_str url, char *out, size_t *ret_path, size_t *ret_query)
     *ret_path = n;
     if (rest.n == 0 || rest.p[0] != '/')
         out[n++] = '/';
-    *ret_query = 0;
-    for (size_t i = 0; i < rest.n && rest.p[i] != '#'; i++) {
-        if (n >= CF_TI_VALUE_MAX)
-            return 0;
-        if (rest.p[i] == '?' && *ret_query == 0)
-            *ret_query = n;
-        out[n++] = rest.p[i];
-    }
-    if (*ret_query == 0)
-        *ret_query = n;
+    p = rest.n ? memchr(rest.p, '#', rest.n) : NULL;
+    if (p)
+        rest.n = (size_t)(p - rest.p);
+    if (n + rest.n > CF_TI_VALUE_MAX)
+        return 0;
+    if (rest.n)
+        memcpy(out + n, rest.p, rest.n);
+    p = rest.n ? memchr(rest.p, '?', rest.n) : NULL;
+    *ret_query = n + (p ? (size_t)(p - rest.p) : rest.n);
+    n += rest.n;
     out[n] = '\0';
     return n;
 }

@@ -205,6 +205,55 @@ static void events(void **st)
     cf_ti_set_free(s);
 }
 
+/* Each kind of indicator alone in a set, each field alone in an event: the event matches where a look-up of the value does, and a second field
+ * with the same text changes nothing. */
+static void each_field(void **st)
+{
+    static const struct {
+        enum cf_ti_type t;
+        const char *value, *text;
+    } kinds[] = {{CF_TI_IPV4, "198.51.100.7", "198.51.100.7"}, {CF_TI_CIDR, "198.51.100.0/24", "198.51.100.7"}, {CF_TI_IPV6, "2001:db8::1", "2001:DB8::1"},
+                 {CF_TI_CIDR, "2001:db8::/32", "2001:db8::1"}, {CF_TI_IPV4, "198.51.100.7", "::ffff:198.51.100.7"}, {CF_TI_DOMAIN, "evil.example", "WWW.evil.example."},
+                 {CF_TI_DOMAIN, "evil.example", "a@mail.evil.example"}, {CF_TI_IPV4, "198.51.100.7", "a@198.51.100.7"}, {CF_TI_DOMAIN, "1.2.evil.c1", "1.2.evil.c1"},
+                 {CF_TI_URL, "http://evil.test/a", "https://EVIL.test/a?b#c"}, {CF_TI_MD5, "d41d8cd98f00b204e9800998ecf8427e", "D41D8CD98F00B204E9800998ECF8427E"},
+                 {CF_TI_SHA1, "da39a3ee5e6b4b0d3255bfef95601890afd80709", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+                 {CF_TI_SHA256, "aec070645fe53ee3b3763059376134f058cc337247c978add178b6ccdfb0019f", "aec070645fe53ee3b3763059376134f058cc337247c978add178b6ccdfb0019f"},
+                 {CF_TI_JA3, "d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e"}, {CF_TI_EMAIL, "bad@ok.example", "B <Bad@ok.example>"},
+                 {CF_TI_JA4, "t13d1516h2_8daaf6152771_b186095e22b6", "t13d1516h2_8daaf6152771_b186095e22b6"}, {CF_TI_ACCOUNT, "city\\j.smith", "CITY\\j.smith"}};
+    size_t matches = 0;
+
+    (void)st;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct cf_ti_builder *b = cf_ti_builder_new(0);
+        cf_str text = cf_str_c(kinds[k].text);
+        struct cf_ti_set *s;
+
+        put(b, kinds[k].t, kinds[k].value, 50, 0, "", false);
+        s = cf_ti_builder_finish(b);
+        for (size_t i = 0; i < cf_ti_n_fields; i++) {
+            enum cf_field f = (enum cf_field)cf_ti_fields[i].field;
+            bool want = cf_ti_find(s, (enum cf_ti_type)cf_ti_fields[i].as, text, 1, NULL) != NULL;
+            struct cf_ti_found found[CF_TI_FOUND_MAX];
+            struct cf_arena a;
+            struct cf_event *ev;
+
+            cf_arena_init(&a, 0, 0);
+            ev = event(&a);
+            (void)cf_event_set(ev, f, CF_STR("other"));
+            (void)cf_event_add(ev, f, text);
+            if (cf_ti_match_event(s, ev, 1, found) != want || (want && found[0].field != f))
+                fail_msg("%s as %s in %s", kinds[k].value, kinds[k].text, cf_fields[f].name);
+            (void)cf_event_set(ev, i ? CF_F_SOURCE_IP : CF_F_CLIENT_IP, text);
+            if (want && cf_ti_match_event(s, ev, 1, found) != 1)
+                fail_msg("%s twice", kinds[k].value);
+            matches += want;
+            cf_arena_release(&a);
+        }
+        cf_ti_set_free(s);
+    }
+    assert_true(matches > 60); /* the test found what it looks for */
+}
+
 /* 20,000 random addresses, ranges and names: the set agrees with a search through all of them. */
 static uint64_t seed = 88172645463325252u;
 static unsigned rnd(unsigned n)
@@ -278,7 +327,7 @@ static void against_a_slow_search(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(patterns), cmocka_unit_test(look_ups), cmocka_unit_test(events),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(patterns), cmocka_unit_test(look_ups), cmocka_unit_test(events), cmocka_unit_test(each_field),
                                        cmocka_unit_test(against_a_slow_search)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
