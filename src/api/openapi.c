@@ -77,6 +77,8 @@ static json_t *operation(const struct cf_route *r, json_t *schema)
     (void)json_object_set_new(op, "summary", json_string(r->doc ? r->doc : ""));
     (void)json_object_set_new(op, "x-permission", json_string(r->permission));
     (void)json_object_set_new(op, "x-scope", json_string(r->scope ? r->scope : open ? "all" : "org"));
+    if (r->method == CF_GET && (r->flags & CF_RF_SENSITIVE))
+        (void)json_object_set_new(op, "x-audit", json_true());
     if (r->flags & CF_RF_NO_AUDIT)
         (void)json_object_set_new(op, "x-audit", json_false());
     add_path_parameters(params, r->path);
