@@ -48,6 +48,23 @@ static bool local_peer_trusted(struct cf_req_priv *c)
     return cred.uid == 0 || cred.uid == geteuid();
 }
 
+/* A program that can say no more than a name and a password, in its address for instance: the password is the token. */
+static int by_basic(struct cf_req_priv *c, struct cf_error *reterr)
+{
+    char *password = NULL, *name = MHD_basic_auth_get_username_password(c->conn, &password);
+    int r = CF_EAUTH;
+
+    if (password)
+        r = cf_directory_by_token(c->http->app->directory, cf_str_c(password), c->req.peer, &c->who, reterr);
+    else
+        (void)cf_error_set(reterr, r, "basic authentication: an API token is expected as the password");
+    if (password)
+        explicit_bzero(password, strlen(password));
+    MHD_free(password);
+    MHD_free(name);
+    return r;
+}
+
 static void sign_in(struct cf_req_priv *c)
 {
     struct cf_directory *d = c->http->app->directory;
@@ -57,6 +74,8 @@ static void sign_in(struct cf_req_priv *c)
 
     if (auth.p && cf_str_istarts(auth, CF_STR("Bearer ")))
         r = cf_directory_by_token(d, cf_str_trim(cf_str_sub(auth, 7, auth.n)), c->req.peer, &c->who, &err);
+    else if (auth.p && (c->req.route->flags & CF_RF_BASIC) && cf_str_istarts(auth, CF_STR("Basic ")))
+        r = by_basic(c, &err);
     else if (c->local && local_peer_trusted(c)) {
         c->who = cf_principal_ref(cf_directory_system(d));
         return;

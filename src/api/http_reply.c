@@ -247,7 +247,7 @@ void cf_http_problem(struct cf_req_priv *c, int status, const char *type, const 
     json_object_foreach(c->extra, key, v) (void)json_object_set(o, key, v);
     reply_json_type(c, status, "application/problem+json", o);
     if (c->response && status == 401)
-        (void)MHD_add_response_header(c->response, "WWW-Authenticate", "Bearer");
+        (void)MHD_add_response_header(c->response, "WWW-Authenticate", c->req.route && (c->req.route->flags & CF_RF_BASIC) ? "Basic realm=\"API token as password\"" : "Bearer");
 }
 
 static void add_allow(struct cf_req_priv *c)

@@ -20,6 +20,7 @@ enum cf_method { CF_GET, CF_POST, CF_PUT, CF_PATCH, CF_DELETE };
 #define CF_RF_SENSITIVE 16u  /* a GET that is audited (exports, raw data) */
 #define CF_RF_STREAM_BODY 32u /* body of any size, handed to on_body piece by piece, never whole in memory */
 #define CF_RF_LIST 64u       /* documents limit, cursor, sort, filter in OpenAPI */
+#define CF_RF_BASIC 512u              /* an API token may also come as the password of HTTP basic authentication (any name) */
 #define CF_RF_NO_TOTP_SETUP 256u      /* allowed while the second factor that a role wants must still be set up */
 #define CF_RF_NO_PASSWORD_CHANGE 128u /* allowed while the first password must still be changed */
 

@@ -13,36 +13,20 @@
 #include "collect/framing.h"
 #include "normalise/input.h"
 #include "normalise/json_node.h"
-#include "pipeline/bulk_keys.h"
-#include "pipeline/pipeline_int.h"
+#include "pipeline/bulk.h"
 
 #define LINE_MAX_BYTES ((size_t)4 << 20)
-#define GATHER 2048
 #define GATHER_BYTES ((size_t)1 << 20)
 #define ERRORS_MAX 100
 #define WAIT_MS 30000
-
-struct bulk {
-    struct cf_pipeline *p;
-    char format[32];        /* "json"; raw records: hint, "" by content */
-    struct cf_source_info info;
-    char peer[256];
-    struct cf_json *json;
-    struct cf_buf part;     /* line that is not complete yet */
-    struct cf_buf text;     /* lines gathered */
-    size_t end[GATHER];     /* ends of the gathered lines in text */
-    size_t n;
-    bool skip;              /* rest of a line that is too long */
-    uint64_t line, accepted, rejected;
-    json_t *errors;
-    struct cf_db *db;
-    struct bulk_key key;    /* id "": none */
-};
 
 static void bulk_free(void *v)
 {
     struct bulk *b = v;
 
+    if (b->cut)
+        cf_journal_cut_release(b->cut);
+    free(b->cut);
     cf_json_free(b->json);
     cf_buf_release(&b->part);
     cf_buf_release(&b->text);
@@ -54,16 +38,13 @@ static void bulk_free(void *v)
 }
 
 /* Whose records: the data source of that name when the caller may see it, else the caller's organisation. */
-static int bulk_origin(struct cf_req *req, struct bulk *b, struct cf_error *reterr)
+static int bulk_origin(struct cf_req *req, cf_str name, struct bulk *b, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
-    cf_str name = cf_req_query(req, "source");
     struct cf_tx *tx = NULL;
     bool may;
     int r;
 
-    if (name.n == 0)
-        name = CF_STR("http");
     if (name.n >= sizeof b->info.name || !cf_utf8_valid(name))
         return cf_req_field_error(req, "source", "a name of 1 to %zu bytes is expected", sizeof b->info.name - 1);
     if (!cf_pipeline_source(b->p, name, &b->info)) {
@@ -82,7 +63,7 @@ static int bulk_origin(struct cf_req *req, struct bulk *b, struct cf_error *rete
     return may ? 0 : cf_error_set(reterr, CF_EPERM, "data source \"%s\" belongs to an organisation outside your scope", b->info.name);
 }
 
-static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *reterr)
+int bulk_begin(struct cf_req *req, cf_str name, struct bulk **ret, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
     cf_str key = cf_req_header(req, "Idempotency-Key");
@@ -106,7 +87,7 @@ static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *re
     if (!b->json || !b->errors)
         return cf_error_set(reterr, CF_ENOMEM, "bulk request");
     (void)snprintf(b->peer, sizeof b->peer, "%.*s", (int)(req->peer.n < 255 ? req->peer.n : 255), req->peer.p ? req->peer.p : "");
-    r = bulk_origin(req, b, reterr);
+    r = bulk_origin(req, name, b, reterr);
     if (r < 0)
         return r;
     b->db = app->db;
@@ -114,11 +95,11 @@ static int bulk_begin(struct cf_req *req, struct bulk **ret, struct cf_error *re
     return key.n ? bulk_key_begin(app->db, req->who->user_id, key, cf_now_us(), &b->key, reterr) : 0;
 }
 
-static int bulk_flush(struct bulk *b, bool durable, struct cf_error *reterr)
+int bulk_flush(struct bulk *b, bool durable, struct cf_error *reterr)
 {
     struct cf_spool_origin o = {.source = cf_str_c(b->info.source), .format = cf_str_c(b->format), .peer = cf_str_c(b->peer),
                                 .org = cf_str_c(b->info.org), .key = cf_str_c(b->info.name), .received_us = cf_now_us()};
-    cf_str rec[GATHER];
+    cf_str rec[BULK_GATHER];
     size_t at = 0;
     int r;
 
@@ -135,6 +116,15 @@ static int bulk_flush(struct bulk *b, bool durable, struct cf_error *reterr)
     b->n = 0;
     cf_buf_clear(&b->text);
     return 0;
+}
+
+int bulk_last(struct bulk *b, struct cf_error *reterr)
+{
+    int r = bulk_flush(b, true, reterr);
+
+    if (r == CF_ETIMEOUT || r == CF_EIO)
+        reterr->code = r = CF_EFULL; /* 507: not on disk for certain */
+    return r;
 }
 
 static void bulk_reject(struct bulk *b, const char *why)
@@ -165,7 +155,7 @@ static int bulk_line(struct bulk *b, cf_str line, struct cf_error *reterr)
         bulk_reject(b, why);
         return 0;
     }
-    if (b->n == GATHER || b->text.n + line.n > GATHER_BYTES) {
+    if (b->n == BULK_GATHER || b->text.n + line.n > GATHER_BYTES) {
         int r = bulk_flush(b, false, reterr);
 
         if (r < 0)
@@ -178,12 +168,19 @@ static int bulk_line(struct bulk *b, cf_str line, struct cf_error *reterr)
     return 0;
 }
 
+static int json_begin(struct cf_req *req, struct bulk **ret, struct cf_error *reterr)
+{
+    cf_str name = cf_req_query(req, "source");
+
+    return bulk_begin(req, name.n ? name : CF_STR("http"), ret, reterr);
+}
+
 static int bulk_piece(struct cf_req *req, cf_str piece, struct cf_error *reterr)
 {
     struct bulk *b = req->state;
     int r = 0;
 
-    if (!b && (r = bulk_begin(req, &b, reterr)) < 0)
+    if (!b && (r = json_begin(req, &b, reterr)) < 0)
         return r;
     while (piece.n && !b->key.repeated) {
         const char *lf = memchr(piece.p, '\n', piece.n);
@@ -221,14 +218,12 @@ static int bulk_piece(struct cf_req *req, cf_str piece, struct cf_error *reterr)
 static int post_bulk(struct cf_req *req, struct cf_error *reterr)
 {
     struct bulk *b = req->state;
-    int r = b ? 0 : bulk_begin(req, &b, reterr);
+    int r = b ? 0 : json_begin(req, &b, reterr);
 
     if (r == 0 && !b->key.repeated && b->part.n)
         r = bulk_line(b, cf_buf_view(&b->part), reterr);
     if (r == 0 && !b->key.repeated)
-        r = bulk_flush(b, true, reterr);
-    if (r == CF_ETIMEOUT || r == CF_EIO)
-        reterr->code = r = CF_EFULL; /* 507: not on disk for certain */
+        r = bulk_last(b, reterr);
     if (r < 0)
         return r;
     if (b->key.repeated) {
@@ -247,11 +242,11 @@ static int post_bulk(struct cf_req *req, struct cf_error *reterr)
 
 /* ---- raw records: what `chengfang ingest` sends beside a running server ------------------------------------------------ */
 
-static int raw_record(struct bulk *b, cf_str rec, struct cf_error *reterr)
+int bulk_record(struct bulk *b, cf_str rec, struct cf_error *reterr)
 {
     int r = 0;
 
-    if (b->n == GATHER || (b->n && b->text.n + rec.n > GATHER_BYTES))
+    if (b->n == BULK_GATHER || (b->n && b->text.n + rec.n > GATHER_BYTES))
         r = bulk_flush(b, false, reterr);
     if (r < 0)
         return r;
@@ -265,7 +260,7 @@ static int raw_record(struct bulk *b, cf_str rec, struct cf_error *reterr)
 static int raw_begin(struct cf_req *req, struct bulk **ret, struct cf_error *reterr)
 {
     cf_str format = cf_req_query(req, "format"), peer = cf_req_query(req, "peer"), source = cf_req_query(req, "source");
-    int r = bulk_begin(req, ret, reterr);
+    int r = bulk_begin(req, source.n ? source : CF_STR("http"), ret, reterr);
 
     if (r < 0)
         return r;
@@ -297,7 +292,7 @@ static int raw_piece(struct cf_req *req, cf_str piece, struct cf_error *reterr)
         if (cf_framing_next(&f, b->part.p + at, b->part.n - at, rec, 256, &k, &used) < 0)
             return cf_error_set(reterr, CF_ESYNTAX, "a record must begin with its length and a space");
         for (size_t i = 0; i < k && r == 0; i++)
-            r = raw_record(b, rec[i], reterr);
+            r = bulk_record(b, rec[i], reterr);
         if (r < 0)
             return r;
         at += used;
@@ -315,9 +310,7 @@ static int post_raw(struct cf_req *req, struct cf_error *reterr)
     if (r == 0 && b->part.n)
         r = cf_error_set(reterr, CF_ESYNTAX, "the last record is not complete");
     if (r == 0)
-        r = bulk_flush(b, true, reterr);
-    if (r == CF_ETIMEOUT || r == CF_EIO)
-        reterr->code = r = CF_EFULL;
+        r = bulk_last(b, reterr);
     if (r < 0)
         return r;
     cf_reply_json(req, 200, json_pack("{s:I}", "accepted", (json_int_t)b->accepted));

@@ -214,6 +214,7 @@ void cf_pipeline_routes(void)
 {
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     pipeline_bulk_routes();
+    pipeline_journal_routes();
     pipeline_source_routes();
     quality_routes();
     pipeline_type_routes();

@@ -174,6 +174,7 @@ bool worker_split_mark(const struct worker *w);
 bool worker_split_marked(const struct worker *w);
 void pipeline_split_forget(struct cf_pipeline *p); /* at the start: marks too old to be of a batch in the spool */
 void pipeline_bulk_routes(void);
+void pipeline_journal_routes(void);
 void pipeline_source_routes(void);
 void pipeline_type_routes(void);
 int pipeline_load_normaliser(struct cf_pipeline *p, struct cf_error *reterr); /* source files again, swapped in; on an error the old stay */
