@@ -23,12 +23,12 @@ until curl -fsS "http://127.0.0.1:$port/ping" >/dev/null 2>&1; do
 done
 mkdir -p "$work/reports"
 export CF_TEST_SLOW=5 CF_BINARY="$PWD/$dir/chengfang" CF_TEST_EVENTS_URL="http://127.0.0.1:$port"
-export TSAN_OPTIONS="log_path=$work/reports/tsan exitcode=0 history_size=4"
+export TSAN_OPTIONS="log_path=$work/reports/tsan exitcode=0 history_size=4 suppressions=$PWD/tests/tsan.supp"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:log_path=$work/reports/asan" UBSAN_OPTIONS="print_stacktrace=1:log_path=$work/reports/ubsan"
 failed=0
 for t in ${CF_TESTS:-tests/e2e/*.test.mjs}; do
     echo "== $t"
-    timeout 1200 node --test --test-reporter=dot "$t" >"$work/out" 2>&1 || { failed=1; grep -vE '^\.*$' "$work/out" | tail -40; }
+    timeout 2400 node --test --test-reporter=dot "$t" >"$work/out" 2>&1 || { failed=1; grep -vE '^\.*$' "$work/out" | tail -40; }
 done
 if ls "$work/reports"/* >/dev/null 2>&1; then
     cat "$work/reports"/* | grep -E 'SUMMARY|runtime error' | sort | uniq -c | sort -rn

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import https from 'node:https';
 import zlib from 'node:zlib';
 import { after, before, test } from 'node:test';
-import { startServer } from './lib.mjs';
+import { slow, startServer } from './lib.mjs';
 
 let s, token;
 const n = 40000;
@@ -49,7 +49,7 @@ async function stored(mark) {
   return -1;
 }
 
-test('large bodies: whole, chunked in small and big pieces, gzip', { timeout: 120000 }, async () => {
+test('large bodies: whole, chunked in small and big pieces, gzip', { timeout: 120000 * slow }, async () => {
   const cases = [
     ['whole', (b) => token.call('POST', '/api/v1/events:bulk?source=bulk-test', b, { 'content-type': 'application/x-ndjson' })],
     ['chunked', (b) => chunked(b, 7001)],

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { startServer, waitUntil } from './lib.mjs';
+import { slow, startServer, waitUntil } from './lib.mjs';
 
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 const until = (what, fn, seconds = 40) => waitUntil(what, fn, seconds);
@@ -59,7 +59,7 @@ async function alertsOf(api, ip) {
 }
 const times = (k, ip) => Array.from({ length: k }, () => ip);
 
-test('half a window before kill -9, half after: one alert, and none one event short of it', { timeout: 600000 }, async () => {
+test('half a window before kill -9, half after: one alert, and none one event short of it', { timeout: 600000 * slow }, async () => {
   const data = dataDir(), rounds = Number(process.env.CF_KILLS || 6);
   let s = await startServer({ data });
   const token = s.token('admin').token;
@@ -85,7 +85,7 @@ test('half a window before kill -9, half after: one alert, and none one event sh
 });
 
 for (const point of ['pipeline.after_insert', 'pipeline.before_sync', 'pipeline.before_commit', 'pipeline.after_commit']) {
-  test(`a window is whole after a crash at ${point}`, { timeout: 120000 }, async () => {
+  test(`a window is whole after a crash at ${point}`, { timeout: 120000 * slow }, async () => {
     const data = dataDir();
     let s = await startServer({ data });
     const token = s.token('admin').token;
@@ -108,7 +108,7 @@ for (const point of ['pipeline.after_insert', 'pipeline.before_sync', 'pipeline.
   });
 }
 
-test('fifty reloads under load: every matching event fires once, windows lose nothing', { timeout: 300000 }, async () => {
+test('fifty reloads under load: every matching event fires once, windows lose nothing', { timeout: 300000 * slow }, async () => {
   const data = dataDir(), s = await startServer({ data }), api = s.token('admin');
   let sent = 0, groups = 0, stop = false;
   async function flow(lane) {

@@ -8,7 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { startServer, waitUntil } from './lib.mjs';
+import { slow, startServer, waitUntil } from './lib.mjs';
 
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 const until = (what, fn, seconds = 40) => waitUntil(what, fn, seconds);
@@ -54,7 +54,7 @@ async function checkAll(api, host, acked, counter) {
   return st;
 }
 
-test('kill -9 at random under load', { timeout: 600000 }, async () => {
+test('kill -9 at random under load', { timeout: 600000 * slow }, async () => {
   const kills = Number(process.env.CF_KILLS || 5), acked = new Set(), counter = { n: 0 };
   let s = await startServer();
   const data = s.data, token = s.token('admin').token;
@@ -76,7 +76,7 @@ test('kill -9 at random under load', { timeout: 600000 }, async () => {
   }
 });
 
-test('killed at every named step', { timeout: 600000 }, async () => {
+test('killed at every named step', { timeout: 600000 * slow }, async () => {
   const points = ['spool.before_write', 'spool.half_write', 'spool.written', 'spool.synced', 'pipeline.before_insert', 'pipeline.after_insert',
     'pipeline.before_sync', 'pipeline.before_commit', 'spool.before_checkpoint', 'spool.half_checkpoint', 'spool.checkpointed', 'pipeline.after_commit'];
   const acked = new Set(), counter = { n: 0 };
@@ -103,7 +103,7 @@ test('killed at every named step', { timeout: 600000 }, async () => {
   }
 });
 
-test('full disk: refused with the reason, shown, and taken again when there is space', { timeout: 120000 }, async (t) => {
+test('full disk: refused with the reason, shown, and taken again when there is space', { timeout: 120000 * slow }, async (t) => {
   const data = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-full-')), spool = path.join(data, 'spool');
   fs.mkdirSync(spool);
   if (process.getuid() !== 0 || spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', spool]).status !== 0) {
@@ -137,7 +137,7 @@ test('full disk: refused with the reason, shown, and taken again when there is s
   }
 });
 
-test('a thousand idle syslog connections; the last one is served', { timeout: 120000 }, async () => {
+test('a thousand idle syslog connections; the last one is served', { timeout: 120000 * slow }, async () => {
   const s = await startServer({ config: 'syslog:\n  tcp: 127.0.0.1:0\n' }), conns = [];
   try {
     const api = s.token('admin'), port = (await api.get('/api/v1/health')).body.listeners[0].port;

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertEachOnce, run, startKafka, startServer, waitUntil } from './lib.mjs';
+import { assertEachOnce, run, slow, startKafka, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-kafka-'));
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
@@ -94,7 +94,7 @@ test('messages without a value and with odd bytes', async () => {
 });
 
 for (const point of ['kafka.appended:3', 'kafka.before_save:2', 'kafka.saved:2', 'kafka.before_commit:2', 'kafka.committed:2', 'spool.synced:4', 'spool.half_write:3'])
-  test(`killed at ${point}: nothing lost, nothing twice`, { timeout: 120000 }, async () => {
+  test(`killed at ${point}: nothing lost, nothing twice`, { timeout: 120000 * slow }, async () => {
     const host = `k-${point.replace(/[^a-z]/g, '-')}`;
     await s.stop();
     await start({ CF_CRASH_AT: point });
@@ -110,7 +110,7 @@ for (const point of ['kafka.appended:3', 'kafka.before_save:2', 'kafka.saved:2',
     await exactlyOnce([api], host, k + 100);
   });
 
-test('killed before positions were ever saved, then again when the spool has forgotten them', { timeout: 120000 }, async () => {
+test('killed before positions were ever saved, then again when the spool has forgotten them', { timeout: 120000 * slow }, async () => {
   await mock.ok('topic again 2');
   const cfg = config().replace('group: city', 'group: again').replace(/topics: .*/, 'topics: ["again parser=sshd"]');
   const own = path.join(dir, 'again');
@@ -127,7 +127,7 @@ test('killed before positions were ever saved, then again when the spool has for
   await one.stop();
 });
 
-test('killed at any moment, three times', { timeout: 180000 }, async () => {
+test('killed at any moment, three times', { timeout: 180000 * slow }, async () => {
   let k = 0;
   for (let round = 0; round < 3; round++) {
     await until('partitions', async () => (await kafka()).partitions === 7 || kafka());
@@ -141,7 +141,7 @@ test('killed at any moment, three times', { timeout: 180000 }, async () => {
   await exactlyOnce([api], 'k-any', k);
 });
 
-test('a second server of the group takes partitions and gives them back: each record once', { timeout: 120000 }, async () => {
+test('a second server of the group takes partitions and gives them back: each record once', { timeout: 120000 * slow }, async () => {
   const s2 = await startServer({ config: config() });
   const api2 = s2.token('admin');
   await until('shared', async () => { const a = await kafka(), b = await kafka(api2); return (a.partitions > 0 && b.partitions > 0 && a.partitions + b.partitions === 7) || [a.partitions, b.partitions]; });
@@ -173,7 +173,7 @@ test('a disabled data source: its topics wait, others go on; nothing is lost', a
   await exactlyOnce([api], 'k-wait', 300);
 });
 
-test('the spool is full: partitions are paused, the membership is kept, everything comes afterwards', { timeout: 120000 }, async () => {
+test('the spool is full: partitions are paused, the membership is kept, everything comes afterwards', { timeout: 120000 * slow }, async () => {
   await s.stop();
   await start({}, config('spool:\n  min_free: 900000G\n')); // no disk has that
   await mock.ok('lines other 1 k-full 0 6000 600');
@@ -201,7 +201,7 @@ test('an administrator resets the group: the records come again, and only then',
   assert.equal((await kafka()).rewinds, 1);
 });
 
-test('brokers go away and come back', { timeout: 120000 }, async () => {
+test('brokers go away and come back', { timeout: 120000 * slow }, async () => {
   await mock.ok('down 1');
   await mock.ok('down 2');
   await until('said so', async () => { const k = await kafka(); return (k.status === 'error' && /broker|refused/i.test(k.error)) || k; });

@@ -19,6 +19,8 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const binary = process.env.CF_BINARY || path.join(root, 'build/chengfang');
 export const shared = process.env.CF_SHARED || path.resolve(root, '../shared');
+/** CF_TEST_SLOW: how many times slower than usual the program is (sanitizers); times allowed are as many times longer. */
+export const slow = Number(process.env.CF_TEST_SLOW || 1);
 const agent = new https.Agent({ rejectUnauthorized: false, keepAlive: true, maxSockets: 64 });
 
 /** One HTTP request. body: object (JSON), string or Buffer. Resolves to {status, headers, body, text}. */
@@ -114,7 +116,7 @@ export class Session {
 
 /** Runs a subcommand; resolves to {status, stdout, stderr}. */
 export function run(args, { input, env } = {}) {
-  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 * Number(process.env.CF_TEST_SLOW || 1) });
+  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 * slow });
   return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
 }
 
@@ -214,7 +216,7 @@ export async function startKafka(nodes) {
 /** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. */
 export async function waitUntil(what, fn, seconds) {
   let last;
-  for (const end = Date.now() + seconds * 1000 * Number(process.env.CF_TEST_SLOW || 1); Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
+  for (const end = Date.now() + seconds * 1000 * slow; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
     last = await fn();
     if (last === true) return;
   }

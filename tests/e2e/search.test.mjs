@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import https from 'node:https';
 import { after, before, test } from 'node:test';
-import { run, startServer } from './lib.mjs';
+import { run, slow, startServer } from './lib.mjs';
 import { sheetRows, unzip } from './zip.mjs';
 
 let s, token;
@@ -84,7 +84,7 @@ test('a table sent to the server comes back as XLSX', async () => {
 const slow = 'SELECT max(cityHash64(a.id, b.id, c.id)) FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c';
 const running = async (id) => (await token.get('/api/v1/events:progress?query_id=' + id)).body;
 
-test('a long query is stopped by its name, and only by its owner', { timeout: 60000 }, async () => {
+test('a long query is stopped by its name, and only by its owner', { timeout: 60000 * slow }, async () => {
   const q = raw('/api/v1/sql', { sql: slow, query_id: 'stop-me' });
   await until(async () => (await running('stop-me')).running);
   assert.equal((await token.post('/api/v1/events:cancel', { query_id: 'another' })).body.cancelled, 0);
@@ -95,7 +95,7 @@ test('a long query is stopped by its name, and only by its owner', { timeout: 60
   assert.equal((await running('stop-me')).running, false);
 });
 
-test('a query whose caller has gone is stopped', { timeout: 60000 }, async () => {
+test('a query whose caller has gone is stopped', { timeout: 60000 * slow }, async () => {
   const t0 = Date.now();
   const q = raw('/api/v1/sql', { sql: slow, query_id: 'left-alone' });
   const gone = assert.rejects(q.done);

@@ -8,7 +8,7 @@ import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
 import { after, before, test } from 'node:test';
-import { request, run, startServer } from './lib.mjs';
+import { request, run, slow, startServer } from './lib.mjs';
 
 let s, admin;
 const post = (p, body, headers, cookie) => request(s.url + p, { method: 'POST', body, headers, cookie });
@@ -147,7 +147,7 @@ test('signing out ends the session at once', async () => {
   assert.equal((await one.get('/api/v1/sessions')).status, 401);
 });
 
-test('the event stream speaks, and ends with its session', { timeout: 30000 }, async () => {
+test('the event stream speaks, and ends with its session', { timeout: 30000 * slow }, async () => {
   const one = await s.signIn('admin');
   const stream = one.stream();
   await stream.opened;

@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import zlib from 'node:zlib';
-import { assertEachOnce, startServer, waitUntil } from './lib.mjs';
+import { assertEachOnce, slow, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-tail-'));
 const logs = path.join(dir, 'logs');
@@ -134,7 +134,7 @@ test('many files, one of them huge: the small ones do not wait for it', async ()
 });
 
 for (const point of ['tail.appended:3', 'tail.before_save:2', 'tail.saved:2', 'spool.synced:4', 'spool.half_write:3', 'pipeline.before_commit:2', 'spool.checkpointed:2'])
-  test(`killed at ${point} while files grow and rotate: nothing lost, nothing twice`, { timeout: 120000 }, async () => {
+  test(`killed at ${point} while files grow and rotate: nothing lost, nothing twice`, { timeout: 120000 * slow }, async () => {
     const host = `k-${point.replace(/[^a-z]/g, '-')}`;
     await s.stop({ keep: true });
     await start({ CF_CRASH_AT: point });
@@ -170,7 +170,7 @@ test('rotated out of every pattern while the server was away: read to its end al
   await exactlyOnce('t-away', 30);
 });
 
-test('killed at any moment, ten times', { timeout: 180000 }, async () => {
+test('killed at any moment, ten times', { timeout: 180000 * slow }, async () => {
   let k = 0;
   for (let round = 0; round < 10; round++) {
     for (let n = 0; n < 20 + round * 3; n++) {
