@@ -81,11 +81,11 @@ test('a table sent to the server comes back as XLSX', async () => {
 });
 
 // three tables crossed: runs until somebody stops it
-const slow = 'SELECT max(cityHash64(a.id, b.id, c.id)) FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c';
+const slowQuery = 'SELECT max(cityHash64(a.id, b.id, c.id)) FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c';
 const running = async (id) => (await token.get('/api/v1/events:progress?query_id=' + id)).body;
 
 test('a long query is stopped by its name, and only by its owner', { timeout: 60000 * slow }, async () => {
-  const q = raw('/api/v1/sql', { sql: slow, query_id: 'stop-me' });
+  const q = raw('/api/v1/sql', { sql: slowQuery, query_id: 'stop-me' });
   await until(async () => (await running('stop-me')).running);
   assert.equal((await token.post('/api/v1/events:cancel', { query_id: 'another' })).body.cancelled, 0);
   assert.equal((await token.post('/api/v1/events:cancel', { query_id: 'stop-me' })).body.cancelled, 1);
@@ -97,7 +97,7 @@ test('a long query is stopped by its name, and only by its owner', { timeout: 60
 
 test('a query whose caller has gone is stopped', { timeout: 60000 * slow }, async () => {
   const t0 = Date.now();
-  const q = raw('/api/v1/sql', { sql: slow, query_id: 'left-alone' });
+  const q = raw('/api/v1/sql', { sql: slowQuery, query_id: 'left-alone' });
   const gone = assert.rejects(q.done);
   await until(async () => (await running('left-alone')).running);
   q.abort();
