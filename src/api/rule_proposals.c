@@ -95,7 +95,7 @@ static int read_one(struct cf_req *req, cf_str id, struct cf_rule_proposal *p, s
 
 static int reply_one(struct cf_req *req, int status, cf_str id, struct cf_error *reterr)
 {
-    struct cf_rule_proposal p;
+    struct cf_rule_proposal p = {0};
     json_t *item = cf_list_one(req, rule_app(req)->db, &list, id, reterr);
     int r = item ? read_one(req, id, &p, reterr) : reterr->code;
 
@@ -144,7 +144,7 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
 
 static int put_one(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_rule_proposal p;
+    struct cf_rule_proposal p = {0};
     int r = read_one(req, cf_req_path(req, "id"), &p, reterr);
 
     if (r == 0 && !mine(req, p.author.id))
@@ -216,7 +216,7 @@ static int author_moves(struct cf_req *req, const struct cf_rule_proposal *p, bo
 
 static int act(struct cf_req *req, struct cf_error *reterr)
 {
-    struct cf_rule_proposal p;
+    struct cf_rule_proposal p = {0};
     const char *before, *action = json_string_value(json_object_get(req->json, "action"));
     json_t *b;
     int r = read_one(req, cf_req_path(req, "id"), &p, reterr);

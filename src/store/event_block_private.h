@@ -83,7 +83,7 @@ static inline void cf_put_string(struct cf_buf *b, cf_str s)
         if (v < 0x80)
             break;
     }
-    if (s.n)
+    if (s.p)
         memcpy(o, s.p, s.n);
     b->n = (size_t)(o + s.n - b->p);
 }

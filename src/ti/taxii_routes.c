@@ -165,7 +165,7 @@ static int the_collection(struct cf_req *req, struct collection *c, struct cf_er
 
 static int one_collection(struct cf_req *req, struct cf_error *reterr)
 {
-    struct collection c;
+    struct collection c = {0};
     int r = the_collection(req, &c, reterr);
 
     return r < 0 ? r : reply(req, 200, collection_json(&c));
@@ -311,7 +311,7 @@ static int page_of(struct cf_req *req, struct page *p, cf_str id, struct cf_erro
     cf_str after = cf_req_query(req, "added_after"), next = cf_req_query(req, "next"), type = cf_req_query(req, "match[type]");
     struct cf_stmt *row = NULL, *obj = NULL;
     struct cf_tx *tx = NULL;
-    struct collection c;
+    struct collection c = {0};
     int64_t t = -1;
     int r = the_collection(req, &c, reterr);
 
@@ -456,7 +456,7 @@ static int write_objects(struct cf_req *req, const json_t *list, json_t *ok, jso
 
 static int post_objects(struct cf_req *req, struct cf_error *reterr)
 {
-    struct collection c;
+    struct collection c = {0};
     json_error_t je;
     json_t *doc = NULL, *list, *ok, *bad, *status;
     char id[37], *text;
