@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { openDoor } from './kafka_door.mjs';
-import { run, startKafka, startServer, waitUntil } from './lib.mjs';
+import { run, slow, startKafka, startServer, waitUntil } from './lib.mjs';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-kafka-login-'));
 const file = (name) => path.join(dir, name);
@@ -76,7 +76,7 @@ async function complains(s, door, what) {
 }
 
 for (const [mechanism, security] of [['PLAIN', 'sasl_ssl'], ['SCRAM-SHA-256', 'sasl_ssl'], ['SCRAM-SHA-512', 'sasl_plaintext']])
-  test(`${mechanism} over ${security}: events arrive, commits hold, the next start goes on behind them`, { timeout: 120000 }, async () => {
+  test(`${mechanism} over ${security}: events arrive, commits hold, the next start goes on behind them`, { timeout: 120000 * slow }, async () => {
     const name = mechanism.toLowerCase();
     await mock.ok(`topic ${name} 2`);
     const door = await openFor({ tls: security === 'sasl_ssl' ? secure() : undefined, users: { collector: SECRET } });
@@ -93,7 +93,7 @@ for (const [mechanism, security] of [['PLAIN', 'sasl_ssl'], ['SCRAM-SHA-256', 's
     fs.rmSync(s.data, { recursive: true, force: true });
   });
 
-test('wrong password: said with the broker, not the secret; mended in its file, it goes on without a restart', { timeout: 120000 }, async () => {
+test('wrong password: said with the broker, not the secret; mended in its file, it goes on without a restart', { timeout: 120000 * slow }, async () => {
   await mock.ok('topic mend 2');
   const door = await openFor({ tls: secure(), users: { collector: SECRET } });
   fs.copyFileSync(file('wrong'), file('mend'));
@@ -115,7 +115,7 @@ test('wrong password: said with the broker, not the secret; mended in its file, 
   await s.stop();
 });
 
-test('SCRAM as Kafka 4 checks it: taken with librdkafka 2.6.1 and later, with an older one the reason is said', { timeout: 60000 }, async () => {
+test('SCRAM as Kafka 4 checks it: taken with librdkafka 2.6.1 and later, with an older one the reason is said', { timeout: 60000 * slow }, async () => {
   await mock.ok('topic four 2');
   const door = await openFor({ users: { collector: SECRET }, strict: true });
   const s = await reader('four', door, ['security: sasl_plaintext', 'sasl_mechanism: SCRAM-SHA-256', 'sasl_user: collector', `sasl_password_file: ${file('right')}`]);
@@ -124,7 +124,7 @@ test('SCRAM as Kafka 4 checks it: taken with librdkafka 2.6.1 and later, with an
   await s.stop();
 });
 
-test('a mechanism that the brokers do not offer is named', { timeout: 60000 }, async () => {
+test('a mechanism that the brokers do not offer is named', { timeout: 60000 * slow }, async () => {
   await mock.ok('topic mechanism 2');
   const door = await openFor({ users: { collector: SECRET }, mechanisms: ['SCRAM-SHA-512'] });
   const s = await reader('mechanism', door, ['security: sasl_plaintext', 'sasl_mechanism: PLAIN', 'sasl_user: collector', `sasl_password_file: ${file('right')}`]);
@@ -133,7 +133,7 @@ test('a mechanism that the brokers do not offer is named', { timeout: 60000 }, a
   await s.stop();
 });
 
-test('a certificate of an unknown authority, or with another name, is refused and said', { timeout: 120000 }, async () => {
+test('a certificate of an unknown authority, or with another name, is refused and said', { timeout: 120000 * slow }, async () => {
   await mock.ok('topic authority 2');
   for (const [ca, cert] of [['stranger', 'broker'], ['city', 'elsewhere']]) {
     const door = await openFor({ tls: secure(cert) });
@@ -148,7 +148,7 @@ test('a certificate of an unknown authority, or with another name, is refused an
   await s.stop();
 });
 
-test('brokers that want a client certificate: none is an error, of a stranger too, ours with its encrypted key is taken', { timeout: 120000 }, async () => {
+test('brokers that want a client certificate: none is an error, of a stranger too, ours with its encrypted key is taken', { timeout: 120000 * slow }, async () => {
   await mock.ok('topic client 2');
   const door = await openFor({ tls: secure('broker', { requestCert: true }) });
   const ssl = ['security: ssl', `tls_ca: ${file('city.crt')}`];
@@ -164,7 +164,7 @@ test('brokers that want a client certificate: none is an error, of a stranger to
   await s.stop();
 });
 
-test('a plain client at a TLS port, and a sign-in that lacks its name: errors that name the key', { timeout: 60000 }, async () => {
+test('a plain client at a TLS port, and a sign-in that lacks its name: errors that name the key', { timeout: 60000 * slow }, async () => {
   await mock.ok('topic bare 2');
   const door = await openFor({ tls: secure() });
   const s = await reader('bare', door, ['security: plaintext']);
