@@ -30,7 +30,7 @@ async function load(api, host, counter, acked, seconds = 20, pause_ms = 0) {
 async function stored(api, host) {
   const all = { n: 0, u: 0, names: new Set() };
   for (let part = 0; part < 64; part++) { // a hundred kills leave millions: within the memory a query may use
-    const r = await api.post('/api/v1/sql', { sql: `SELECT count() AS n, groupUniqArray(user_name) AS names FROM chengfang.events WHERE host_name = '${host}' AND cityHash64(user_name) % 64 = ${part}` });
+    const r = await api.post('/api/v1/sql', { sql: `SELECT count() AS n, groupUniqArray(user_name) AS names FROM events WHERE host_name = '${host}' AND cityHash64(user_name) % 64 = ${part}` });
     assert.equal(r.status, 200, r.text);
     const [n, names] = r.body.data[0];
     all.n += Number(n);
