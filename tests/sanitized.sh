@@ -24,7 +24,7 @@ done
 mkdir -p "$work/reports"
 export CF_TEST_SLOW=5 CF_BINARY="$PWD/$dir/chengfang" CF_TEST_EVENTS_URL="http://127.0.0.1:$port"
 export TSAN_OPTIONS="log_path=$work/reports/tsan exitcode=0 history_size=4 suppressions=$PWD/tests/tsan.supp"
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:log_path=$work/reports/asan" UBSAN_OPTIONS="print_stacktrace=1:log_path=$work/reports/ubsan"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:log_path=$work/reports/asan" UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=0" CF_TEST_REPORTS="$work/reports"
 failed=0
 for t in ${CF_TESTS:-tests/e2e/*.test.mjs}; do
     echo "== $t"

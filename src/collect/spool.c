@@ -104,7 +104,8 @@ static int find_segments(struct cf_spool *s, const struct cf_ckpt *ck, uint64_t 
         s->disk_bytes += g->assigned;
     }
     (void)closedir(d);
-    qsort(s->seg, s->n_seg, sizeof *s->seg, seg_cmp);
+    if (s->n_seg)
+        qsort(s->seg, s->n_seg, sizeof *s->seg, seg_cmp);
     return 0;
 }
 

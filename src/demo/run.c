@@ -180,7 +180,8 @@ int demo_run_scenario(struct demo_run *r, const struct demo_scenario *s, int64_t
         }
     }
     r->rng = env.rng | 1;
-    qsort(r->pending.v, r->pending.n, sizeof *r->pending.v, by_time);
+    if (r->pending.n)
+        qsort(r->pending.v, r->pending.n, sizeof *r->pending.v, by_time);
     cf_buf_release(&b);
     cf_arena_release(&ch.arena);
     return e;

@@ -69,7 +69,8 @@ static bool copy_orgs(struct cf_enricher *e, const struct cf_enrich_org *o, size
     for (size_t i = 0; i < n; i++)
         e->org[i] = (struct cf_enrich_org){cf_arena_copy(&e->arena, o[i].id), cf_arena_copy(&e->arena, o[i].name)};
     e->n_orgs = n;
-    qsort(e->org, n, sizeof *e->org, org_cmp);
+    if (n)
+        qsort(e->org, n, sizeof *e->org, org_cmp);
     return true;
 }
 

@@ -154,7 +154,8 @@ int cf_pipeline_switch_rules(struct cf_pipeline *p, const cf_str *off, size_t n_
             free_switches(d);
         return CF_ENOMEM;
     }
-    qsort(d->v, d->n, sizeof *d->v, switch_cmp);
+    if (d->n)
+        qsort(d->v, d->n, sizeof *d->v, switch_cmp);
     return cf_shared_set(&p->switches, d, free_switches);
 }
 

@@ -117,7 +117,13 @@ export class Session {
 /** Runs a subcommand; resolves to {status, stdout, stderr}. */
 export function run(args, { input, env } = {}) {
   const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 * slow });
+  keepReports(String(p.stderr));
   return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
+}
+
+/** CF_TEST_REPORTS: a folder for what the undefined-behaviour sanitizer wrote (beside another sanitizer it knows no log file). */
+function keepReports(log) {
+  if (process.env.CF_TEST_REPORTS && log.includes('runtime error:')) fs.writeFileSync(path.join(process.env.CF_TEST_REPORTS, `ubsan.${randomUUID()}`), log);
 }
 
 /** CF_TEST_EVENTS_URL: events go to that ClickHouse, as a sanitizer process cannot hold the embedded engine; a database for each data folder. */
@@ -147,6 +153,7 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
       if (m) resolve({ scheme: m[1], port: Number(m[2]) });
     });
     child.stderr.on('data', (d) => { log += d; });
+    child.on('exit', () => keepReports(log));
     exited.then((e) => reject(new Error(`server ended with ${e.code ?? e.signal} before it was ready\n${out}${log}`)));
   });
   const s = {

@@ -292,7 +292,7 @@ static void units_see_only_their_own(void **state)
 {
     struct world *w = *state;
     char a[37];
-    json_t *j;
+    json_t *j, *data;
 
     issue(w);
     child_of(w, "oa", a);
@@ -300,10 +300,11 @@ static void units_see_only_their_own(void **state)
     assert_null(detail(w, &unit_a, w->id)); /* the issuer's side with all receivers */
     j = detail(w, &unit_a, a);
     assert_non_null(j);
-    j = json_incref(json_object_get(json_object_get(json_object_get(j, "parent"), "form"), "data"));
-    assert_non_null(json_object_get(j, "content"));
-    assert_null(json_object_get(j, "receivers")); /* who else got it, and remarks, stay inside */
-    assert_null(json_object_get(j, "remark"));
+    data = json_object_get(json_object_get(json_object_get(j, "parent"), "form"), "data");
+    assert_non_null(json_object_get(data, "content"));
+    assert_null(json_object_get(data, "receivers")); /* who else got it, and remarks, stay inside */
+    assert_null(json_object_get(data, "remark"));
+    json_decref(j);
     j = detail(w, &coord, w->id);
     assert_int_equal(json_array_size(json_object_get(j, "children")), 2);
     json_decref(j);
