@@ -78,6 +78,18 @@ static cf_str fold(struct cf_run *r, cf_str v, bool upper)
     return cf_str_n(p, v.n);
 }
 
+/* "LDAP query" -> "ldap-query", as actions are written */
+static cf_str dashes(struct cf_run *r, cf_str v)
+{
+    char *p = cf_arena_bytes(r->a, v.n);
+
+    if (!p)
+        return v;
+    for (size_t i = 0; i < v.n; i++)
+        p[i] = v.p[i] == ' ' ? '-' : v.p[i] >= 'A' && v.p[i] <= 'Z' ? (char)(v.p[i] + 32) : v.p[i];
+    return cf_str_n(p, v.n);
+}
+
 /* "ab:cd:ef", as certificates are printed -> "ABCDEF" */
 static cf_str fingerprint(struct cf_run *r, cf_str v)
 {
@@ -441,6 +453,7 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
         return *same;
     case CF_C_LOWER: o = fold(r, v, false); break;
     case CF_C_UPPER: o = fold(r, v, true); break;
+    case CF_C_DASHES: o = dashes(r, v); break;
     case CF_C_FINGERPRINT: o = fingerprint(r, v); break;
     case CF_C_TRIM: o = cf_str_trim(v); break;
     case CF_C_IP: if (!fits_ip(&o)) return false; break;

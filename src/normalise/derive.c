@@ -104,6 +104,8 @@ static void url(struct cf_run *r)
             cf_str user = cf_str_n(auth.p, (size_t)(c - auth.p)), name;
             if (cf_str_cut(&user, ':', &name))
                 put(r, CF_F_URL_USERNAME, name);
+            if (user.n) /* seldom: no place of its own */
+                (void)cf_event_extra(r->ev, cf_name_intern(CF_STR("url.password")), user, 0, CF_V_STR);
             auth = cf_str_n(c + 1, (size_t)(auth.p + auth.n - c - 1));
         }
         c = auth.n ? memrchr(auth.p, ':', auth.n) : NULL;

@@ -11,7 +11,7 @@ static const struct {
              {"split_space", CF_C_SPLIT_SPACE}, {"host_port", CF_C_HOSTPORT}, {"protocol", CF_C_PROTO}, {"no_braces", CF_C_NOBRACES},
              {"url", CF_C_URL}, {"address", CF_C_ADDRESS}, {"sid", CF_C_SID},
              {"mac_pair", CF_C_MACPAIR}, {"hms_to_ns", CF_C_HMS}, {"unhex", CF_C_UNHEX}, {"dns_results", CF_C_DNSRESULTS}, {"args", CF_C_ARGS}, {"append", CF_C_APPEND},
-             {"fingerprint", CF_C_FINGERPRINT}};
+             {"fingerprint", CF_C_FINGERPRINT}, {"dashes", CF_C_DASHES}};
 
 static const struct cf_lookup *find_lookup(const struct cf_load *l, cf_str name)
 {
@@ -54,7 +54,7 @@ int cf_load_target(struct cf_load *l, const struct cf_ynode *y, struct cf_target
                     ret->conv = convs[i].conv;
             if (!ret->conv)
                 return cf_load_fail(l, c, "convert \"%.*s\" is not known (lower upper int hex ip mac basename hashes user s_to_ns ms_to_ns us_to_ns time trim "
-                            "split_comma split_space host_port protocol no_braces url address sid mac_pair hms_to_ns unhex dns_results args append fingerprint)", CF_ARG(c->text));
+                            "split_comma split_space host_port protocol no_braces url address sid mac_pair hms_to_ns unhex dns_results args append fingerprint dashes)", CF_ARG(c->text));
         }
         c = cf_ymap_get(y, "lookup");
         if (c && !(ret->lookup = find_lookup(l, c->text)))

@@ -3,9 +3,10 @@
 // and field. Ground truth: <shared>/data/normalise/*.tar.zst (never part of the repository).
 //
 //   node tests/tools/normalise_score.mjs [--set elastic,beats,sekoia] [--vendor NAME[,NAME]] [--streams] [--fields]
-//        [--misses [N] [--raw CHARS]] [--expected] [--dump N] [--half tune|holdout] [--json FILE] [--gate PCT] [--bin PATH] [--shared DIR] [--cache DIR]
+//        [--misses [N] [--raw CHARS]] [--expected] [--unknown [--raw CHARS]] [--dump N] [--half tune|holdout] [--json FILE] [--gate PCT] [--bin PATH] [--shared DIR] [--cache DIR]
 //   node tests/tools/normalise_score.mjs --set crowdsec|wazuh|ossec|napalm      other ground truth, see score/others.mjs
 //
+// --unknown lists records of the tune half that nothing knows (column "errors").
 // Each stream's files are halved by the hash of their names (a stream of one file: its records by the hash of their text).
 // Mappings are made by looking at the tune half only: --misses prints that half unless --half holdout is asked for.
 // "net" leaves out what a record cannot tell (list and reasons: score/compare.mjs, printed at the end), "gross" counts all.
@@ -54,17 +55,20 @@ function normalise(records, zone, source) {
 
 // Streams whose records do not say which product wrote them (lines of dhcpd, access logs in the common format): the sender is
 // named, as a data source of the server names it. --unnamed leaves even these to recognition by content.
-const senders = { 'pfsense/log': 'pfsense', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere', 'juniper_srx/log': 'juniper-srx', 'cisco_nexus/log': 'cisco-nexus',
+const senders = { 'pfsense/log': 'pfsense', 'squid/log': 'squid', 'infoblox_nios/log': 'infoblox', 'apache_tomcat/access': 'tomcat', 'vsphere/log': 'vsphere', 'juniper_srx/log': 'juniper-srx', 'cisco_nexus/log': 'cisco-nexus',
   // Sekoia's inputs begin behind the syslog header
   'sekoia:postfix': 'postfix', 'sekoia:openssh': 'sshd', 'sekoia:openvpn': 'openvpn', 'sekoia:bind': 'bind', 'sekoia:juniper-ngfw': 'juniper-srx', 'sekoia:vmware-vcenter': 'vsphere', }
 const hash = s => createHash('sha1').update(s).digest('hex')
 const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, field: {} })
 const streams = {}, left = {}
 
+// Not understood, or not recognised by the source that was named.
+const notKnown = e => e.event?.kind === 'pipeline_error' || /^no (pattern of source|field of the record)/.test(e.error?.message || '')
+
 function scoreItem(count, item, got) {
   const have = flat(got)
   count.events++
-  if (got.event?.kind === 'pipeline_error') count.errors++
+  if (notKnown(got)) count.errors++
   for (const [name, values] of Object.entries(item.want)) {
     if (!groups.test(name)) continue
     const same = equal(name, values, have[name], item.raw), why = excluded(name, values, item)
@@ -110,6 +114,7 @@ function scorePairs(files) {
         if (!item.want || !got[k]) return
         dump(stream, list, i, item, got[k])
         const half = list.length > 1 ? i % 2 : parseInt(hash(item.raw).slice(0, 2), 16) % 2
+        if (has('unknown') && !half && notKnown(got[k])) console.log(`${stream}: ${item.raw.slice(0, Number(arg('raw', 160)))}`)
         scoreItem(half ? s.holdout : s.tune, item, got[k])
       })
     })
