@@ -49,12 +49,13 @@ static inline bool cf_same_text(const char *a, const char *b, size_t n)
 }
 /* Keys that records of a source have, in the order they had last time: what comes next is compared before it is searched for. */
 struct cf_known_key {
+    char head[16];  /* of a plain key: it and the sign of assignment behind it, then zeros */
     cf_str text;    /* at least 16 bytes may be read */
     uint16_t next;  /* the key that came behind it; 0: none */
+    uint16_t mask;  /* bits of head that count; 0: not plain */
     uint8_t plain;  /* its length when it is of letters, digits, '_', '-' and '.', ends in letters or digits and is shorter than 16; otherwise 0 */
-    uint16_t mask;  /* plain low bits */
 };
-#define CF_KEY_SIZE 64u
+#define CF_KEY_SIZE 128u
 struct cf_key_guide {
     const char *keys; /* entries of CF_KEY_SIZE that begin with a cf_known_key */
     const void *of;   /* whose keys they are; NULL: no pair has an ent from here */

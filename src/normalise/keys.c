@@ -188,6 +188,16 @@ static uint8_t plain_length(cf_str key)
     return (uint8_t)key.n;
 }
 
+static void set_head(struct cf_known_key *k, uint8_t plain, char assign)
+{
+    k->plain = plain;
+    if (!plain)
+        return;
+    memcpy(k->head, k->text.p, plain);
+    k->head[plain] = assign;
+    k->mask = (uint16_t)((2u << plain) - 1);
+}
+
 /* Its text, with room behind it so that 16 bytes may be read. */
 static cf_str keep_text(struct cf_arena *a, cf_str key)
 {
@@ -209,7 +219,8 @@ static void choose_way(struct cf_key *k)
     if (k->row && k->row->n == 2 && k->row->t[0].fast == CF_FAST_TEXT && k->row->t[1].fast == CF_FAST_EXTRA) {
         k->way = CF_WAY_BOTH;
         k->to = k->row->t[0].to.field;
-        k->to_raw = k->row->raw;
+        k->as_field = (struct cf_value){.id = k->to, .raw = k->row->raw};
+        k->as_extra = (struct cf_value){.id = CF_F_EXTRA, .name = k->row->t[1].to.name};
     }
     if (!t)
         return;
@@ -221,7 +232,7 @@ static void choose_way(struct cf_key *k)
     case CF_FAST_ADDRESS: k->way = k->src->ecs && k->group == CF_G_FREE ? CF_WAY_ANY : CF_WAY_ADDRESS; break;
     }
     k->to = t->to.field;
-    k->to_raw = t->fast == CF_FAST_ADDRESS ? 0 : k->row->raw;
+    k->as_field = (struct cf_value){.id = k->to, .raw = t->fast == CF_FAST_ADDRESS ? 0 : k->row->raw};
 }
 
 /* Slow way: hash table; a new entry when the key was never seen. 0: no room or too long. */
@@ -246,8 +257,7 @@ static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
         return 0;
     k = &t->key[t->n_key + 1];
     *k = (struct cf_key){.src = s, .group = p->group, .known = {.text = text}, .hash = cf_hash64(name), .field = CF_F_EXTRA};
-    k->known.plain = p->group == CF_G_FREE ? plain_length(text) : 0;
-    k->known.mask = (uint16_t)((1u << k->known.plain) - 1);
+    set_head(&k->known, p->group == CF_G_FREE ? plain_length(text) : 0, s->payload == CF_P_KV ? s->kv.assign : '=');
     k->row = cf_map_find(&s->map, name, k->hash);
     if (!k->row && s->base)
         k->row = cf_map_find(&s->base->map, name, k->hash);
@@ -276,7 +286,7 @@ void cf_run_guide(struct cf_run *r, const struct cf_source *s)
     g->of = NULL;
     for (size_t i = 0; i < r->pairs.n; i++)
         r->pairs.v[i].ent = 0;
-    if (r->pairs.n || !s)
+    if (r->pairs.n || !s || (s != r->n->builtin && s != &r->n->src[s->index])) /* not what takes a value apart */
         return;
     *g = (struct cf_key_guide){.keys = (const char *)r->t->key, .of = s, .at = r->t->first_key[s->index]};
 }
@@ -342,6 +352,8 @@ bool cf_key_names(struct cf_run *r, struct cf_key *k, const struct cf_pair *p)
     k->extra = cf_name_intern(cf_str_n(full, prefix.n + p->key.n));
     k->raw = cf_name_intern(cf_str_sub(p->key, p->leaf, p->key.n));
     k->named = true;
+    if (k->way != CF_WAY_BOTH && k->extra)
+        k->as_extra = (struct cf_value){.id = CF_F_EXTRA, .raw = k->raw, .name = k->extra};
     if (!k->row && k->extra && !(r->src->ecs && p->group == CF_G_FREE))
         k->way = CF_WAY_KEEP;
     return true;

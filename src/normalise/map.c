@@ -131,64 +131,84 @@ static __attribute__((noinline)) void map_any(struct cf_run *r, struct cf_pair *
         keep_extra(r, p, k);
 }
 
-/* A value into a field that has none. */
-static inline void place(struct cf_run *r, uint16_t f, const struct cf_pair *p, uint16_t raw)
-{
-    struct cf_event *ev = r->ev;
-    unsigned n = ev->n;
+/* The end of the event's values, kept apart while pairs go their usual ways. */
+struct tail {
+    struct cf_value *v; /* of the event */
+    unsigned n, limit;  /* n up to limit: there is room for two more that slots can name */
+};
 
-    if (n >= 254 || n >= ev->cap) {
-        (void)cf_run_add(r, cf_event_set_raw(ev, (enum cf_field)f, p->val, raw, (enum cf_vkind)p->kind));
-        return;
+static inline struct tail tail_of(const struct cf_event *ev)
+{
+    return (struct tail){ev->val, ev->n, (ev->cap < 254u ? ev->cap : 254u) - 2u};
+}
+
+/* One more value as the key says, with the pair's text. */
+static inline void append(struct tail *t, const struct cf_value *as, const struct cf_pair *p)
+{
+    struct cf_value *v = &t->v[t->n++];
+
+    *v = *as;
+    v->p = p->val.p;
+    v->n = (uint32_t)p->val.n;
+    v->kind = p->kind;
+}
+
+/* The value may go to the key's field: there is none yet, and it is of the field's type. */
+static inline bool may_place(struct cf_run *r, const struct cf_pair *p, const struct cf_key *k, enum cf_way way)
+{
+    if (r->ev->slot[k->to] || !p->val.n || p->kind == CF_V_NULL)
+        return false;
+    if (r->src->null_first[(unsigned char)p->val.p[0]] && cf_is_null(r->src, p->val))
+        return false;
+    switch (way) {
+    case CF_WAY_NUMBER: return cf_plain_number(p->val);
+    case CF_WAY_IP: return plain_address(r, k->to, p->val);
+    case CF_WAY_ADDRESS: return k->as_extra.name && plain_address(r, k->to, p->val);
+    case CF_WAY_TEXT: case CF_WAY_BOTH: return true;
+    case CF_WAY_ANY: case CF_WAY_SKIP: case CF_WAY_KEEP: break;
     }
-    ev->val[n] = (struct cf_value){.p = p->val.p, .n = (uint32_t)p->val.n, .id = f, .raw = raw, .kind = p->kind};
-    ev->slot[f] = (uint8_t)(n + 1);
-    ev->n = (uint16_t)(n + 1);
+    return false;
 }
 
 /* The key's usual way. False: it does not fit this value, nothing was done. */
-static inline bool map_usual(struct cf_run *r, struct cf_pair *p, struct cf_key *k)
+static inline __attribute__((always_inline)) bool map_usual(struct cf_run *r, struct tail *t, struct cf_pair *p, const struct cf_key *k)
 {
     enum cf_way way = (enum cf_way)k->way;
 
-    if (way >= CF_WAY_TEXT) {
-        if (p->kind == CF_V_NULL || r->ev->slot[k->to] || cf_is_null(r->src, p->val))
-            return false;
-        if (way == CF_WAY_NUMBER ? !cf_plain_number(p->val) : (way == CF_WAY_IP || way == CF_WAY_ADDRESS) && !plain_address(r, k->to, p->val))
-            return false;
-        place(r, k->to, p, k->to_raw);
-        if (way == CF_WAY_BOTH)
-            (void)cf_run_add(r, cf_event_put_extra(r->ev, k->row->t[1].to.name, p->val, 0, (enum cf_vkind)p->kind));
-        if (way != CF_WAY_ADDRESS) {
-            p->group = CF_G_DONE;
-            return true;
-        }
-        if (!k->named) {
-            keep_extra(r, p, k);
-            return true;
-        }
-        way = CF_WAY_KEEP;
-    }
-    if (way == CF_WAY_KEEP && k->extra) {
-        (void)cf_run_add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
-        return true;
-    }
+    if (t->n > t->limit)
+        return false;
     if (way == CF_WAY_KEEP) {
-        r->ev->flags |= CF_EV_TRUNCATED;
+        append(t, &k->as_extra, p);
         return true;
     }
-    if (way == CF_WAY_SKIP)
-        p->group = CF_G_DONE;
-    return way == CF_WAY_SKIP;
+    if (way >= CF_WAY_TEXT) {
+        if (!may_place(r, p, k, way))
+            return false;
+        append(t, &k->as_field, p);
+        r->ev->slot[k->to] = (uint8_t)t->n;
+        if (way >= CF_WAY_ADDRESS)
+            append(t, &k->as_extra, p);
+        if (way == CF_WAY_ADDRESS)
+            return true;
+    } else if (way == CF_WAY_ANY) {
+        return false;
+    }
+    p->group = CF_G_DONE;
+    return true;
 }
 
 void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from)
 {
     struct cf_key *keys = r->t->key;
+    struct tail t = tail_of(r->ev);
 
     for (struct cf_pair *p = r->pairs.v + from, *end = r->pairs.v + r->pairs.n; p < end; p++) {
         struct cf_key *k = &keys[p->ent]; /* entry 0, of keys that are not kept, is CF_WAY_ANY */
-        if (p->group != CF_G_DONE && (special || !map_usual(r, p, k)))
-            map_any(r, p, k, special);
+        if (p->group == CF_G_DONE || (!special && map_usual(r, &t, p, k)))
+            continue;
+        r->ev->n = (uint16_t)t.n;
+        map_any(r, p, k, special);
+        t = tail_of(r->ev);
     }
+    r->ev->n = (uint16_t)t.n;
 }

@@ -357,11 +357,11 @@ static inline unsigned equal16(const char *p, char a, char b)
 
 /* The expected key and the sign of assignment behind it stand at p, where 16 bytes may be read. Such keys hold nothing that ends
  * a key. */
-static inline bool key_is(const struct cf_known_key *k, const char *p, char assign)
+static inline bool key_is(const struct cf_known_key *k, __m128i text)
 {
-    __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_loadu_si128((const __m128i *)(const void *)k->text.p));
+    __m128i same = _mm_cmpeq_epi8(text, _mm_loadu_si128((const __m128i *)(const void *)k->head));
 
-    return k->plain && p[k->plain] == assign && !(~(unsigned)_mm_movemask_epi8(same) & k->mask);
+    return k->mask && !(~(unsigned)_mm_movemask_epi8(same) & k->mask);
 }
 
 /* Length of a key of letters and digits at its ends, shorter than 16, in front of assign; 0: look more closely. */
@@ -385,16 +385,16 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
 
     while (end - p >= 34 && out < full) {
         uint16_t ent = at;
-        const struct cf_known_key *k;
-        const char *v = p;
+        const struct cf_known_key *k = cf_known_at(&g, at);
+        const char *v, *key = p;
         unsigned m, n;
-        if (gaps[(unsigned char)*p]) {
-            p++;
-            continue;
-        }
-        if (at && (key_is(k = cf_known_at(&g, at), p, assign) || ((ent = k->next) && key_is(k = cf_known_at(&g, ent), p, assign)))) {
+        __m128i text = _mm_loadu_si128((const __m128i *)(const void *)p);
+        if (at && (key_is(k, text) || ((ent = k->next) && key_is(k = cf_known_at(&g, ent), text)))) {
             n = k->plain;
             at = k->next;
+        } else if (gaps[(unsigned char)*p]) {
+            p++;
+            continue;
         } else {
             n = short_key(p, assign);
             if (!n)
@@ -406,15 +406,15 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
             m = equal16(++v, '"', '\\');
             if (!m || v[m = (unsigned)__builtin_ctz(m)] == '\\')
                 break;
-            *out++ = (struct cf_pair){.key = {p, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
             p = v + m + 1;
         } else {
             m = equal16(v, ' ', '\'');
             if (!m || v[m = (unsigned)__builtin_ctz(m)] == '\'')
                 break;
-            *out++ = (struct cf_pair){.key = {p, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
             p = v + m;
         }
+        *out++ = (struct cf_pair){.key = {key, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
+        p += *p == ' ';
     }
     ret->n = (size_t)(out - ret->v);
     ret->guide.at = at;

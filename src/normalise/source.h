@@ -181,7 +181,7 @@ struct cf_source {
     bool *hole_key;           /* goes through map */
     size_t n_null;
     cf_str *null;
-    bool null_first[256];     /* first bytes of null */
+    bool null_first[256];     /* first bytes of null, and '-' */
     const struct cf_source *base; /* map, set, when and time go on there */
     struct cf_map map;
     size_t n_part;
@@ -276,18 +276,20 @@ enum cf_way {
     CF_WAY_ADDRESS, /* the same, and the text is kept as an extra */
     CF_WAY_BOTH,    /* text to a field and to an extra that the map names */
 };
-struct cf_key { /* what a key means at a source: found once a thread. 64 bytes */
+struct cf_key { /* what a key means at a source: found once a thread. 128 bytes, the first 64 of them for usual records */
     struct cf_known_key known;   /* its text, and the key that came behind it last time */
+    struct cf_value as_field;    /* CF_WAY_TEXT ..: the value that goes to field `to`, but for its text */
+    struct cf_value as_extra;    /* CF_WAY_BOTH, and when named: the extra */
+    uint16_t kid;                /* see cf_ref; 0: the source does not look at it */
+    uint16_t to;                 /* CF_WAY_TEXT ..: the field */
+    uint16_t raw, extra;         /* interned names for keeping it as an extra */
+    uint16_t field;              /* ecs sources: the field of this name */
+    uint8_t way;                 /* enum cf_way */
+    uint8_t group;
+    bool named;                  /* raw and extra are known */
     const struct cf_source *src;
     const struct cf_maprow *row; /* of the source or of its base; NULL: no map names it */
     uint64_t hash;               /* of the name maps know */
-    uint16_t raw, extra;         /* interned names for keeping it as an extra */
-    uint16_t kid;                /* see cf_ref; 0: the source does not look at it */
-    uint16_t field;              /* ecs sources: the field of this name */
-    uint16_t to, to_raw;         /* CF_WAY_TEXT ..: the field, and the name that goes along */
-    uint8_t group;
-    bool named;                  /* raw and extra are known */
-    uint8_t way;                 /* enum cf_way */
 };
 _Static_assert(sizeof(struct cf_key) == CF_KEY_SIZE, "indices become shifts");
 #define CF_KEYS_MAX 8192u

@@ -364,6 +364,7 @@ int cf_source_parse(struct cf_arena *a, const char *file, cf_str yaml, struct cf
         return r;
     for (size_t i = 0; i < s->n_null; i++)
         s->null_first[s->null[i].n ? (unsigned char)s->null[i].p[0] : 0] = true;
+    s->null_first['-'] = true;
     s->extract_y = cf_ymap_get(root, "extract");
     if (s->extract_y && s->extract_y->kind != CF_Y_SEQ)
         return cf_load_fail(&l, s->extract_y, "extract must be a list");
