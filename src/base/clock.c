@@ -2,6 +2,8 @@
  * Civil calendar arithmetic after Howard Hinnant, "chrono-compatible low-level date algorithms". */
 #include "base/clock.h"
 
+#include "base/digits.h"
+
 #include <time.h>
 
 static int64_t clock_us(clockid_t id)
@@ -116,12 +118,10 @@ bool cf_time_parse(cf_str s, int64_t *ret_us)
     return true;
 }
 
-static char *two(char *p, unsigned v)
-{
-    *p++ = (char)('0' + v / 10 % 10);
-    *p++ = (char)('0' + v % 10);
-    return p;
-}
+const char cf_digits2[201] = "00010203040506070809101112131415161718192021222324"
+                             "25262728293031323334353637383940414243444546474849"
+                             "50515253545556575859606162636465666768697071727374"
+                             "75767778798081828384858687888990919293949596979899";
 
 /* "2026-11-21T" */
 static void format_day(int64_t days, char buf[11])
@@ -134,12 +134,12 @@ static void format_day(int64_t days, char buf[11])
     if (year < 0 || year > 9999) { /* not expressible: clamp, the record keeps its original text */
         year = year < 0 ? 0 : 9999;
     }
-    p = two(p, (unsigned)year / 100);
-    p = two(p, (unsigned)year % 100);
+    p = cf_digits_two(p, (unsigned)year / 100);
+    p = cf_digits_two(p, (unsigned)year % 100);
     *p++ = '-';
-    p = two(p, month);
+    p = cf_digits_two(p, month);
     *p++ = '-';
-    p = two(p, day);
+    p = cf_digits_two(p, day);
     *p = 'T';
 }
 
@@ -162,16 +162,16 @@ size_t cf_time_format(int64_t us, char buf[32])
     memcpy(buf, last_text, sizeof last_text);
     sec = (unsigned)(rest / CF_US_PER_S);
     frac = (unsigned)(rest % CF_US_PER_S);
-    p = two(p, sec / 3600);
+    p = cf_digits_two(p, sec / 3600);
     *p++ = ':';
-    p = two(p, sec / 60 % 60);
+    p = cf_digits_two(p, sec / 60 % 60);
     *p++ = ':';
-    p = two(p, sec % 60);
+    p = cf_digits_two(p, sec % 60);
     if (frac) {
         *p++ = '.';
-        p = two(p, frac / 10000);
-        p = two(p, frac / 100);
-        p = two(p, frac);
+        p = cf_digits_two(p, frac / 10000);
+        p = cf_digits_two(p, frac / 100);
+        p = cf_digits_two(p, frac);
     }
     *p++ = 'Z';
     return (size_t)(p - buf);

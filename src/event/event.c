@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "event/event.h"
 
+#include "base/digits.h"
 #include "base/error.h"
 
 #define CF_EVENT_CAP_FIRST 64u
@@ -83,10 +84,8 @@ int cf_event_set_i64(struct cf_event *ev, enum cf_field f, int64_t v)
 
     if (!end)
         return CF_ENOMEM;
-    p = end += 20;
-    do
-        *--p = (char)('0' + u % 10);
-    while (u /= 10);
+    end += 20;
+    p = cf_digits_before(end, u);
     if (v < 0)
         *--p = '-';
     return cf_event_put(ev, f, cf_str_n(p, (size_t)(end - p)), 0, CF_V_INT);

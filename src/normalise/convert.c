@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Values on their way into fields: conversions a mapping asks for, and the check that text fits the field's type. */
+#include "base/digits.h"
 #include "normalise/source.h"
 
 static bool all_digits(cf_str s)
@@ -112,19 +113,32 @@ static cf_str number(struct cf_run *r, int64_t v)
 
     if (!end)
         return CF_STR_NONE;
-    p = end += 20;
-    do
-        *--p = (char)('0' + u % 10);
-    while (u /= 10);
+    end += 20;
+    p = cf_digits_before(end, u);
     if (v < 0)
         *--p = '-';
     return cf_str_n(p, (size_t)(end - p));
+}
+
+/* A whole number below 100 million with `zeros` zeros behind it. */
+static cf_str with_zeros(struct cf_run *r, cf_str v, size_t zeros)
+{
+    char *p = cf_arena_bytes(r->a, 24);
+
+    if (!p)
+        return CF_STR_NONE;
+    memcpy(p, v.p, v.n);
+    memcpy(p + v.n, "000000000", 9);
+    return cf_str_n(p, v.n + zeros);
 }
 
 static cf_str scaled(struct cf_run *r, cf_str v, double unit)
 {
     int64_t i;
     double d;
+
+    if (v.n < 9 && v.n && v.p[0] > '0' && cf_plain_number(v))
+        return with_zeros(r, v, unit > 1e8 ? 9 : unit > 1e5 ? 6 : 3);
 
     if (v.n < 9 && v.p[0] != '-' && cf_number(v, &i)) /* whole numbers below 100 million */
         return number(r, i * (int64_t)unit);

@@ -42,6 +42,42 @@ static inline bool plain_address(struct cf_run *r, uint16_t field, cf_str v)
     return true;
 }
 
+/* Fields whose numbers are wanted again by what follows from the flow: their memo, 0: none. */
+static const uint8_t num_memo[CF_F__COUNT] = {[CF_F_SOURCE_PORT] = 1, [CF_F_DESTINATION_PORT] = 2, [CF_F_SOURCE_BYTES] = 3, [CF_F_DESTINATION_BYTES] = 4,
+                                              [CF_F_SOURCE_PACKETS] = 5, [CF_F_DESTINATION_PACKETS] = 6, [CF_F_EVENT_DURATION] = 7};
+
+/* True when v is up to 18 digits. */
+static inline bool plain_number(struct cf_run *r, uint16_t field, cf_str v)
+{
+    struct cf_num_memo *m = &r->num[num_memo[field]]; /* the first one is for all others */
+    int64_t sum = 0;
+
+    if (v.n - 1 >= 18)
+        return false;
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned d = (unsigned)(v.p[i] - '0');
+        if (d > 9)
+            return false;
+        sum = sum * 10 + (int64_t)d;
+    }
+    *m = (struct cf_num_memo){v.p, v.n, sum};
+    return true;
+}
+
+bool cf_run_number(const struct cf_run *r, enum cf_field f, int64_t *ret)
+{
+    cf_str text = cf_event_get(r->ev, f);
+    const struct cf_num_memo *m = &r->num[num_memo[f]];
+
+    if (!text.p)
+        return false;
+    if (m->p == text.p && m->n == text.n) { /* read when it was put there */
+        *ret = m->v;
+        return true;
+    }
+    return cf_number(text, ret);
+}
+
 /* Text that goes into a free place as it is. False: not this way. The vendor's name goes along, except for addresses of
  * CF_FAST_ADDRESS, which are kept under it as well. */
 static inline bool map_plain(struct cf_run *r, const struct cf_target *t, const struct cf_pair *p, uint16_t raw)
@@ -161,7 +197,7 @@ static inline bool may_place(struct cf_run *r, const struct cf_pair *p, const st
     if (r->src->null_first[(unsigned char)p->val.p[0]] && cf_is_null(r->src, p->val))
         return false;
     switch (way) {
-    case CF_WAY_NUMBER: return cf_plain_number(p->val);
+    case CF_WAY_NUMBER: return plain_number(r, k->to, p->val);
     case CF_WAY_IP: return plain_address(r, k->to, p->val);
     case CF_WAY_ADDRESS: return k->as_extra.name && plain_address(r, k->to, p->val);
     case CF_WAY_TEXT: case CF_WAY_BOTH: return true;

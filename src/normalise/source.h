@@ -343,6 +343,12 @@ struct cf_ip4_memo { /* an address read from text */
     size_t n;
     uint8_t b[4];
 };
+struct cf_num_memo { /* a number read from text */
+    const char *p;
+    size_t n;
+    int64_t v;
+};
+#define CF_NUM_MEMOS 8u
 struct cf_run { /* one record on its way */
     struct cf_norm_thread *t;
     const struct cf_normaliser *n;
@@ -360,6 +366,7 @@ struct cf_run { /* one record on its way */
     struct cf_pairs pairs;
     int64_t now_us;
     struct cf_ip4_memo ip4[2];  /* source.ip, destination.ip */
+    struct cf_num_memo num[CF_NUM_MEMOS]; /* ports, bytes and packets: see map.c */
     uint64_t names[2];         /* names of the event's first n_names values, hashed to a bit: see cf_run_named */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
@@ -483,7 +490,9 @@ const struct cf_source *cf_select_parsed(struct cf_run *r); /* by the pairs of a
 void cf_run_envelope(struct cf_run *r);
 /* wrapped.c: JSON of container engines, of the journal, of Splunk exports -> the text inside. False: it is none of these. */
 bool cf_run_wrapped(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret);
-/* map.c: pairs from `from` on into fields; special: the map of a switch's case, asked first */
+/* map.c */
+bool cf_run_number(const struct cf_run *r, enum cf_field f, int64_t *ret); /* value of a number field. False: absent or no number */
+/* pairs from `from` on into fields; special: the map of a switch's case, asked first */
 void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from);
 /* when.c */
 bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
