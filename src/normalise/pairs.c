@@ -375,15 +375,17 @@ static inline unsigned short_key(const char *p, char assign)
     return n && p[n] == assign && plain_key_char(p[0]) && plain_key_char(p[n - 1]) ? n : 0;
 }
 
-/* Pairs whose key and value are shorter than 16 bytes each, blanks between them, as long as the text goes on for 34 bytes or more.
- * Returns where the first that is not so stands. */
+#define SHORT_PAIR 34 /* bytes that are looked at for one */
+
+/* Pairs whose key and value are shorter than 16 bytes each, blanks between them, as long as the text goes on for SHORT_PAIR bytes
+ * or more. Returns where the first that is not so stands. */
 static const char *short_pairs(const char *p, const char *end, char assign, struct cf_pairs *ret)
 {
     const struct cf_key_guide g = ret->guide;
     uint16_t at = g.at;
     struct cf_pair *out = ret->v + ret->n, *full = ret->v + CF_PAIRS_MAX;
 
-    while (end - p >= 34 && out < full) {
+    while (end - p >= SHORT_PAIR && out < full) {
         uint16_t ent = at;
         const struct cf_known_key *k = cf_known_at(&g, at);
         const char *v, *key = p;
@@ -420,7 +422,30 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
     ret->guide.at = at;
     return p;
 }
+
+/* The same for the end of the text: a copy with a blank and zeros behind it. */
+static const char *last_pairs(const char *p, const char *end, char assign, struct cf_pairs *ret)
+{
+    char copy[2 * SHORT_PAIR] = {0};
+    size_t n = (size_t)(end - p), from = ret->n;
+    const char *stop;
+
+    memcpy(copy, p, n);
+    copy[n] = ' ';
+    stop = short_pairs(copy, copy + n + SHORT_PAIR, assign, ret);
+    for (size_t i = from; i < ret->n; i++) {
+        ret->v[i].key.p = p + (ret->v[i].key.p - copy);
+        ret->v[i].val.p = p + (ret->v[i].val.p - copy);
+    }
+    return stop < copy + n ? p + (stop - copy) : end;
+}
 #else
+#define SHORT_PAIR 0
+static const char *last_pairs(const char *p, const char *end, char assign, struct cf_pairs *ret)
+{
+    (void)end, (void)assign, (void)ret;
+    return p;
+}
 static const char *short_pairs(const char *p, const char *end, char assign, struct cf_pairs *ret)
 {
     (void)end, (void)assign, (void)ret;
@@ -440,6 +465,8 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
         cf_str key, val;
         if (blank_sep)
             p = short_pairs(p, end, assign, ret);
+        if (blank_sep && end - p < SHORT_PAIR)
+            p = last_pairs(p, end, assign, ret);
         while (p < end && (gaps[(unsigned char)*p] || *p == sep))
             p++;
         from = p;
