@@ -170,6 +170,17 @@ static bool stamp_from(struct cf_run *r, cf_str v, const struct cf_time *t, stru
     return false;
 }
 
+/* The parts with blanks between them are this text, which is as long as they are. */
+static bool same_parts(const char *text, const cf_str *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!cf_same_text(text, v[i].p, v[i].n) || (i + 1 < n && text[v[i].n] != ' '))
+            return false;
+        text += v[i].n + 1;
+    }
+    return true;
+}
+
 /* "date+time" names two values that are read as one text with a blank between; "date+time+tz" three. */
 static cf_str time_value(struct cf_run *r, const struct cf_time *t, size_t k)
 {
@@ -186,6 +197,8 @@ static cf_str time_value(struct cf_run *r, const struct cf_time *t, size_t k)
             return CF_STR_NONE;
         room += v[i].n + 1;
     }
+    if (room == r->t->time.n + 1 && r->t->time.from == &t->from[k] && same_parts(r->t->time.text, v, p->n))
+        return cf_str_n(r->t->time.text, room - 1);
     o = cf_arena_bytes(r->a, room);
     if (!o)
         return CF_STR_NONE;
@@ -219,7 +232,7 @@ static void set_time(struct cf_run *r)
         for (size_t k = 0; k < s->time[i].n_from; k++) {
             cf_str v = time_value(r, &s->time[i], k);
             if (v.n && v.n == r->t->time.n && r->t->time.from == &s->time[i].from[k] && r->t->time.day == r->now_us / CF_US_PER_DAY &&
-                memcmp(v.p, r->t->time.text, v.n) == 0) { /* the same second as the record before */
+                (v.p == r->t->time.text || memcmp(v.p, r->t->time.text, v.n) == 0)) { /* the same second as the record before */
                 r->ev->time_us = r->t->time.us;
                 if (!r->t->time.zoned)
                     zone_note(r, s);

@@ -137,8 +137,11 @@ static cf_str scaled(struct cf_run *r, cf_str v, double unit)
     int64_t i;
     double d;
 
-    if (v.n < 9 && v.n && v.p[0] > '0' && cf_plain_number(v))
-        return with_zeros(r, v, unit > 1e8 ? 9 : unit > 1e5 ? 6 : 3);
+    if (v.n < 9 && v.n && v.p[0] > '0' && cf_plain_number(v) && cf_number(v, &i)) {
+        v = with_zeros(r, v, unit > 1e8 ? 9 : unit > 1e5 ? 6 : 3);
+        r->num[cf_num_place(CF_F_EVENT_DURATION)] = (struct cf_num_memo){v.p, v.n, i * (int64_t)unit};
+        return v;
+    }
 
     if (v.n < 9 && v.p[0] != '-' && cf_number(v, &i)) /* whole numbers below 100 million */
         return number(r, i * (int64_t)unit);
@@ -511,6 +514,6 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
     }
     if (!o.p || !o.n)
         return false;
-    *same = cf_str_eq(o, v);
+    *same = o.n == v.n && (o.p == v.p || cf_same_text(o.p, v.p, o.n));
     return put(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
 }

@@ -224,6 +224,11 @@ static void choose_way(struct cf_key *k)
     }
     if (!t)
         return;
+    if (t->fast == CF_FAST_NONE && t->conv != CF_C_NONE && t->conv != CF_C_APPEND && t->to.field != CF_F_EXTRA && !(k->src->ecs && k->group == CF_G_FREE)) {
+        k->way = CF_WAY_CONVERT;
+        k->to = t->to.field;
+        return;
+    }
     switch (t->fast) {
     case CF_FAST_NONE: case CF_FAST_EXTRA: return;
     case CF_FAST_TEXT: k->way = CF_WAY_TEXT; break;
@@ -232,6 +237,7 @@ static void choose_way(struct cf_key *k)
     case CF_FAST_ADDRESS: k->way = k->src->ecs && k->group == CF_G_FREE ? CF_WAY_ANY : CF_WAY_ADDRESS; break;
     }
     k->to = t->to.field;
+    k->num = (uint8_t)cf_num_place((enum cf_field)k->to);
     k->as_field = (struct cf_value){.id = k->to, .raw = t->fast == CF_FAST_ADDRESS ? 0 : k->row->raw};
 }
 

@@ -42,14 +42,9 @@ static inline bool plain_address(struct cf_run *r, uint16_t field, cf_str v)
     return true;
 }
 
-/* Fields whose numbers are wanted again by what follows from the flow: their memo, 0: none. */
-static const uint8_t num_memo[CF_F__COUNT] = {[CF_F_SOURCE_PORT] = 1, [CF_F_DESTINATION_PORT] = 2, [CF_F_SOURCE_BYTES] = 3, [CF_F_DESTINATION_BYTES] = 4,
-                                              [CF_F_SOURCE_PACKETS] = 5, [CF_F_DESTINATION_PACKETS] = 6, [CF_F_EVENT_DURATION] = 7};
-
 /* True when v is up to 18 digits. */
-static inline bool plain_number(struct cf_run *r, uint16_t field, cf_str v)
+static inline bool plain_number(struct cf_run *r, unsigned place, cf_str v)
 {
-    struct cf_num_memo *m = &r->num[num_memo[field]]; /* the first one is for all others */
     int64_t sum = 0;
 
     if (v.n - 1 >= 18)
@@ -60,22 +55,8 @@ static inline bool plain_number(struct cf_run *r, uint16_t field, cf_str v)
             return false;
         sum = sum * 10 + (int64_t)d;
     }
-    *m = (struct cf_num_memo){v.p, v.n, sum};
+    r->num[place] = (struct cf_num_memo){v.p, v.n, sum}; /* the first one is for all others */
     return true;
-}
-
-bool cf_run_number(const struct cf_run *r, enum cf_field f, int64_t *ret)
-{
-    cf_str text = cf_event_get(r->ev, f);
-    const struct cf_num_memo *m = &r->num[num_memo[f]];
-
-    if (!text.p)
-        return false;
-    if (m->p == text.p && m->n == text.n) { /* read when it was put there */
-        *ret = m->v;
-        return true;
-    }
-    return cf_number(text, ret);
 }
 
 /* Text that goes into a free place as it is. False: not this way. The vendor's name goes along, except for addresses of
@@ -197,11 +178,11 @@ static inline bool may_place(struct cf_run *r, const struct cf_pair *p, const st
     if (r->src->null_first[(unsigned char)p->val.p[0]] && cf_is_null(r->src, p->val))
         return false;
     switch (way) {
-    case CF_WAY_NUMBER: return plain_number(r, k->to, p->val);
+    case CF_WAY_NUMBER: return plain_number(r, k->num, p->val);
     case CF_WAY_IP: return plain_address(r, k->to, p->val);
     case CF_WAY_ADDRESS: return k->as_extra.name && plain_address(r, k->to, p->val);
     case CF_WAY_TEXT: case CF_WAY_BOTH: return true;
-    case CF_WAY_ANY: case CF_WAY_SKIP: case CF_WAY_KEEP: break;
+    case CF_WAY_ANY: case CF_WAY_CONVERT: case CF_WAY_SKIP: case CF_WAY_KEEP: break;
     }
     return false;
 }
@@ -226,10 +207,24 @@ static inline __attribute__((always_inline)) bool map_usual(struct cf_run *r, st
             append(t, &k->as_extra, p);
         if (way == CF_WAY_ADDRESS)
             return true;
-    } else if (way == CF_WAY_ANY) {
+    } else if (way <= CF_WAY_CONVERT) {
         return false;
     }
     p->group = CF_G_DONE;
+    return true;
+}
+
+/* Through its conversion into the key's field, which has no value yet; its own text stays as an extra unless nothing changed. */
+static bool map_converted(struct cf_run *r, struct cf_pair *p, const struct cf_key *k)
+{
+    bool same = false;
+
+    if (r->ev->slot[k->to] || !k->as_extra.name || p->kind == CF_V_NULL || cf_is_null(r->src, p->val))
+        return false;
+    if (cf_run_convert(r, &k->row->t[0], p->val, k->row->raw, (enum cf_vkind)p->kind, &same) && same)
+        p->group = CF_G_DONE;
+    else
+        (void)cf_run_add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
     return true;
 }
 
@@ -243,7 +238,8 @@ void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from)
         if (p->group == CF_G_DONE || (!special && map_usual(r, &t, p, k)))
             continue;
         r->ev->n = (uint16_t)t.n;
-        map_any(r, p, k, special);
+        if (special || k->way != CF_WAY_CONVERT || !map_converted(r, p, k))
+            map_any(r, p, k, special);
         t = tail_of(r->ev);
     }
     r->ev->n = (uint16_t)t.n;

@@ -272,7 +272,7 @@ struct cf_cols_cache {       /* what a stream's rows from..to look like */
 };
 /* What is usual for a key, when nothing special is asked for. */
 enum cf_way {
-    CF_WAY_ANY, CF_WAY_SKIP /* mapped to nothing */, CF_WAY_KEEP /* an extra */, CF_WAY_TEXT, CF_WAY_NUMBER, CF_WAY_IP /* one target, which takes such values as they are */,
+    CF_WAY_ANY, CF_WAY_CONVERT /* one target with a conversion */, CF_WAY_SKIP /* mapped to nothing */, CF_WAY_KEEP /* an extra */, CF_WAY_TEXT, CF_WAY_NUMBER, CF_WAY_IP /* one target, which takes such values as they are */,
     CF_WAY_ADDRESS, /* the same, and the text is kept as an extra */
     CF_WAY_BOTH,    /* text to a field and to an extra that the map names */
 };
@@ -287,6 +287,7 @@ struct cf_key { /* what a key means at a source: found once a thread. 128 bytes,
     uint8_t way;                 /* enum cf_way */
     uint8_t group;
     bool named;                  /* raw and extra are known */
+    uint8_t num;                 /* CF_WAY_NUMBER: cf_num_place of the field */
     const struct cf_source *src;
     const struct cf_maprow *row; /* of the source or of its base; NULL: no map names it */
     uint64_t hash;               /* of the name maps know */
@@ -421,6 +422,26 @@ static inline bool cf_number(cf_str s, int64_t *ret)
     *ret = v;
     return true;
 }
+/* The memo of a field whose number is wanted again by what follows from the flow; 0: it has none. */
+static inline unsigned cf_num_place(enum cf_field f)
+{
+    return f == CF_F_SOURCE_PORT ? 1 : f == CF_F_DESTINATION_PORT ? 2 : f == CF_F_SOURCE_BYTES ? 3 : f == CF_F_DESTINATION_BYTES ? 4 : f == CF_F_SOURCE_PACKETS ? 5
+         : f == CF_F_DESTINATION_PACKETS ? 6 : f == CF_F_EVENT_DURATION ? 7 : 0;
+}
+/* The value of a number field. False: absent or no number. */
+static inline __attribute__((always_inline)) bool cf_run_number(const struct cf_run *r, enum cf_field f, int64_t *ret)
+{
+    const struct cf_value *v = cf_event_val(r->ev, f);
+    const struct cf_num_memo *m = &r->num[cf_num_place(f)];
+
+    if (!v)
+        return false;
+    if (m->p == v->p && m->n == v->n) { /* read when it was put there */
+        *ret = m->v;
+        return true;
+    }
+    return cf_str_i64(cf_str_n(v->p, v->n), ret);
+}
 /* "192.0.2.1", in the way of cf_ip_parse. */
 static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
 {
@@ -491,7 +512,6 @@ void cf_run_envelope(struct cf_run *r);
 /* wrapped.c: JSON of container engines, of the journal, of Splunk exports -> the text inside. False: it is none of these. */
 bool cf_run_wrapped(struct cf_run *r, const struct cf_jnode *nodes, cf_str *ret);
 /* map.c */
-bool cf_run_number(const struct cf_run *r, enum cf_field f, int64_t *ret); /* value of a number field. False: absent or no number */
 /* pairs from `from` on into fields; special: the map of a switch's case, asked first */
 void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from);
 /* when.c */
