@@ -387,11 +387,11 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
 
     while (end - p >= SHORT_PAIR && out < full) {
         uint16_t ent = at;
-        const struct cf_known_key *k = cf_known_at(&g, at);
+        const struct cf_known_key *k = at ? cf_known_at(&g, at) : NULL; /* without a guide there are no keys */
         const char *v, *key = p;
         unsigned m, n;
         __m128i text = _mm_loadu_si128((const __m128i *)(const void *)p);
-        if (at && (key_is(k, text) || ((ent = k->next) && key_is(k = cf_known_at(&g, ent), text)))) {
+        if (k && (key_is(k, text) || ((ent = k->next) && key_is(k = cf_known_at(&g, ent), text)))) {
             n = k->plain;
             at = k->next;
         } else if (gaps[(unsigned char)*p]) {
