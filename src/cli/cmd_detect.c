@@ -130,6 +130,10 @@ static int one_file(struct job *j, const char *path, struct cf_error *err)
         r = cf_input_next_batch(in, &j->batch, j->recs, CF_BATCH_MAX, &n, err);
         if (r < 0 || n == 0)
             break;
+        if (strcmp(j->file, cf_input_path(in)) != 0) { /* the next member of an archive */
+            j->file = cf_input_path(in);
+            j->base += last;
+        }
         last = j->recs[n - 1].seq + 1;
         r = one_batch(j, n, err);
         if (r == 0 && flush(j) < 0)
@@ -139,6 +143,7 @@ static int one_file(struct job *j, const char *path, struct cf_error *err)
     if (in)
         j->bytes += cf_input_bytes(in);
     cf_input_close(in);
+    j->file = path;
     j->base += last;
     return r;
 }

@@ -150,16 +150,28 @@ static int one_file(struct ingest *g, const char *path, struct cf_error *reterr)
     g->file = path;
     g->file_records = 0;
     while (r == 0 && (r = cf_input_next_batch(in, &a, rec, BATCH, &n, reterr)) == 0 && n > 0) {
+        if (strcmp(g->file, cf_input_path(in)) != 0) { /* the next member of an archive */
+            if (g->admin && (r = send_body(g, reterr)) < 0)
+                break;
+            g->file = cf_input_path(in);
+        }
         r = g->admin ? put_remote(g, rec, n, reterr) : put_local(g, rec, n, reterr);
         g->records += n;
         g->file_records += n;
         cf_arena_reset(&a);
         progress(g, in, false);
     }
-    if (r == 0 && g->admin)
-        r = send_body(g, reterr);
+    if (g->admin) { /* what was read before an error too */
+        struct cf_error sent = {0};
+
+        if (send_body(g, &sent) < 0 && r == 0) {
+            *reterr = sent;
+            r = sent.code;
+        }
+    }
     if (r == 0)
         progress(g, in, true);
+    g->file = path;
     g->bytes += cf_input_bytes(in);
     if (cf_input_damaged(in, &first)) {
         g->damaged += cf_input_damaged(in, &first);

@@ -21,6 +21,10 @@ static bool choose_cut(struct cf_input *in)
     if (p == end)
         return in->eof;
     in->cut = CUT_LINES;
+    if (input_is_archive(cf_str_n(in->buf + in->pos, in->n - in->pos))) {
+        in->cut = CUT_ARCHIVE;
+        return true;
+    }
     if (cf_journal_is(cf_str_n(p, (size_t)(end - p)))) {
         in->cut = CUT_JOURNAL;
         in->pos = (size_t)(p - in->buf);
@@ -328,6 +332,8 @@ int cf_input_next_batch(struct cf_input *in, struct cf_arena *arena, struct cf_r
             (void)choose_cut(in);
         if (in->cut == CUT_EVTX)
             return evtx_batch(in, arena, recs, max, ret_n, reterr);
+        if (in->cut == CUT_ARCHIVE)
+            return input_box_batch(in, arena, recs, max, ret_n, reterr);
         if (in->cut != CUT_UNKNOWN && in->pos < in->n)
             n = cut_records(in, recs, max);
         if (n || (in->eof && in->pos >= in->n))

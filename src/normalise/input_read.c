@@ -16,24 +16,73 @@ static int fail_packed(const struct cf_input *in, struct cf_error *reterr, const
                         (unsigned long long)in->bytes, why ? why : "unknown reason");
 }
 
+static struct cf_input *new_input(const char *path, const char *format)
+{
+    struct cf_input *in = calloc(1, sizeof *in);
+
+    if (!in)
+        return NULL;
+    in->fd = -1;
+    in->path = strdup(path);
+    in->format = strdup(format ? format : "");
+    in->raw = malloc(READ_SIZE);
+    if (in->path && in->format && in->raw)
+        return in;
+    cf_input_close(in);
+    return NULL;
+}
+
+static int read_raw(struct cf_input *in, char *p, size_t room, size_t *ret, struct cf_error *reterr)
+{
+    ssize_t got;
+
+    if (in->feed)
+        return in->feed(in->feed_ctx, p, room, ret, reterr);
+    do
+        got = read(in->fd, p, room);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return cf_error_errno(reterr, "%s", in->path);
+    in->file_pos += (uint64_t)got;
+    *ret = (size_t)got;
+    return 0;
+}
+
+/* The first bytes say whether it is packed. Takes in. */
+static int begin(struct cf_input *in, struct cf_input **ret, struct cf_error *reterr)
+{
+    while (in->raw_n < 8) {
+        size_t got = 0;
+        int r = read_raw(in, in->raw + in->raw_n, READ_SIZE - in->raw_n, &got, reterr);
+
+        if (r < 0) {
+            cf_input_close(in);
+            return r;
+        }
+        in->raw_n += got;
+        if (got == 0 || memchr(in->raw, '\n', in->raw_n))
+            break;
+    }
+    if (in->raw_n >= 2 && (uint8_t)in->raw[0] == 0x1f && (uint8_t)in->raw[1] == 0x8b)
+        in->unpack = GZIP;
+    else if (in->raw_n >= 4 && memcmp(in->raw, "\x28\xb5\x2f\xfd", 4) == 0)
+        in->unpack = ZSTD;
+    else if (in->raw_n >= 6 && (memcmp(in->raw, "\xfd\x37zXZ\0", 6) == 0 || (memcmp(in->raw, "BZh", 3) == 0 && in->raw[3] >= '1' && in->raw[3] <= '9' && memcmp(in->raw + 4, "1A", 2) == 0)))
+        in->unpack = OTHER;
+    else if (in->raw_n >= 3 && memcmp(in->raw, "\xef\xbb\xbf", 3) == 0)
+        in->raw_pos = 3; /* byte order mark */
+    *ret = in;
+    return 0;
+}
+
 int cf_input_open(const char *path, const char *format_hint, struct cf_input **ret, struct cf_error *reterr)
 {
-    struct cf_input *in;
-    struct stat st;
     bool std = !path || strcmp(path, "-") == 0;
-    ssize_t got = 0;
+    struct cf_input *in = new_input(std ? "-" : path, format_hint);
+    struct stat st;
 
-    in = calloc(1, sizeof *in);
     if (!in)
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the input buffer");
-    in->fd = -1;
-    in->path = strdup(std ? "-" : path);
-    in->format = strdup(format_hint ? format_hint : "");
-    in->raw = malloc(READ_SIZE);
-    if (!in->path || !in->format || !in->raw) {
-        cf_input_close(in);
-        return cf_error_set(reterr, CF_ENOMEM, "no memory for the input buffer");
-    }
     in->fd = std ? 0 : open(path, O_RDONLY | O_CLOEXEC);
     if (in->fd < 0) {
         int r = cf_error_errno(reterr, "%s", path);
@@ -48,33 +97,18 @@ int cf_input_open(const char *path, const char *format_hint, struct cf_input **r
         if (S_ISREG(st.st_mode))
             in->file_size = (uint64_t)st.st_size;
     }
-    /* the first bytes say whether it is packed */
-    while (in->raw_n < 8) {
-        got = read(in->fd, in->raw + in->raw_n, READ_SIZE - in->raw_n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        in->raw_n += (size_t)got;
-        if (memchr(in->raw, '\n', in->raw_n))
-            break;
-    }
-    if (got < 0) {
-        int r = cf_error_errno(reterr, "%s", in->path);
-        cf_input_close(in);
-        return r;
-    }
-    in->file_pos = in->raw_n;
-    if (in->raw_n >= 2 && (uint8_t)in->raw[0] == 0x1f && (uint8_t)in->raw[1] == 0x8b)
-        in->unpack = GZIP;
-    else if (in->raw_n >= 4 && memcmp(in->raw, "\x28\xb5\x2f\xfd", 4) == 0)
-        in->unpack = ZSTD;
-    else if (in->raw_n >= 6 && (memcmp(in->raw, "\xfd\x37zXZ\0", 6) == 0 || (memcmp(in->raw, "BZh", 3) == 0 && in->raw[3] >= '1' && in->raw[3] <= '9' && memcmp(in->raw + 4, "1A", 2) == 0)))
-        in->unpack = OTHER;
-    else if (in->raw_n >= 3 && memcmp(in->raw, "\xef\xbb\xbf", 3) == 0)
-        in->raw_pos = 3; /* byte order mark */
-    *ret = in;
-    return 0;
+    return begin(in, ret, reterr);
+}
+
+int input_open_member(const char *path, const char *format, input_feed *feed, void *ctx, struct cf_input **ret, struct cf_error *reterr)
+{
+    struct cf_input *in = new_input(path, format);
+
+    if (!in)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the input buffer");
+    in->feed = feed;
+    in->feed_ctx = ctx;
+    return begin(in, ret, reterr);
 }
 
 static int need_room(struct cf_input *in, size_t more, struct cf_error *reterr)
@@ -97,20 +131,6 @@ static int need_room(struct cf_input *in, size_t more, struct cf_error *reterr)
         return cf_error_set(reterr, CF_ENOMEM, "no memory for a record of %zu bytes", in->n);
     in->buf = p;
     in->cap = cap;
-    return 0;
-}
-
-static int read_raw(struct cf_input *in, char *p, size_t room, size_t *ret, struct cf_error *reterr)
-{
-    ssize_t got;
-
-    do
-        got = read(in->fd, p, room);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return cf_error_errno(reterr, "%s", in->path);
-    in->file_pos += (uint64_t)got;
-    *ret = (size_t)got;
     return 0;
 }
 
@@ -253,6 +273,7 @@ void cf_input_close(struct cf_input *in)
         (void)inflateEnd(&in->z);
     ZSTD_freeDStream(in->zs);
     (void)archive_read_free(in->archive);
+    input_box_free(in->box);
     if (in->evtx.open)
         cf_evtx_chunk_release(&in->evtx.chunk);
     cf_buf_release(&in->evtx.json);

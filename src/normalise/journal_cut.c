@@ -35,11 +35,11 @@ static void leave_out(struct cf_journal_cut *c)
 }
 
 /* The name of a field is complete. What an entry is known by goes before the first one. */
-static void name_known(struct cf_journal_cut *c)
+static void name_known(struct cf_journal_cut *c, bool binary)
 {
     cf_str name = cf_str_n(c->entry.p + c->field, c->entry.n - c->field);
 
-    if (c->field > 0 || cf_str_eq(name, CF_STR("__CURSOR")) || !cf_buf_reserve(&c->entry, CURSOR.n))
+    if (c->field > 0 || (!binary && cf_str_eq(name, CF_STR("__CURSOR"))) || !cf_buf_reserve(&c->entry, CURSOR.n))
         return;
     memmove(c->entry.p + CURSOR.n, c->entry.p, c->entry.n);
     memcpy(c->entry.p, CURSOR.p, CURSOR.n);
@@ -85,7 +85,7 @@ static int take_line(struct cf_journal_cut *c, cf_str *in, bool *ret_end, struct
             name = cf_str_n(c->entry.p + c->field, c->entry.n - c->field);
             c->value = true;
             if (is_name(name))
-                name_known(c);
+                name_known(c, false);
             else
                 leave_out(c);
         }
@@ -117,7 +117,7 @@ static int line_ends(struct cf_journal_cut *c, cf_str *ret, struct cf_error *ret
                 say = say && name.p[i] >= ' ' && name.p[i] <= '~';
             return cf_error_set(reterr, CF_ESYNTAX, "the text is no journal export: %.*s is no field's name", say ? (int)name.n : 14, say ? name.p : "what came here");
         }
-        name_known(c);
+        name_known(c, true);
         cf_buf_byte(&c->entry, '\n');
         c->at = JC_LENGTH;
         c->left = 8;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ways in: syslog over UDP and TCP, bulk over HTTP, files; each ends in a search hit. COL-001, COL-007, COL-028, COL-034, COL-037.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import dgram from 'node:dgram';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -186,6 +187,29 @@ test('files: beside the server and without it', async () => {
   assert.equal(bad.status, 1);
   assert.match(bad.stderr, /^chengfang: ingest: .*missing\.log/m);
   await found('host.name:file-1', 1500);
+});
+
+test('archives: member by member, beside the server; a broken member is named and the others are loaded', async () => {
+  const d = fs.mkdtempSync(path.join(s.data, 'archive-'));
+  const write = (name, host, n) => fs.writeFileSync(path.join(d, name), Array.from({ length: n }, (_, i) => sshd(`a${i}`, host)).join('\n') + '\n');
+  write('one.log', 'tar-1', 3000);
+  write('two.log', 'tar-2', 5);
+  fs.writeFileSync(path.join(d, 'bad.gz'), zlib.gzipSync('lost\n').subarray(0, -9));
+  const tar = (name, ...members) => { execFileSync('tar', ['-C', d, '-czf', path.join(d, name), ...members]); return path.join(d, name); };
+  const r = run(['ingest', '--data', s.data, tar('all.tgz', 'one.log', 'two.log')]);
+  assert.equal(r.status, 0, r.stderr);
+  assert.match(r.stderr, /3005 records/);
+  await found('host.name:tar-1', 3000);
+  await found('host.name:tar-2', 5);
+  const bad = run(['ingest', '--data', s.data, tar('bad.tgz', 'two.log', 'bad.gz', 'one.log')]);
+  assert.equal(bad.status, 1);
+  assert.match(bad.stderr, /bad\.tgz: 1 of 3 members were not read, the first: .*bad\.tgz:bad\.gz: packed data is damaged/);
+  await found('host.name:tar-1', 6000);
+  await found('host.name:tar-2', 10);
+  const rule = path.join(d, 'rule.yml');
+  fs.writeFileSync(rule, 'title: t\nid: 5f0f3f53-0d39-4a5c-a9f8-111111111111\nlogsource: {product: linux, service: sshd}\ndetection:\n  s:\n    user.name: [a4, a2999]\n  condition: s\nlevel: low\n');
+  const hits = run(['detect', '--rules', rule, tar('hits.tgz', 'two.log', 'one.log')]).stdout.trim().split('\n').map((l) => JSON.parse(l).event);
+  assert.deepEqual(hits.map((e) => [path.basename(e.file), e.record]), [['hits.tgz:two.log', 4], ['hits.tgz:one.log', 4], ['hits.tgz:one.log', 2999]]);
 });
 
 test('the five numbers add up for every source', async () => {

@@ -53,6 +53,7 @@ static void entries(void **state)
     expect(CF_STR("__CURSOR=a\nMESSAGE=x=y\n\n\n__CURSOR=b\nMESSAGE" BINARY("\5", "a\n\nb\0") "P=1\n\n"),
            CF_STR("__CURSOR=a\nMESSAGE=x=y\n|__CURSOR=b\nMESSAGE" BINARY("\5", "a\n\nb\0") "P=1\n|"), 0, false);
     expect(CF_STR("MESSAGE=x\n\nX" BINARY("\0", "") "\n"), CF_STR("__CURSOR=\nMESSAGE=x\n|__CURSOR=\nX" BINARY("\0", "") "|"), 0, false);
+    expect(CF_STR("__CURSOR" BINARY("\1", "x") "M=1\n\n"), CF_STR("__CURSOR=\n__CURSOR" BINARY("\1", "x") "M=1\n|"), 0, false);
     expect(CF_STR("__CURSOR=a\nlower=1\n9X=2\n=3\nB=\n\n"), CF_STR("__CURSOR=a\nB=\n|"), 3, false);
 }
 
