@@ -111,23 +111,40 @@ bool cf_random(void *p, size_t n)
     return true;
 }
 
-void cf_uuid7(char out[37])
+void cf_uuid7s(char (*out)[37], size_t n)
 {
-    uint8_t b[16];
-    uint64_t ms = (uint64_t)(cf_now_us() / 1000);
-    char hex[33];
+    static _Atomic uint64_t count;
 
-    if (!cf_random(b + 6, 10)) { /* the kernel always has randomness after boot; keep ids distinct all the same */
-        static _Atomic uint64_t n;
-        uint64_t v[2] = {(uint64_t)cf_mono_us(), ++n};
-        memcpy(b + 6, (char *)v + 6, 10);
+    for (size_t at = 0; at < n;) {
+        uint8_t rnd[32 * 10];
+        size_t k = n - at < 32 ? n - at : 32;
+        bool good = cf_random(rnd, k * 10);
+        uint64_t ms = (uint64_t)(cf_now_us() / 1000);
+
+        for (size_t i = 0; i < k; i++) {
+            uint8_t b[16];
+            char hex[33], *o = out[at + i];
+
+            if (good) {
+                memcpy(b + 6, rnd + i * 10, 10);
+            } else { /* the kernel always has randomness after boot; keep ids distinct all the same */
+                uint64_t v[2] = {(uint64_t)cf_mono_us(), ++count};
+
+                memcpy(b + 6, (char *)v + 6, 10);
+            }
+            for (int j = 0; j < 6; j++)
+                b[j] = (uint8_t)(ms >> (40 - 8 * j));
+            b[6] = (uint8_t)((b[6] & 0x0f) | 0x70);
+            b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+            cf_hex(b, 16, hex);
+            for (size_t j = 0, from = 0; j < 36; j++)
+                o[j] = j == 8 || j == 13 || j == 18 || j == 23 ? '-' : hex[from++];
+            o[36] = '\0';
+        }
+        at += k;
     }
-    for (int i = 0; i < 6; i++)
-        b[i] = (uint8_t)(ms >> (40 - 8 * i));
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x70);
-    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    cf_hex(b, 16, hex);
-    (void)snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
+
+void cf_uuid7(char out[37]) { cf_uuid7s((char (*)[37])out, 1); }
 
 bool cf_mem_eq_ct(const void *a, const void *b, size_t n) { return CRYPTO_memcmp(a, b, n) == 0; }

@@ -20,6 +20,7 @@ bool cf_unhex(cf_str hex, uint8_t *out, size_t n);  /* exactly n bytes */
 bool cf_random(void *p, size_t n); /* from the kernel */
 /* Time-ordered 128-bit id (UUIDv7, RFC 9562) as text. */
 void cf_uuid7(char out[37]);
+void cf_uuid7s(char (*out)[37], size_t n); /* many at once: the kernel is asked for randomness once for 32 of them */
 bool cf_mem_eq_ct(const void *a, const void *b, size_t n); /* constant time */
 
 #endif

@@ -59,5 +59,7 @@ const struct cf_migration cf_ti_migrations[] = {
      "CREATE TABLE ti_status (id TEXT PRIMARY KEY, time_us BIGINT NOT NULL, json TEXT NOT NULL)"},
     {908, "ti_collection_token", "CREATE TABLE ti_collection_token (token_id TEXT PRIMARY KEY, collection_id TEXT NOT NULL);\n"
                                  "CREATE INDEX ti_collection_token_collection ON ti_collection_token (collection_id)"},
+    {909, "ti_indicator_ext_partial", "DROP INDEX ti_indicator_ext;\n" /* rows of plain lists have no id of their own: an entry less to write for each */
+                                      "CREATE INDEX ti_indicator_ext ON ti_indicator (ext_id) WHERE ext_id IS NOT NULL"},
 };
 const size_t cf_ti_n_migrations = sizeof cf_ti_migrations / sizeof *cf_ti_migrations;

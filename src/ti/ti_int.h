@@ -50,9 +50,10 @@ struct ti_writer {
     /* private */
     struct cf_tx *tx;
     struct cf_arena arena;
+    struct ti_row *row;                     /* the run: read, not yet written */
+    size_t n, cap_row, in_tx;
+    int64_t written;
     struct cf_dbval *v;
-    uint64_t *block_hash;
-    size_t n, in_tx;
     char *sql_block, *sql_one;
 };
 int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr); /* after the first fields are set */

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rows into the library: 19 a statement, 20,000 a transaction. What cannot be used is reported and the rest goes on. */
+ * Rows into the library. What cannot be used is reported and the rest goes on.
+ *
+ *   items ─► run (131,072 rows in memory) ─sorted by value─► 19 rows a statement ─► 20,000 rows a transaction
+ *
+ * The unique index is by value and larger than the store's cache: in the order of a file every row reads and writes a page of it,
+ * in the order of the values neighbours share one. A transaction is open only while a run is being written. */
 #include "ti/ti_int.h"
 
 #include <stdlib.h>
 
-#define BLOCK 19u    /* the record store takes 512 values a statement */
+#define BLOCK 19u /* the record store takes 512 values a statement */
 #define TX_ROWS 20000u
-#define VALUES 26u /* columns a row */
+#define RUN_ROWS ((size_t)131072)
+#define RUN_BYTES ((size_t)32 << 20) /* of texts */
+#define VALUES 26u                   /* columns a row */
+
+struct ti_row {
+    cf_str value, cond, threat_type, family, group, description, tags, techniques, ext_id, conflict;
+    const char *type, *status;
+    int64_t confidence, severity, tlp, from, until, first, last;
+};
 
 static const char head[] = "INSERT INTO ti_indicator (id, org_id, source_id, type, value, threat_type, family, grp, confidence, severity, tlp, status, valid_from_us,"
                            " valid_until_us, first_seen_us, last_seen_us, description, tags, techniques, cond, ext_id, conflict, incident_id, added_us, updated_us, created_by) VALUES ";
@@ -19,7 +32,7 @@ static const char tail[] = " ON CONFLICT (value, type, source_id, cond) DO UPDAT
                            " status = CASE WHEN ti_indicator.status IN ('withdrawn', 'false_positive') THEN ti_indicator.status"
                            " WHEN ti_indicator.status = 'active' AND excluded.status = 'draft' AND excluded.conflict IS NULL THEN 'active' ELSE excluded.status END,"
                            " conflict = CASE WHEN ti_indicator.reviewed_us IS NULL THEN excluded.conflict ELSE ti_indicator.conflict END,"
-                           " updated_us = excluded.updated_us + 1 RETURNING updated_us - added_us";
+                           " updated_us = excluded.updated_us + 1";
 
 static char *make_sql(size_t rows)
 {
@@ -48,10 +61,9 @@ int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr)
     w->unmatchable_list = json_array();
     w->preview = json_array();
     w->v = calloc(BLOCK * VALUES, sizeof *w->v);
-    w->block_hash = calloc(BLOCK, sizeof *w->block_hash);
     w->sql_block = make_sql(BLOCK);
     w->sql_one = make_sql(1);
-    if (!w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->block_hash || !w->sql_block || !w->sql_one)
+    if (!w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->sql_block || !w->sql_one)
         return cf_error_set(reterr, CF_ENOMEM, "import");
     return 0;
 }
@@ -64,7 +76,7 @@ void ti_writer_release(struct ti_writer *w)
     json_decref(w->unmatchable_list);
     json_decref(w->preview);
     free(w->v);
-    free(w->block_hash);
+    free(w->row);
     free(w->sql_block);
     free(w->sql_one);
     cf_arena_release(&w->arena);
@@ -112,45 +124,145 @@ void ti_writer_unmatchable(struct ti_writer *w, cf_str id, cf_str what, const ch
 
 static int begin(struct ti_writer *w, struct cf_error *reterr) { return w->tx ? 0 : cf_tx_begin(w->db, CF_TX_WRITE, &w->tx, reterr); }
 
-static int run_rows(struct ti_writer *w, const char *sql, const struct cf_dbval *v, size_t rows, struct cf_error *reterr)
+static int commit(struct ti_writer *w, struct cf_error *reterr)
 {
-    struct cf_stmt *st = NULL;
-    int r = cf_tx_queryv(w->tx, sql, v, rows * VALUES, &st, reterr);
+    w->in_tx = 0;
+    return w->tx ? cf_tx_commit(&w->tx, reterr) : 0;
+}
 
-    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
-        if (cf_stmt_i64(st, 0) == 0)
-            w->new_rows++;
-        else
-            w->updated++;
+static void values_of(const struct ti_writer *w, const struct ti_row *x, const char *id, struct cf_dbval *v)
+{
+    *v++ = CF_Z(id);
+    *v++ = CF_Z(w->source->org);
+    *v++ = CF_Z(w->source->id);
+    *v++ = CF_Z(x->type);
+    *v++ = CF_S(x->value);
+    *v++ = CF_S(x->threat_type);
+    *v++ = CF_S(x->family);
+    *v++ = CF_S(x->group);
+    *v++ = CF_I(x->confidence);
+    *v++ = CF_I(x->severity);
+    *v++ = CF_I(x->tlp);
+    *v++ = CF_Z(x->status);
+    *v++ = CF_I(x->from);
+    *v++ = CF_I(x->until);
+    *v++ = CF_I(x->first);
+    *v++ = CF_I(x->last);
+    *v++ = CF_S(x->description);
+    *v++ = CF_S(x->tags);
+    *v++ = CF_S(x->techniques);
+    *v++ = CF_S(x->cond);
+    *v++ = CF_S(x->ext_id);
+    *v++ = CF_S(x->conflict);
+    *v++ = CF_Z(w->incident);
+    *v++ = CF_I(w->now_us);
+    *v++ = CF_I(w->now_us);
+    *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
+}
+
+/* One statement for a full block, one a row otherwise: so only two texts are prepared. */
+static int write_block(struct ti_writer *w, const struct ti_row *const *x, size_t n, struct cf_error *reterr)
+{
+    char id[BLOCK][37];
+    int r = begin(w, reterr);
+
+    cf_uuid7s(id, n);
+    for (size_t i = 0; i < n; i++)
+        values_of(w, x[i], id[i], w->v + i * VALUES);
+    if (r == 0 && n == BLOCK)
+        r = cf_tx_execv(w->tx, w->sql_block, w->v, (size_t)BLOCK * VALUES, NULL, reterr);
+    for (size_t i = 0; n < BLOCK && i < n && r == 0; i++)
+        r = cf_tx_execv(w->tx, w->sql_one, w->v + i * VALUES, VALUES, NULL, reterr);
+    w->written += (int64_t)n;
+    w->in_tx += n;
+    return r == 0 && w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
+}
+
+/* As the unique index has it; the source is the same. */
+static int by_key(const struct ti_row *x, const struct ti_row *y)
+{
+    int c = cf_str_cmp(x->value, y->value);
+
+    if (c == 0)
+        c = strcmp(x->type, y->type);
+    return c ? c : cf_str_cmp(x->cond, y->cond);
+}
+
+static int by_key_and_line(const void *a, const void *b)
+{
+    const struct ti_row *x = *(const struct ti_row *const *)a, *y = *(const struct ti_row *const *)b;
+    int c = by_key(x, y);
+
+    return c ? c : x < y ? -1 : 1; /* rows of one value in the order they came */
+}
+
+static bool same_row(const struct ti_row *x, const struct ti_row *y)
+{
+    return cf_str_eq(x->threat_type, y->threat_type) && cf_str_eq(x->family, y->family) && cf_str_eq(x->group, y->group) && cf_str_eq(x->description, y->description) &&
+           cf_str_eq(x->tags, y->tags) && cf_str_eq(x->techniques, y->techniques) && cf_str_eq(x->ext_id, y->ext_id) && x->status == y->status &&
+           x->confidence == y->confidence && x->severity == y->severity && x->tlp == y->tlp && x->from == y->from && x->until == y->until && x->first == y->first &&
+           x->last == y->last;
+}
+
+/* Writes the run. A statement may not name a value twice, so a second row of a value goes into a later one. */
+static int flush(struct ti_writer *w, struct cf_error *reterr)
+{
+    const struct ti_row **x = w->n ? malloc(w->n * sizeof *x) : NULL, *block[BLOCK], *last = NULL;
+    size_t k = 0;
+    int r = w->n && !x ? cf_error_set(reterr, CF_ENOMEM, "import") : 0;
+
+    for (size_t i = 0; x && i < w->n; i++)
+        x[i] = &w->row[i];
+    if (x)
+        qsort(x, w->n, sizeof *x, by_key_and_line);
+    for (size_t i = 0; x && i < w->n && r == 0; i++) {
+        bool again = last && by_key(last, x[i]) == 0;
+
+        if (again && same_row(last, x[i])) {
+            w->repeated++;
+            continue;
+        }
+        if (k == BLOCK || (again && k)) {
+            r = write_block(w, block, k, reterr);
+            k = 0;
+        }
+        last = block[k++] = x[i];
+    }
+    if (r == 0 && k)
+        r = write_block(w, block, k, reterr);
+    if (r == 0)
+        r = commit(w, reterr);
+    free(x);
+    w->n = 0;
+    cf_arena_reset(&w->arena);
+    return r;
+}
+
+/* Rows this import made, told from those it changed by the moment they bear. */
+static int count_new(struct ti_writer *w, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    struct cf_stmt *st = NULL;
+    int r = cf_tx_begin(w->db, CF_TX_READ, &tx, reterr);
+
+    if (r == 0)
+        r = cf_tx_query(tx, "SELECT COUNT(*) FROM ti_indicator WHERE added_us = ?", &st, reterr, CF_I(w->now_us));
+    if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        w->new_rows = cf_stmt_i64(st, 0);
+        w->updated = w->written - w->new_rows;
         r = 0;
     }
     cf_stmt_free(st);
+    cf_tx_rollback(&tx);
     return r;
 }
 
-static int flush(struct ti_writer *w, bool commit, struct cf_error *reterr)
+int ti_writer_end(struct ti_writer *w, struct cf_error *reterr)
 {
-    int r = 0;
+    int r = w->dry ? 0 : flush(w, reterr);
 
-    if (w->n) {
-        r = begin(w, reterr);
-        if (r == 0 && w->n == BLOCK)
-            r = run_rows(w, w->sql_block, w->v, BLOCK, reterr);
-        else
-            for (size_t i = 0; i < w->n && r == 0; i++)
-                r = run_rows(w, w->sql_one, w->v + i * VALUES, 1, reterr);
-        w->in_tx += w->n;
-        w->n = 0;
-        cf_arena_reset(&w->arena);
-    }
-    if (r == 0 && w->tx && (commit || w->in_tx >= TX_ROWS)) {
-        r = cf_tx_commit(&w->tx, reterr);
-        w->in_tx = 0;
-    }
-    return r;
+    return r == 0 && w->written ? count_new(w, reterr) : r;
 }
-
-int ti_writer_end(struct ti_writer *w, struct cf_error *reterr) { return w->dry ? 0 : flush(w, true, reterr); }
 
 static cf_str keep(struct ti_writer *w, cf_str s, size_t max) { return s.n ? cf_arena_copy(&w->arena, cut(s, max)) : CF_STR_NONE; }
 
@@ -177,50 +289,45 @@ static void preview(struct ti_writer *w, const struct ti_item *it, const char *s
                                                       it->confidence < 0 ? (int)w->source->confidence : it->confidence, "status", status, "conflict", jstr(conflict)));
 }
 
-/* The row's values into the block; where there are none of its own, the source's. */
-static void row_of(struct ti_writer *w, const struct ti_item *it, const char *status, int64_t until, cf_str conflict)
+/* The row into the run; where it has no values of its own, the source's. */
+static int row_of(struct ti_writer *w, const struct ti_item *it, const char *status, int64_t until, cf_str conflict, struct cf_error *reterr)
 {
     const struct ti_source *s = w->source;
     int64_t last = it->last_us > 0 ? it->last_us : w->now_us;
-    struct cf_dbval *v = w->v + w->n * VALUES;
-    char id[37];
+    cf_str value = cf_arena_copy(&w->arena, cf_ti_value_str(it->value));
 
-    cf_uuid7(id);
-    *v++ = CF_S(cf_arena_copy(&w->arena, cf_str_n(id, 36)));
-    *v++ = CF_Z(s->org);
-    *v++ = CF_Z(s->id);
-    *v++ = CF_Z(cf_ti_type_name(it->value->type));
-    *v++ = CF_S(cf_arena_copy(&w->arena, cf_ti_value_str(it->value)));
-    *v++ = CF_S(it->threat_type.n ? keep(w, it->threat_type, 80) : s->threat_type[0] ? cf_str_c(s->threat_type) : CF_STR_NONE);
-    *v++ = CF_S(keep(w, it->family, 200));
-    *v++ = CF_S(keep(w, it->group, 200));
-    *v++ = CF_I(it->confidence < 0 ? s->confidence : it->confidence > 100 ? 100 : it->confidence);
-    *v++ = CF_I(it->severity < 0 ? s->severity : it->severity);
-    *v++ = CF_I(it->tlp < 0 ? s->tlp : it->tlp);
-    *v++ = CF_Z(status);
-    *v++ = CF_I(it->from_us);
-    *v++ = CF_I(until);
-    *v++ = CF_I(it->first_us > 0 ? it->first_us : last);
-    *v++ = CF_I(last);
-    *v++ = CF_S(keep(w, it->description, 4000));
-    *v++ = CF_S(keep_json(w, it->tags));
-    *v++ = CF_S(keep_json(w, it->techniques));
-    *v++ = CF_S(it->cond.n ? keep(w, it->cond, 600) : CF_STR(""));
-    *v++ = CF_S(keep(w, it->ext_id, 200));
-    *v++ = CF_S(conflict);
-    *v++ = CF_Z(w->incident);
-    *v++ = CF_I(w->now_us);
-    *v++ = CF_I(w->now_us);
-    *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
+    if (!value.p || !cf_grow((void **)&w->row, &w->cap_row, w->n + 1, sizeof *w->row))
+        return cf_error_set(reterr, CF_ENOMEM, "import");
+    w->row[w->n++] = (struct ti_row){
+        .value = value,
+        .cond = it->cond.n ? keep(w, it->cond, 600) : CF_STR(""),
+        .threat_type = it->threat_type.n ? keep(w, it->threat_type, 80) : s->threat_type[0] ? cf_str_c(s->threat_type) : CF_STR_NONE,
+        .family = keep(w, it->family, 200),
+        .group = keep(w, it->group, 200),
+        .description = keep(w, it->description, 4000),
+        .tags = keep_json(w, it->tags),
+        .techniques = keep_json(w, it->techniques),
+        .ext_id = keep(w, it->ext_id, 200),
+        .conflict = conflict,
+        .type = cf_ti_type_name(it->value->type),
+        .status = status,
+        .confidence = it->confidence < 0 ? s->confidence : it->confidence > 100 ? 100 : it->confidence,
+        .severity = it->severity < 0 ? s->severity : it->severity,
+        .tlp = it->tlp < 0 ? s->tlp : it->tlp,
+        .from = it->from_us,
+        .until = until,
+        .first = it->first_us > 0 ? it->first_us : last,
+        .last = last,
+    };
+    return w->n >= RUN_ROWS || w->arena.used >= RUN_BYTES ? flush(w, reterr) : 0;
 }
 
 int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr)
 {
     const struct ti_source *s = w->source;
-    cf_str value = cf_ti_value_str(it->value), conflict = w->excluded ? ti_excluded_by(w->excluded, it->value) : CF_STR_NONE;
+    cf_str conflict = w->excluded ? ti_excluded_by(w->excluded, it->value) : CF_STR_NONE;
     int64_t until = it->until_us;
     const char *status = it->revoked ? "withdrawn" : conflict.p || !(w->active || s->trusted) ? "draft" : "active";
-    uint64_t h = cf_hash64_seed(value, (uint64_t)it->value->type) ^ cf_hash64(it->cond);
 
     if (++w->read > TI_IMPORT_ROWS_MAX)
         return cf_error_set(reterr, CF_ELIMIT, "more than %lld indicators in one import; split it", (long long)TI_IMPORT_ROWS_MAX);
@@ -238,14 +345,7 @@ int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error
         preview(w, it, status, conflict);
         return 0;
     }
-    for (size_t i = 0; i < w->n; i++)
-        if (w->block_hash[i] == h) {
-            w->repeated++;
-            return 0;
-        }
-    w->block_hash[w->n] = h;
-    row_of(w, it, status, until, conflict);
-    return ++w->n == BLOCK ? flush(w, false, reterr) : 0;
+    return row_of(w, it, status, until, conflict, reterr);
 }
 
 int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr)
@@ -280,9 +380,7 @@ int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str
     }
     free(text);
     w->in_tx += 4;
-    if (r == 0 && w->in_tx >= TX_ROWS)
-        r = flush(w, true, reterr);
-    return r;
+    return r == 0 && w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
 }
 
 json_t *ti_writer_report(const struct ti_writer *w)

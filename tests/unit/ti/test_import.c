@@ -115,6 +115,34 @@ static const char bundle[] =
     "{\"type\":\"relationship\",\"id\":\"relationship--864af2ea-46f9-4d23-b3a2-1c2adf81c265\",\"relationship_type\":\"indicates\",\"source_ref\":\"indicator--d81f86b9-975b-4c0b-875e-810c5ad45a4f\","
     "\"target_ref\":\"malware--162d917e-766f-4611-b5d6-652791454fca\"},\n{\"type\":\"broken\"},{\"no\":1}]}";
 
+/* One value several times in one import: the same row counts once, another row of it changes the first, in the order of the file. */
+static void runs(void **state)
+{
+    struct world *w = *state;
+    json_t *r = import(w, "upload", "value,family,confidence\nevil.example,emotet,10\nb.evil.example,,30\nevil.example,,20\nevil.example,,20\n", 100, "csv", false);
+    struct cf_buf b;
+
+    assert_int_equal(num(r, "read"), 4);
+    assert_int_equal(num(r, "new"), 2);
+    assert_int_equal(num(r, "updated"), 1);
+    assert_int_equal(num(r, "repeated"), 1);
+    json_decref(r);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'evil.example' AND family = 'emotet' AND confidence = 20"), 1);
+    cf_buf_init(&b, 1 << 20);
+    cf_buf_z(&b, "value,confidence\n");
+    for (int i = 0; i < 300; i++)
+        cf_buf_printf(&b, "h%d.example,%d\n", i * 7 % 100, i / 100);
+    for (int again = 0; again < 2; again++) {
+        r = import(w, "upload", cf_buf_cstr(&b), 1000, "csv", false);
+        assert_int_equal(num(r, "read"), 300);
+        assert_int_equal(num(r, "new"), again ? 0 : 100);
+        assert_int_equal(num(r, "updated"), again ? 300 : 200);
+        json_decref(r);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value LIKE 'h%' AND confidence = 2"), 100);
+    }
+    cf_buf_release(&b);
+}
+
 static void stix(void **state)
 {
     struct world *w = *state;
@@ -309,7 +337,7 @@ static void life(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(lists), T(csv), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life)};
+    const struct CMUnitTest tests[] = {T(lists), T(csv), T(runs), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life)};
 
     return records_both("intelligence imports", tests);
 }
