@@ -87,9 +87,9 @@ static json_t *operation(const struct cf_route *r, json_t *schema)
     if (r->method != CF_GET && (schema || (r->flags & (CF_RF_RAW_BODY | CF_RF_STREAM_BODY)))) {
         bool raw = (r->flags & (CF_RF_RAW_BODY | CF_RF_STREAM_BODY)) != 0;
 
-        (void)json_object_set_new(op, "requestBody", json_pack("{s:b,s:{s:{s:O}}}", "required", 1, "content",
+        (void)json_object_set_new(op, "requestBody", json_pack("{s:b,s:{s:{s:o}}}", "required", 1, "content",
                                                               raw ? "application/octet-stream" : "application/json", "schema",
-                                                              schema ? schema : json_object()));
+                                                              schema ? json_incref(schema) : json_object()));
     }
     (void)json_object_set_new(op, "responses", json_pack("{s:o,s:{s:s}}", "200", reply_of(r), "default", "$ref", "#/components/responses/Problem"));
     if (open)
