@@ -146,10 +146,12 @@ static json_t *fields_json(const struct cf_event *ev)
         cf_str val = cf_str_n(v->p, v->n < 2000 ? v->n : 2000);
         json_t *text;
 
+        if (v->id == CF_F_EVENT_ORIGINAL)
+            continue; /* told as a whole beside the fields */
         while (val.n && val.n < v->n && ((unsigned char)v->p[val.n] & 0xc0) == 0x80)
             val.n--;
         text = json_stringn(val.p ? val.p : "", val.n);
-        if (v->id == CF_F_EVENT_ORIGINAL || !text)
+        if (!text)
             continue;
         (void)json_array_append_new(list, json_pack("{s:o,s:o,s:o}", "field", rule_str(name), "value", text, "raw", v->raw ? rule_str(cf_name_text(v->raw)) : json_null()));
     }

@@ -24,7 +24,7 @@ export const slow = Number(process.env.CF_TEST_SLOW || 1);
 const agent = new https.Agent({ rejectUnauthorized: false, keepAlive: true, maxSockets: 64 });
 
 /** One HTTP request. body: object (JSON), string or Buffer. Resolves to {status, headers, body, text}. */
-export function request(url, { method = 'GET', headers = {}, body, cookie, timeout = 30000, agent: ag } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, cookie, timeout = 30000 * slow, agent: ag } = {}) {
   return new Promise((resolve, reject) => {
     const h = { ...headers };
     let data = body;
