@@ -80,7 +80,7 @@ kill $server; wait $server 2>/dev/null || true; server=
 if [ "$indicators" -gt 0 ]; then
     mkdir "$dir/ti"
     awk -v n="$indicators" 'BEGIN { srand(7); for (i = 0; i < n; i++) if (i % 4) printf "%d.%d.%d.%d\n", 11 + int(rand() * 180), int(rand() * 256), int(rand() * 256), 1 + int(rand() * 254); else printf "h%d.zone%d.example\n", int(rand() * 100000000), int(rand() * 5000) }' >"$dir/list.txt"
-    echo 203.0.113.7 >>"$dir/list.txt" # one of the attackers is known: one line in 1,024
+    echo 25.25.25.7 >>"$dir/list.txt" # one of the attackers is known: one line in 1,024
     rm -rf "$dir/data"
     "$binary" ti import --data "$dir/ti" --format list "$dir/list.txt" >/dev/null 2>&1
     start "$dir/ti"

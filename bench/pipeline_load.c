@@ -66,8 +66,8 @@ static size_t make_block(const struct sender *s, char *p, size_t size, uint32_t 
         char head[96];
 
         (void)snprintf(head, sizeof head, "<38>%s web-%s sshd[%u]:", stamp, s->mark, r % 60000 + 1);
-        if (k == 0) /* the attackers: 64 addresses outside */
-            n += (size_t)snprintf(p + n, size - n, "%s Failed password for %s%s from 203.0.113.%u port %u ssh2\n", head, r % 3 ? "" : "invalid user ", users[user],
+        if (k == 0) /* the attackers: 64 addresses outside, of a network that no list of well-known ones excludes */
+            n += (size_t)snprintf(p + n, size - n, "%s Failed password for %s%s from 25.25.25.%u port %u ssh2\n", head, r % 3 ? "" : "invalid user ", users[user],
                                   r % 64, 1024 + r % 60000);
         else if (k < 6)
             n += (size_t)snprintf(p + n, size - n, "%s Accepted publickey for %s from 10.%u.%u.%u port %u ssh2\n", head, users[user], host / 1024, host / 16 % 64,

@@ -53,6 +53,18 @@ describe('data quality', { skip: unable() }, () => {
     assert.equal((await api.get('/api/v1/quality/reprocess')).body.done, 60)
   })
 
+  test('the health page shows the last of them with source, reason and time', async () => {
+    await p.goto('/health')
+    await p.page.waitForSelector('.cmt pre.raw')
+    const first = p.$('.cmt').first()
+    assert.match(await first.textContent(), /strange/)
+    const [{ reason }] = (await api.get('/api/v1/pipeline/unparsed?limit=1')).body.items
+    assert.ok(reason.length > 5, reason)
+    assert.equal(await first.locator('.why').textContent(), reason)
+    assert.ok((await first.locator('time').getAttribute('datetime'))?.startsWith('20'), await first.innerHTML())
+    if (process.env.CF_SHOTS) await p.page.screenshot({ path: `${process.env.CF_SHOTS}/health-zh.png`, fullPage: true })
+  })
+
   test('English', async () => {
     const q = await Person.at(c.browser, c.server, { locale: 'en', theme: 'dark' })
     await q.signIn('admin', c.server.passwords.admin)
