@@ -37,6 +37,7 @@ static void set_over(struct cf_event *ev, const struct cf_sets *s)
             ev->slot[h++->field] = (uint8_t)(place[i] + 1u);
     }
     for (size_t i = 0; i < s->n_chain; i++)
+        // cppcheck-suppress uninitvar ; a chain joins values of the block
         ev->val[place[s->chain[i]]].next = (uint16_t)(place[s->block[s->chain[i]].next - 1] + 1u);
     ev->n = (uint16_t)n;
 }

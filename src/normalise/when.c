@@ -117,7 +117,7 @@ static bool refuses(const struct cf_when *w, uint16_t kid, unsigned sign)
 
 static int index_key(struct cf_arena *a, const struct cf_source *s, uint16_t kid, struct cf_whenkey *k)
 {
-    uint64_t mask[65];
+    uint64_t mask[65] = {0};
     size_t n = 0;
 
     *k = (struct cf_whenkey){.kid = kid};
