@@ -37,7 +37,7 @@ static void leave_out(struct cf_journal_cut *c)
 /* The name of a field is complete. What an entry is known by goes before the first one. */
 static void name_known(struct cf_journal_cut *c, bool binary)
 {
-    cf_str name = cf_str_n(c->entry.p + c->field, c->entry.n - c->field);
+    cf_str name = cf_str_sub(cf_buf_view(&c->entry), c->field, c->entry.n);
 
     if (c->field > 0 || (!binary && cf_str_eq(name, CF_STR("__CURSOR"))) || !cf_buf_reserve(&c->entry, CURSOR.n))
         return;
@@ -82,7 +82,7 @@ static int take_line(struct cf_journal_cut *c, cf_str *in, bool *ret_end, struct
         *in = cf_str_sub(*in, take, in->n);
         n -= take;
         if (eq) {
-            name = cf_str_n(c->entry.p + c->field, c->entry.n - c->field);
+            name = cf_str_sub(cf_buf_view(&c->entry), c->field, c->entry.n);
             c->value = true;
             if (is_name(name))
                 name_known(c, false);
@@ -101,7 +101,7 @@ static int take_line(struct cf_journal_cut *c, cf_str *in, bool *ret_end, struct
 /* A line has ended: a text field, the name of a binary one, or the end of the entry (1). */
 static int line_ends(struct cf_journal_cut *c, cf_str *ret, struct cf_error *reterr)
 {
-    cf_str name = cf_str_n(c->entry.p + c->field, c->entry.n - c->field);
+    cf_str name = cf_str_sub(cf_buf_view(&c->entry), c->field, c->entry.n);
 
     if (c->value) {
         if (!c->drop)

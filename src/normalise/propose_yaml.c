@@ -2,6 +2,26 @@
  * The wizard's last step: what was found out, written as a source file in the form of content/sources. */
 #include "normalise/propose_int.h"
 
+/* What YAML 1.1 does not print or takes for a line's end: C1 controls, line and paragraph separator, byte order mark, the last
+ * two of the plane. Writes its escape and answers its length in UTF-8 (s is valid); 0: another character. */
+static size_t unprintable(struct cf_buf *b, cf_str s)
+{
+    const unsigned char *u = (const unsigned char *)s.p;
+    unsigned c;
+
+    if (s.n >= 2 && u[0] == 0xc2 && u[1] < 0xa0) {
+        cf_buf_printf(b, "\\x%02x", u[1]);
+        return 2;
+    }
+    if (s.n < 3 || u[0] < 0xe0 || u[0] >= 0xf0)
+        return 0;
+    c = (u[0] & 15u) << 12 | (u[1] & 63u) << 6 | (u[2] & 63u);
+    if (c != 0x2028 && c != 0x2029 && c != 0xfeff && c < 0xfffe)
+        return 0;
+    cf_buf_printf(b, "\\u%04x", c);
+    return 3;
+}
+
 /* A YAML scalar: plain when nothing can be read into it, otherwise in double quotes. */
 static void scalar(struct cf_buf *b, cf_str s)
 {
@@ -19,9 +39,11 @@ static void scalar(struct cf_buf *b, cf_str s)
         return;
     }
     cf_buf_byte(b, '"');
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0, n; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\')
+        if (c >= 0x80 && (n = unprintable(b, cf_str_sub(s, i, s.n))) > 0)
+            i += n - 1;
+        else if (c == '"' || c == '\\')
             cf_buf_printf(b, "\\%c", c);
         else if (c == '\t')
             cf_buf_z(b, "\\t");
