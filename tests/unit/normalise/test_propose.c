@@ -233,7 +233,8 @@ static void refuses_nothing_and_too_much(void **state)
 static void odd_lines(void **state)
 {
     static const char *const odd[] = {"%", "%% %a:word% 100%", "\"", "'", "a=\"", "{\"a\":", "{\"a\":1}", "CEF:0|a|b", "LEEF:2.0|", "#fields\t", "<13>", "- - - -", ",,,,", "||||",
-                                      "a: b: c: d:", "key=val", "\xe4\xb8\xad\xe6\x96\x87 \xe6\x97\xa5\xe5\xbf\x97", "[21/Nov/2026:06:00:00 +0800] x", "1,2,3,4", "x\ty\tz\tw", "=", "a==b==c==d", "yes: no"};
+                                      "a: b: c: d:", "key=val", "\xe4\xb8\xad\xe6\x96\x87 \xe6\x97\xa5\xe5\xbf\x97", "[21/Nov/2026:06:00:00 +0800] x", "1,2,3,4", "x\ty\tz\tw", "=", "a==b==c==d", "yes: no",
+                                      "#<131.1|foGrce|3.", ":1%a34>Go|134>Nov 21 06:00:v 00)wa\"f:fa{:\"\xc2\x99", "a\xe2\x80\xa8: b\xef\xbb\xbf c\xc2\x85 = 1"};
 
     (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
