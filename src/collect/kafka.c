@@ -265,7 +265,7 @@ static int set_up_client(struct cf_kafka *k, struct cf_error *reterr)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char why[512];
-    int r = kafka_login_set(&k->o, conf, reterr);
+    int r = kafka_login_set(k, conf, reterr);
 
     if (r == 0)
         r = kafka_set(conf, "bootstrap.servers", k->o.brokers, reterr);

@@ -62,7 +62,11 @@ struct cf_kafka {
     int64_t end;      /* offset after the last one */
     bool held;        /* the partitions are paused */
     bool reseek;      /* some partition has to be read `again` */
-    struct timespec password_of; /* when the password's file was written that is in use */
+    struct kafka_file {
+        struct timespec written;
+        off_t bytes;
+        ino_t inode;
+    } password_of; /* the writing of the password's file that is in use */
     int64_t looked_us;
     _Atomic uint64_t s_records, s_bytes, s_empty, s_cut, s_rebalances, s_rewinds, s_commits, s_commit_failed, s_bad, s_errors;
     _Atomic bool connected, paused;
@@ -79,7 +83,7 @@ void kafka_switch(struct cf_kafka *k, struct kafka_part *q, bool off); /* pauses
 /* kafka_login.c */
 int kafka_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct cf_error *reterr); /* no error says the value: it may be a secret */
 int kafka_set_number(rd_kafka_conf_t *conf, const char *key, int64_t value, struct cf_error *reterr);
-int kafka_login_set(const struct cf_kafka_options *o, rd_kafka_conf_t *conf, struct cf_error *reterr);
+int kafka_login_set(struct cf_kafka *k, rd_kafka_conf_t *conf, struct cf_error *reterr);
 void kafka_login_look(struct cf_kafka *k); /* a password that was mended in its file holds from the next connection on */
 void kafka_problem(rd_kafka_t *rk, int err, const char *reason, void *opaque); /* of a connection, sign-in, the group */
 int kafka_seen(rd_kafka_t *rk, char *json, size_t n, void *opaque);            /* librdkafka's figures: is a broker there? */

@@ -71,8 +71,25 @@ static bool given(const char *s) { return s && s[0]; }
 
 static bool signs_in(const struct cf_kafka_options *o) { return o->security && strncasecmp(o->security, "sasl", 4) == 0; }
 
-int kafka_login_set(const struct cf_kafka_options *o, rd_kafka_conf_t *conf, struct cf_error *reterr)
+/* Which writing of the password's file is there now. */
+static bool look_at_file(const char *path, struct kafka_file *ret)
 {
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return false;
+    *ret = (struct kafka_file){.written = st.st_mtim, .bytes = st.st_size, .inode = st.st_ino};
+    return true;
+}
+
+static bool same_file(const struct kafka_file *a, const struct kafka_file *b)
+{
+    return a->written.tv_sec == b->written.tv_sec && a->written.tv_nsec == b->written.tv_nsec && a->bytes == b->bytes && a->inode == b->inode;
+}
+
+int kafka_login_set(struct cf_kafka *k, rd_kafka_conf_t *conf, struct cf_error *reterr)
+{
+    const struct cf_kafka_options *o = &k->o;
     const struct {
         const char *key, *value;
     } plain[] = {{"security.protocol", o->security}, {"sasl.mechanism", o->sasl_mechanism}, {"sasl.username", o->sasl_user}, {"ssl.ca.location", o->tls_ca},
@@ -87,6 +104,8 @@ int kafka_login_set(const struct cf_kafka_options *o, rd_kafka_conf_t *conf, str
             r = kafka_set(conf, plain[i].key, plain[i].value, reterr);
     if (r == 0)
         r = kafka_set(conf, "ssl.endpoint.identification.algorithm", o->tls_verify_name ? "https" : "none", reterr);
+    if (sasl) /* before it is read: what is written from now on is seen as another writing */
+        (void)look_at_file(o->sasl_password_file, &k->password_of);
     if (r == 0 && sasl)
         r = set_secret(conf, "sasl.password", o->sasl_password_file, reterr);
     if (r == 0 && given(o->tls_key_password_file))
@@ -97,17 +116,16 @@ int kafka_login_set(const struct cf_kafka_options *o, rd_kafka_conf_t *conf, str
 void kafka_login_look(struct cf_kafka *k)
 {
     struct cf_error err = {0};
+    struct kafka_file f;
     struct cf_buf b;
-    struct stat st;
     int64_t now = cf_mono_us();
-    bool first = k->looked_us == 0;
 
-    if (!signs_in(&k->o) || (!first && now - k->looked_us < LOOK_US))
+    if (!signs_in(&k->o) || now - k->looked_us < LOOK_US)
         return;
     k->looked_us = now;
-    if (stat(k->o.sasl_password_file, &st) != 0 || (st.st_mtim.tv_sec == k->password_of.tv_sec && st.st_mtim.tv_nsec == k->password_of.tv_nsec))
+    if (!look_at_file(k->o.sasl_password_file, &f) || same_file(&f, &k->password_of))
         return;
-    k->password_of = st.st_mtim;
+    k->password_of = f;
     if (read_secret(k->o.sasl_password_file, &b, &err) < 0) {
         kafka_error(k, "password not read", err.msg);
     } else {
@@ -115,7 +133,7 @@ void kafka_login_look(struct cf_kafka *k)
 
         if (e)
             kafka_error(k, "password not taken", rd_kafka_error_string(e));
-        else if (!first)
+        else
             cf_log_info("collect", "the brokers' password was read again", "group=%s file=\"%s\"", k->group, k->o.sasl_password_file);
         rd_kafka_error_destroy(e);
     }

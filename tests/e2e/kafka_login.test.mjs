@@ -49,8 +49,8 @@ after(async () => {
 const openFor = async (o) => { const d = await openDoor({ brokers: mock.brokers, ...o }); doors.push(d); return d; };
 const kafka = async (s) => (await s.api.get('/api/v1/health')).body.listeners.find((l) => l.name === 'kafka');
 /** A server of group `name` that reads topic `name`; lines are the keys below kafka:. */
-async function reader(name, door, lines) {
-  const s = await startServer({ config: ['kafka:', `brokers: "${door.brokers}"`, `group: ${name}`, `topics: ["${name} parser=sshd"]`, 'session_timeout: 6s', 'commit_interval: 200ms', ...lines].join('\n  ') + '\n' });
+async function reader(name, door, lines, commit = '200ms') {
+  const s = await startServer({ config: ['kafka:', `brokers: "${door.brokers}"`, `group: ${name}`, `topics: ["${name} parser=sshd"]`, 'session_timeout: 6s', `commit_interval: ${commit}`, ...lines].join('\n  ') + '\n' });
   s.api = s.token('admin');
   servers.push(s);
   return s;
@@ -97,7 +97,8 @@ test('wrong password: said with the broker, not the secret; mended in its file, 
   await mock.ok('topic mend 2');
   const door = await openFor({ tls: secure(), users: { collector: SECRET } });
   fs.copyFileSync(file('wrong'), file('mend'));
-  const s = await reader('mend', door, ['security: sasl_ssl', 'sasl_mechanism: SCRAM-SHA-256', 'sasl_user: collector', `sasl_password_file: ${file('mend')}`, `tls_ca: ${file('city.crt')}`]);
+  // the file is looked at when positions are committed: a long time between them lets the mending come before the first look
+  const s = await reader('mend', door, ['security: sasl_ssl', 'sasl_mechanism: SCRAM-SHA-256', 'sasl_user: collector', `sasl_password_file: ${file('mend')}`, `tls_ca: ${file('city.crt')}`], '3s');
   await complains(s, door, /authentication.*kafka\.sasl_password_file/i);
   await discreet(s);
   assert.equal((await kafka(s)).received, 0);
