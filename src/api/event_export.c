@@ -26,7 +26,7 @@ struct export {
 static const struct {
     const char *name, *type, *file;
 } formats[] = {
-    [CSV] = {"csv", "text/csv; charset=utf-8", "events.csv"},
+    [CSV] = {"csv", CF_CSV_TYPE, "events.csv"},
     [JSON] = {"json", "application/x-ndjson", "events.ndjson"},
     [XLSX] = {"xlsx", CF_SHEET_TYPE, "events.xlsx"},
 };
@@ -45,40 +45,6 @@ static const json_t *dig(const json_t *o, const char *path)
     (void)snprintf(part, sizeof part, "%.*s", (int)(dot - path), path);
     o = json_object_get(o, part);
     return o ? dig(o, dot + 1) : NULL;
-}
-
-/* RFC 4180; a text that a spreadsheet would run as a formula gets an apostrophe in front. */
-static void csv_text(struct cf_buf *b, const char *s)
-{
-    bool quote = strpbrk(s, ",\"\r\n") != NULL;
-
-    if (quote)
-        cf_buf_byte(b, '"');
-    if (s[0] && strchr("=+-@\t", s[0]) && !(s[0] == '-' && strspn(s + 1, "0123456789.") == strlen(s + 1)))
-        cf_buf_byte(b, '\'');
-    for (; *s; s++) {
-        if (*s == '"')
-            cf_buf_byte(b, '"');
-        cf_buf_byte(b, *s);
-    }
-    if (quote)
-        cf_buf_byte(b, '"');
-}
-
-static void csv_value(struct cf_buf *b, const json_t *v)
-{
-    char *text;
-
-    if (!v || json_is_null(v))
-        return;
-    if (json_is_string(v)) {
-        csv_text(b, json_string_value(v));
-        return;
-    }
-    text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (text)
-        csv_text(b, text);
-    free(text);
 }
 
 static int flush(struct export *x, struct cf_error *reterr)
@@ -126,7 +92,7 @@ static int add_item(struct export *x, const json_t *item, struct cf_error *reter
         if (x->format == XLSX)
             continue;
         cf_buf_z(&x->line, i ? "," : "");
-        csv_value(&x->line, cell[i]);
+        cf_csv_value(&x->line, cell[i]);
     }
     if (x->format == XLSX)
         return cf_sheet_row(x->sheet, cell, x->q.n_fields, reterr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * XLSX by libxlsxwriter in constant memory mode: one row in memory, the rest in files without a name. */
+ * XLSX by libxlsxwriter in constant memory mode: one row in memory, the rest in files without a name. CSV is made in memory. */
 #include "api/sheet.h"
 
 #include <fcntl.h>
@@ -174,7 +174,23 @@ void cf_sheet_free(struct cf_sheet *s)
     free(s);
 }
 
-/* ---- POST /api/v1/sheets: a table that the caller has, as XLSX ------------------------------------------------------ */
+/* ---- POST /api/v1/sheets: a table that the caller has, as XLSX or CSV ----------------------------------------------- */
+
+void cf_csv_value(struct cf_buf *b, const json_t *v)
+{
+    char *text;
+
+    if (!v || json_is_null(v))
+        return;
+    if (json_is_string(v)) {
+        cf_buf_csv(b, cf_str_n(json_string_value(v), json_string_length(v)));
+        return;
+    }
+    text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (text)
+        cf_buf_csv(b, cf_str_c(text));
+    free(text);
+}
 
 static int fill(struct cf_sheet *s, const json_t *rows, size_t columns, struct cf_error *reterr)
 {
@@ -191,11 +207,9 @@ static int fill(struct cf_sheet *s, const json_t *rows, size_t columns, struct c
     return 0;
 }
 
-static int make_sheet(struct cf_req *req, struct cf_error *reterr)
+static int reply_xlsx(struct cf_req *req, const char *name, const json_t *columns, const json_t *rows, struct cf_error *reterr)
 {
     struct cf_app *app = req->app;
-    const json_t *columns = json_object_get(req->json, "columns");
-    const char *name = json_string_value(json_object_get(req->json, "name"));
     size_t n = json_array_size(columns);
     cf_str *title = CF_NEW_N(req->arena, cf_str, n + 1);
     struct cf_sheet *s = NULL;
@@ -206,25 +220,67 @@ static int make_sheet(struct cf_req *req, struct cf_error *reterr)
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the sheet");
     for (size_t i = 0; i < n; i++)
         title[i] = cf_str_c(json_string_value(json_array_get(columns, i)));
-    r = cf_sheet_new(app->data_dir, name ? name : "", title, n, &s, reterr);
+    r = cf_sheet_new(app->data_dir, name, title, n, &s, reterr);
     if (r == 0)
-        r = fill(s, json_object_get(req->json, "rows"), n, reterr);
+        r = fill(s, rows, n, reterr);
     if (r == 0)
         r = cf_sheet_finish(s, &fd, &size, reterr);
     cf_sheet_free(s);
+    if (r == 0)
+        cf_reply_fd(req, fd, size, CF_SHEET_TYPE, "table.xlsx");
+    return r;
+}
+
+static void csv_row(struct cf_buf *b, const json_t *row, size_t columns)
+{
+    for (size_t k = 0; k < columns; k++) {
+        cf_buf_z(b, k ? "," : "");
+        cf_csv_value(b, json_array_get(row, k));
+    }
+    cf_buf_z(b, "\r\n");
+}
+
+static int reply_csv(struct cf_req *req, const json_t *columns, const json_t *rows, struct cf_error *reterr)
+{
+    size_t n = json_array_size(columns), i;
+    const json_t *row;
+    struct cf_buf b;
+
+    cf_buf_init(&b, 512 << 20);
+    cf_buf_z(&b, "\xef\xbb\xbf"); /* so that spreadsheets read UTF-8 */
+    csv_row(&b, columns, n);
+    json_array_foreach(rows, i, row) csv_row(&b, row, n);
+    if (b.failed) {
+        cf_buf_release(&b);
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the table");
+    }
+    cf_reply_bytes(req, 200, CF_CSV_TYPE, &b);
+    cf_reply_header(req, "Content-Disposition", "attachment; filename=\"table.csv\"");
+    return 0;
+}
+
+static int make_sheet(struct cf_req *req, struct cf_error *reterr)
+{
+    const json_t *columns = json_object_get(req->json, "columns"), *rows = json_object_get(req->json, "rows");
+    const char *name = json_string_value(json_object_get(req->json, "name")), *format = json_string_value(json_object_get(req->json, "format"));
+    bool csv = format && strcmp(format, "csv") == 0;
+    json_t *what;
+    int r = csv ? reply_csv(req, columns, rows, reterr) : reply_xlsx(req, name ? name : "", columns, rows, reterr);
+
     if (r < 0)
         return r;
-    cf_req_audit(req, name, NULL, NULL);
-    cf_reply_fd(req, fd, size, CF_SHEET_TYPE, "table.xlsx");
+    what = json_pack("{s:s,s:I}", "format", csv ? "csv" : "xlsx", "rows", (json_int_t)json_array_size(rows));
+    cf_req_audit(req, name, NULL, what);
+    json_decref(what);
     return 0;
 }
 
 static const struct cf_route routes[] = {
     {.method = CF_POST, .path = "/api/v1/sheets", .permission = "export.list", .handler = make_sheet, .flags = CF_RF_UPLOAD, .scope = "self",
-     .request = "{\"type\":\"object\",\"required\":[\"columns\",\"rows\"],\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":200},"
+     .request = "{\"type\":\"object\",\"required\":[\"columns\",\"rows\"],\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":200},\"format\":{\"enum\":[\"xlsx\",\"csv\"]},"
                 "\"columns\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":400,\"items\":{\"type\":\"string\",\"maxLength\":200}},"
                 "\"rows\":{\"type\":\"array\",\"maxItems\":1048575,\"items\":{\"type\":\"array\",\"maxItems\":400}}}}",
-     .doc = "The rows sent (of a list that the caller has read, within his scope), as an XLSX file; text is never a formula"},
+     .doc = "The rows sent (of a list that the caller has read, within his scope), as an XLSX or CSV file (format); text is never a formula"},
 };
 
 void cf_sheet_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }

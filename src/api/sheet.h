@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tables as XLSX, row by row with little memory however long they are. Text is always text: what begins with = + - @ is never a
+ * Tables as XLSX or CSV, row by row with little memory however long they are. Text is always text: what begins with = + - @ is never a
  * formula. One sheet holds 1,048,576 rows, its header included. */
 #ifndef CF_API_SHEET_H
 #define CF_API_SHEET_H
@@ -21,6 +21,9 @@ int cf_sheet_note(struct cf_sheet *s, const char *text, struct cf_error *reterr)
 /* Writes the file; *ret_fd is the caller's. */
 int cf_sheet_finish(struct cf_sheet *s, int *ret_fd, uint64_t *ret_size, struct cf_error *reterr);
 void cf_sheet_free(struct cf_sheet *s);
+/* One value as a cell of CSV, as XLSX shows it; NULL and null are empty. */
+void cf_csv_value(struct cf_buf *b, const json_t *v);
+#define CF_CSV_TYPE "text/csv; charset=utf-8"
 #define CF_SHEET_TYPE "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 void cf_sheet_routes(void); /* POST /api/v1/sheets */

@@ -151,3 +151,38 @@ bool cf_grow(void **p, size_t *cap, size_t want, size_t size)
     *cap = c;
     return true;
 }
+
+static bool has_any(cf_str s, const char *set)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] && strchr(set, s.p[i]))
+            return true;
+    return false;
+}
+
+static bool runs_as_formula(cf_str s)
+{
+    if (!s.n || !s.p[0] || !strchr("=+-@\t\r\n", s.p[0]))
+        return false;
+    for (size_t i = 1; i < s.n; i++)
+        if ((s.p[i] < '0' || s.p[i] > '9') && s.p[i] != '.')
+            return true;
+    return s.p[0] != '-' || s.n == 1;
+}
+
+void cf_buf_csv(struct cf_buf *b, cf_str s)
+{
+    bool quote = has_any(s, ",\"\r\n");
+
+    if (quote)
+        cf_buf_byte(b, '"');
+    if (runs_as_formula(s))
+        cf_buf_byte(b, '\'');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"')
+            cf_buf_byte(b, '"');
+        cf_buf_byte(b, s.p[i]);
+    }
+    if (quote)
+        cf_buf_byte(b, '"');
+}

@@ -43,6 +43,9 @@ void cf_buf_u64(struct cf_buf *b, uint64_t v);
 void cf_buf_printf(struct cf_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string with its quotes; control characters and invalid UTF-8 are escaped (U+FFFD). */
 void cf_buf_json(struct cf_buf *b, cf_str s);
+/* A cell of RFC 4180. Text that a spreadsheet would run (it begins with = + - @, tab or line end) gets an apostrophe in front,
+ * unless it is just a negative number. */
+void cf_buf_csv(struct cf_buf *b, cf_str s);
 static inline cf_str cf_buf_view(const struct cf_buf *b) { return (cf_str){b->p, b->n}; }
 const char *cf_buf_cstr(struct cf_buf *b); /* NUL-terminated; "" when empty or failed */
 

@@ -80,6 +80,21 @@ test('a table sent to the server comes back as XLSX', async () => {
   assert.equal((await token.post('/api/v1/sheets', { columns: [], rows: [] })).status, 400);
 });
 
+test('the same table as CSV: RFC 4180, a mark for spreadsheets, no formula; the audit log has it', async () => {
+  const rows = [['=cmd()', 5], ['+1 86', -2.5], ['@SUM(1)', true], ['\tx', null], ['\rx', '-7.5'], ['-rm', '-'], ['a "b", c\r\nd', '中文']];
+  const r = await raw('/api/v1/sheets', { name: '台账', format: 'csv', columns: ['=名称', 'n'], rows }).done;
+  assert.equal(r.status, 200);
+  assert.match(r.headers['content-type'], /^text\/csv; charset=utf-8/);
+  assert.match(r.headers['content-disposition'], /filename="table\.csv"/);
+  assert.equal(r.bytes.toString('utf8'), '\ufeff\'=名称,n\r\n\'=cmd(),5\r\n\'+1 86,-2.5\r\n\'@SUM(1),true\r\n\'\tx,\r\n"\'\rx",-7.5\r\n\'-rm,\'-\r\n"a ""b"", c\r\nd",中文\r\n');
+  assert.equal((await token.post('/api/v1/sheets', { format: 'pdf', columns: ['a'], rows: [] })).status, 400);
+  const made = await token.post('/api/v1/users', { name: 'csv_auditor', display_name: 'Auditor', org_id: 'root', roles: ['audit_admin'] });
+  const auditor = await s.signIn('csv_auditor', made.body.password);
+  const seen = (await auditor.get('/api/v1/audit?filter=' + encodeURIComponent('object:台账'))).body.items;
+  assert.equal(seen.length, 1);
+  assert.deepEqual(seen[0].after, { format: 'csv', rows: 7 });
+});
+
 // three tables crossed: runs until somebody stops it
 const slowQuery = 'SELECT max(cityHash64(a.id, b.id, c.id)) FROM events AS a CROSS JOIN events AS b CROSS JOIN events AS c';
 const running = async (id) => (await token.get('/api/v1/events:progress?query_id=' + id)).body;

@@ -54,15 +54,19 @@ describe('export of lists', { skip: unable() }, () => {
     await p.close()
   })
 
-  test('the audit administrator exports the audit log; each XLSX is in it', async () => {
+  test('the audit administrator exports the audit log; each file is in it', async () => {
     const p = await person('auditor', 'audit_admin', 'root', { locale: 'en', theme: 'dark' })
     await p.goto('/audit')
     await p.page.waitForSelector('.tbl tbody tr[data-id]')
     const sheet = sheetRows(await save(p, 'Export', 'XLSX'))
     assert.equal(sheet[0][0], 'No.')
     assert.ok(sheet.length > 10)
+    const csv = (await save(p, 'Export', 'CSV')).toString('utf8')
+    assert.match(csv, /^\ufeffNo\.,/)
     const seen = (await (await c.server.signIn('auditor', strong)).get('/api/v1/audit?filter=' + encodeURIComponent('"/sheets"'))).body.items
     assert.deepEqual([...new Set(seen.map((x) => x.user.name))].sort(), ['auditor', 'officer'])
+    assert.deepEqual(seen.filter((x) => x.user.name === 'officer').map((x) => [x.object, x.after.format, x.after.rows]).reverse(), [['资产台账', 'csv', 3], ['资产台账', 'xlsx', 3], ['资产台账', 'csv', 0]])
+    assert.equal(seen.filter((x) => x.user.name === 'auditor' && x.after.format === 'csv').length, 1)
     await p.clean()
     await p.close()
   })

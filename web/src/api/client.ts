@@ -116,6 +116,13 @@ export async function download(method: string, path: string, body: unknown, name
   const res = await send(method, base + path, body, { headers: { Accept: '*/*' } })
   saveBlob(await res.blob(), name)
 }
+export type TableFormat = 'csv' | 'xlsx'
+/** A table as a file, made (and written into the audit log) by the server. */
+export async function saveTable(format: TableFormat, name: string, columns: string[], rows: unknown[][], fileName: string) {
+  const width = Math.max(columns.length, ...rows.map((r) => r.length))
+  const full = (r: unknown[]) => (r.length < width ? [...r, ...Array<string>(width - r.length).fill('')] : r)
+  await download('POST', '/sheets', { name, format, columns: full(columns), rows: rows.map(full) }, fileName)
+}
 export function saveBlob(b: Blob, name: string) {
   const url = URL.createObjectURL(b)
   const a = document.createElement('a')

@@ -74,8 +74,3 @@ export function refName(r: unknown): string {
   }
   return String(r)
 }
-export function csvCell(v: unknown): string {
-  let s = v == null ? '' : typeof v === 'object' ? JSON.stringify(v) : String(v)
-  if (/^[=+\-@\t\r]/.test(s)) s = "'" + s // a spreadsheet must not run it
-  return /[",\r\n]/.test(s) ? '"' + s.replace(/"/g, '""') + '"' : s
-}
