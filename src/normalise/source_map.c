@@ -139,7 +139,7 @@ int cf_load_conds(struct cf_load *l, const struct cf_ynode *y, struct cf_cond **
             d->n = 0; /* present */
         for (size_t i = 0; i < d->n; i++) {
             cf_str v = d->val[i];
-            d->may |= v.n && v.p[v.n - 1] == '*' ? UINT64_MAX : UINT64_C(1) << cf_text_sign(v);
+            d->may |= v.n && (v.p[0] == '*' || v.p[v.n - 1] == '*') ? UINT64_MAX : UINT64_C(1) << cf_text_sign(v);
         }
     }
     return 0;

@@ -342,15 +342,20 @@ int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
             from = ++i;
             while (i < sd.n && sd.p[i] != '=' && sd.p[i] != ' ' && sd.p[i] != ']')
                 i++;
-            if (i + 1 >= sd.n || sd.p[i] != '=' || sd.p[i + 1] != '"')
+            if (i + 1 >= sd.n || sd.p[i] != '=')
                 break;
             key = cf_str_n(sd.p + from, i - from);
-            i += 2;
+            i += sd.p[i + 1] == '"' ? 2 : 1;
             from = i;
-            while (i < sd.n && sd.p[i] != '"')
-                i += sd.p[i] == '\\' ? 2 : 1;
-            if (i > sd.n)
-                i = sd.n;
+            if (sd.p[from - 1] == '"') {
+                while (i < sd.n && sd.p[i] != '"')
+                    i += sd.p[i] == '\\' ? 2 : 1;
+                if (i > sd.n)
+                    i = sd.n;
+            } else { /* without the quotes that RFC 5424 asks for */
+                while (i < sd.n && sd.p[i] != ' ' && sd.p[i] != ']')
+                    i++;
+            }
             v = cf_arena_bytes(a, i - from + 1);
             full = id.n ? cf_arena_printf(a, "%.*s.%.*s", CF_ARG(id), CF_ARG(key)) : key;
             if (!v || !full.p)
@@ -365,7 +370,7 @@ int cf_syslog_sd(cf_str sd, struct cf_arena *a, struct cf_pairs *ret)
                 return CF_ELIMIT;
             p->leaf = id.n ? (uint32_t)id.n + 1 : 0;
             p->group = CF_G_SD;
-            if (i < sd.n)
+            if (i < sd.n && sd.p[i] == '"')
                 i++;
         }
         while (i < sd.n && sd.p[i] != ']')

@@ -60,8 +60,8 @@ static bool without_envelope(struct cf_run *r, const struct cf_source *s)
     return false;
 }
 
-/* A device named by the sender: lines its own patterns do not know belong to the source that knows the program, and keep what
- * the device's file says about itself. */
+/* A device named by the sender: lines its own patterns do not know (nor its keys, where structured data is all there is) belong to
+ * the source that knows the program, and keep what the device's file says about itself. */
 static const struct cf_source *service_of(struct cf_run *r, const struct cf_source *device, bool *extracted)
 {
     const struct cf_source *s;
@@ -71,6 +71,8 @@ static const struct cf_source *service_of(struct cf_run *r, const struct cf_sour
     if (*extracted)
         return device;
     cf_run_constants(r, device);
+    if (!r->msg.n && cf_run_knows(r, device, 0))
+        return device;
     s = cf_select_text(r, extracted);
     return s ? s : device;
 }

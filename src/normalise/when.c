@@ -39,8 +39,19 @@ static inline cf_str ref_value(struct cf_run *r, const struct cf_ref *ref)
 
 cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref) { return ref_value(r, ref); }
 
+/* "*text" and "*text*": rare, kept out of the way of the others. */
+static __attribute__((noinline)) bool ends_or_holds(cf_str v, cf_str want)
+{
+    bool holds = want.n > 1 && want.p[want.n - 1] == '*';
+
+    want = cf_str_sub(want, 1, want.n - 1 - holds);
+    return holds ? cf_str_ifind(v, want) >= 0 : cf_str_iends(v, want);
+}
+
 static inline bool value_eq(cf_str v, cf_str want)
 {
+    if (want.n && want.p[0] == '*')
+        return ends_or_holds(v, want);
     if (want.n && want.p[want.n - 1] == '*')
         return cf_str_istarts(v, cf_str_n(want.p, want.n - 1));
     return v.n == want.n && (cf_same_text(v.p, want.p, v.n) || (((v.p[0] ^ want.p[0]) & 0x5f) == 0 && cf_str_ieq(v, want)));

@@ -9,13 +9,16 @@
 // --unknown lists records of the tune half that nothing knows (column "errors").
 // Each stream's files are halved by the hash of their names (a stream of one file: its records by the hash of their text).
 // Mappings are made by looking at the tune half only: --misses prints that half unless --half holdout is asked for.
-// "net" leaves out what a record cannot tell (list and reasons: score/compare.mjs, printed at the end), "gross" counts all.
+// "net" leaves out what a record cannot tell (list and reasons: score/compare.mjs, printed at the end), "gross" counts all. "exc" is net
+// without the misses that score/exceptions.json names (vendor, field, why the expectation is wrong); the list is printed with how often each
+// was used. An exception never makes a field equal: it is not counted at all.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { disputedWhy, equal, excluded, exclusions, flat, groups } from './score/compare.mjs'
+import { exceptionOf, exceptions } from './score/exceptions.mjs'
 import { beats, elastic, sekoia } from './score/pairs.mjs'
 import { others } from './score/others.mjs'
 
@@ -59,13 +62,13 @@ const senders = { 'pfsense/log': 'pfsense', 'squid/log': 'squid', 'infoblox_nios
   // Sekoia's inputs begin behind the syslog header
   'sekoia:postfix': 'postfix', 'sekoia:openssh': 'sshd', 'sekoia:openvpn': 'openvpn', 'sekoia:bind': 'bind', 'sekoia:juniper-ngfw': 'juniper-srx', 'sekoia:vmware-vcenter': 'vsphere', }
 const hash = s => createHash('sha1').update(s).digest('hex')
-const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, field: {} })
+const newCount = () => ({ events: 0, errors: 0, want: 0, equal: 0, gross: 0, grossEqual: 0, excepted: 0, field: {} })
 const streams = {}, left = {}
 
 // Not understood, or not recognised by the source that was named.
 const notKnown = e => e.event?.kind === 'pipeline_error' || /^no (pattern of source|field of the record)/.test(e.error?.message || '')
 
-function scoreItem(count, item, got) {
+function scoreItem(count, item, got, vendor) {
   const have = flat(got)
   count.events++
   if (notKnown(got)) count.errors++
@@ -80,6 +83,8 @@ function scoreItem(count, item, got) {
     f.want++; count.want++
     if (has('expected')) { const d = (f.expected ||= {}), v = values.join(' | ').slice(0, 60); d[v] = (d[v] || 0) + 1 }
     if (same) { f.equal++; count.equal++; continue }
+    const exc = exceptionOf(vendor, name, values, have[name])
+    if (exc) { exc.used++; count.excepted++ }
     if (!have[name]) f.missing++
     const key = `${values.join(' | ').slice(0, 90)}\u0000${(have[name] || ['-']).join(' | ').slice(0, 90)}`
     const m = (f.misses[key] ||= { n: 0, raw: item.raw.slice(0, Number(arg('raw', 160))), source: got.event?.dataset || got.event?.module })
@@ -115,7 +120,7 @@ function scorePairs(files) {
         dump(stream, list, i, item, got[k])
         const half = list.length > 1 ? i % 2 : parseInt(hash(item.raw).slice(0, 2), 16) % 2
         if (has('unknown') && !half && notKnown(got[k])) console.log(`${stream}: ${item.raw.slice(0, Number(arg('raw', 160)))}`)
-        scoreItem(half ? s.holdout : s.tune, item, got[k])
+        scoreItem(half ? s.holdout : s.tune, item, got[k], s.vendor)
       })
     })
   }
@@ -133,8 +138,9 @@ function dump(stream, list, i, item, got) {
   console.log(`--- ${stream}\n${item.raw.slice(0, max)}\n  wanted: ` + diff.map(([f, v]) => `${f}=${v.join('|').slice(0, 60)}${have[f] ? ` (got ${have[f].join('|').slice(0, 40)})` : ''}`).join('; '))
 }
 
+const sums = ['events', 'errors', 'want', 'equal', 'gross', 'grossEqual', 'excepted']
 function add(into, c) {
-  for (const k of ['events', 'errors', 'want', 'equal', 'gross', 'grossEqual']) into[k] += c[k]
+  for (const k of sums) into[k] += c[k]
   for (const [name, f] of Object.entries(c.field)) {
     const g = (into.field[name] ||= { want: 0, equal: 0, missing: 0, misses: {} })
     g.want += f.want; g.equal += f.equal; g.missing += f.missing
@@ -149,7 +155,7 @@ const worst = c => Object.entries(c.field).filter(([, f]) => f.equal < f.want).s
 function printRow(name, v) {
   const all = add(add(newCount(), v.tune), v.holdout)
   console.log(name.padEnd(34), String(all.events).padStart(6), String(all.errors).padStart(6), String(v.unpaired).padStart(8), String(all.want).padStart(7),
-    pct(all.equal, all.want), pct(v.tune.equal, v.tune.want), pct(v.holdout.equal, v.holdout.want), pct(all.grossEqual, all.gross))
+    pct(all.equal, all.want), pct(all.equal, all.want - all.excepted), pct(v.tune.equal, v.tune.want), pct(v.holdout.equal, v.holdout.want), pct(all.grossEqual, all.gross))
   const half = has('half') ? v[arg('half')] : v.tune
   if (has('fields')) for (const [f, s] of worst(has('half') ? half : all)) console.log('    ', f.padEnd(44), String(s.want).padStart(6), pct(s.equal, s.want), `missing ${s.missing}`)
   if (has('expected')) for (const [f, s] of Object.entries(half.field).sort()) {
@@ -172,18 +178,21 @@ function report() {
     r.files += s.files; r.unpaired += s.unpaired
     add(r.tune, s.tune); add(r.holdout, s.holdout)
   }
-  console.log('vendor'.padEnd(34), 'events', 'errors', 'unpaired', ' fields', '  net%', ' tune%', ' hold%', 'gross%')
+  console.log('vendor'.padEnd(34), 'events', 'errors', 'unpaired', ' fields', '  net%', '  exc%', ' tune%', ' hold%', 'gross%')
   const total = { unpaired: 0, tune: newCount(), holdout: newCount() }
   const lost = v => v.tune.want - v.tune.equal + v.holdout.want - v.holdout.equal
   for (const [name, v] of Object.entries(rows).sort((a, b) => lost(b[1]) - lost(a[1]))) {
     printRow(name, v)
     total.unpaired += v.unpaired
-    for (const h of ['tune', 'holdout']) for (const k of ['events', 'errors', 'want', 'equal', 'gross', 'grossEqual']) total[h][k] += v[h][k]
+    for (const h of ['tune', 'holdout']) for (const k of sums) total[h][k] += v[h][k]
   }
   printRow('all', total)
-  const net = Object.values(rows).map(v => [v.tune.equal + v.holdout.equal, v.tune.want + v.holdout.want]).filter(([, w]) => w)
+  const net = Object.values(rows).map(v => [v.tune.equal + v.holdout.equal, v.tune.want + v.holdout.want, v.tune.excepted + v.holdout.excepted]).filter(([, w]) => w)
   const gross = Object.values(rows).filter(v => v.tune.grossEqual + v.holdout.grossEqual >= 0.95 * (v.tune.gross + v.holdout.gross))
-  console.log(`vendors at 95% or more: ${net.filter(([e, w]) => e / w >= 0.95).length} of ${net.length} (gross: ${gross.length})`)
+  console.log(`vendors at 95% or more: ${net.filter(([e, w]) => e / w >= 0.95).length} of ${net.length} (with exceptions: ${net.filter(([e, w, x]) => e / (w - x) >= 0.95).length}, gross: ${gross.length})`)
+  const silent = Object.entries(rows).filter(([, v]) => !v.tune.want && !v.holdout.want).map(([name]) => name)
+  if (silent.length) console.log(`no expected field of the compared groups, so no score: ${silent.join(', ')}`)
+  for (const x of exceptions.filter(x => Object.values(streams).some(s => s.vendor === x.vendor))) console.log(`exception: ${String(x.used).padStart(4)} ${x.vendor} ${x.field}: ${x.reason} (${x.example})${x.used ? '' : ' NOT NEEDED ANY MORE'}`)
   for (const e of [...exclusions, { name: 'disputed', why: disputedWhy }]) if (left[e.name]) console.log(`left out of net: ${String(left[e.name]).padStart(6)} ${e.name}: ${e.why}`)
   if (arg('json')) fs.writeFileSync(arg('json'), JSON.stringify({ vendors: rows, excluded: left }, null, 1))
   const all = (total.tune.equal + total.holdout.equal) / (total.tune.want + total.holdout.want)
