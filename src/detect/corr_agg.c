@@ -78,6 +78,15 @@ static double ordered(const struct cf_entry *e, size_t from, size_t to)
     return best;
 }
 
+/* Neumaier's sum: what one number far larger than the rest rounds off comes back when it leaves. */
+static void sum_add(double *sum, double *rest, double v)
+{
+    double t = *sum + v;
+
+    *rest += fabs(*sum) >= fabs(v) ? (*sum - t) + v : (v - t) + *sum;
+    *sum = t;
+}
+
 static double distinct(const struct cf_entry *e, size_t from, size_t to)
 {
     size_t n = to - from, cap = 16, d = 0;
@@ -103,7 +112,7 @@ static double distinct(const struct cf_entry *e, size_t from, size_t to)
 
 double cf_agg_fresh(const struct cf_corr *k, const struct cf_entry *e, size_t from, size_t to)
 {
-    double sum = 0, *v;
+    double sum = 0, rest = 0, *v;
 
     switch ((enum cf_corr_type)k->type) {
     case CF_C_EVENT_COUNT:
@@ -116,7 +125,8 @@ double cf_agg_fresh(const struct cf_corr *k, const struct cf_entry *e, size_t fr
     case CF_C_SUM:
     case CF_C_AVG:
         for (size_t i = from; i < to; i++)
-            sum += e[i].u.num;
+            sum_add(&sum, &rest, e[i].u.num);
+        sum += rest;
         return k->type == CF_C_SUM ? sum : to > from ? sum / (double)(to - from) : 0;
     case CF_C_PERCENTILE:
         if (to == from || !(v = malloc((to - from) * sizeof *v)))
@@ -250,7 +260,7 @@ bool cf_agg_join(const struct cf_corr *k, struct cf_state *s, const struct cf_en
     case CF_C_AVG:
         if (!cf_state_extra(s))
             return false;
-        s->x->sum += e->u.num;
+        sum_add(&s->x->sum, &s->x->sum_rest, e->u.num);
         return true;
     case CF_C_PERCENTILE:
         return sorted_join(s, e->u.num);
@@ -272,7 +282,7 @@ void cf_agg_leave(const struct cf_corr *k, struct cf_state *s, const struct cf_e
     case CF_C_SUM:
     case CF_C_AVG:
         if (s->x)
-            s->x->sum -= e->u.num;
+            sum_add(&s->x->sum, &s->x->sum_rest, -e->u.num);
         return;
     case CF_C_PERCENTILE:
         sorted_leave(s, e->u.num);
@@ -305,9 +315,9 @@ double cf_agg_now(const struct cf_corr *k, const struct cf_state *s)
     case CF_C_ORDERED:
         return ordered(s->e, s->win, s->n);
     case CF_C_SUM:
-        return s->x ? s->x->sum : 0;
+        return s->x ? s->x->sum + s->x->sum_rest : 0;
     case CF_C_AVG:
-        return n && s->x ? s->x->sum / n : 0;
+        return n && s->x ? (s->x->sum + s->x->sum_rest) / n : 0;
     case CF_C_PERCENTILE:
         return n && s->x && s->x->sorted ? percentile(s->x->sorted, n, k->percentile) : 0;
     }
@@ -324,6 +334,6 @@ void cf_agg_reset(struct cf_state *s)
     free(x->sorted);
     x->dist = NULL;
     x->sorted = NULL;
-    x->sum = 0;
+    x->sum = x->sum_rest = 0;
     x->n_dist = x->used_dist = x->cap_dist = x->cap_sorted = 0;
 }

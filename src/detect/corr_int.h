@@ -20,7 +20,7 @@ struct cf_dslot {
 struct cf_extra { /* what most keys never need */
     int64_t fired_us;   /* end of the window that fired last, CF_TIME_NONE */
     uint64_t fired_seq; /* the event that made it fire */
-    double sum;
+    double sum, sum_rest; /* Neumaier's pair */
     struct cf_dslot *dist; /* counts per distinct value of the window, when it is large */
     double *sorted;        /* percentile: the window's numbers in order */
     uint32_t n_dist, used_dist, cap_dist;

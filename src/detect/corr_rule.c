@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Correlation rules: reading the document, and linking references once all rules are known. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "detect/detect_int.h"
+#include "detect/corr_int.h"
 
 #define CHAIN_MAX 8
 #define REFS_MAX 64
@@ -86,7 +87,7 @@ static int load_condition(struct cf_compile *c, const struct cf_ynode *cond, str
             op++;
         if (op == 6)
             return bad(c, n, "the condition knows gt, gte, lt, lte, eq, neq, field and percentile");
-        if (n->kind != CF_Y_SCALAR || !cf_str_f64(n->text, &v))
+        if (n->kind != CF_Y_SCALAR || !cf_str_f64(n->text, &v) || !isfinite(v))
             return bad(c, n, "the condition compares with a number");
         if (k->n_bound == 4)
             return bad(c, n, "the condition has too many comparisons");
@@ -96,14 +97,56 @@ static int load_condition(struct cf_compile *c, const struct cf_ynode *cond, str
     return r;
 }
 
+/* Whether any value a window can have makes the condition true: those at the bounds and beside them tell. Counts are whole numbers from 1
+ * (a window begins with an event) to what there is to count. */
+static bool can_be_true(const struct cf_corr *k)
+{
+    bool temporal = k->type == CF_C_TEMPORAL || k->type == CF_C_ORDERED, counts = temporal || k->type == CF_C_EVENT_COUNT || k->type == CF_C_VALUE_COUNT;
+    double most = temporal ? (double)k->n_rules : INFINITY;
+
+    if (counts && cf_agg_true(k, 1))
+        return true;
+    for (uint32_t i = 0; i < k->n_bound; i++)
+        for (int d = -1; d <= 1; d++) {
+            double v = k->bound[i].v, x = counts ? floor(v) + d : d ? nextafter(v, d * (double)INFINITY) : v;
+
+            if (!(counts && (x < 1 || x > most)) && cf_agg_true(k, x))
+                return true;
+        }
+    return false;
+}
+
+/* Names of the correlation's own keys: a slip such as "group_by" would change what is counted without a word. */
+static int check_keys(struct cf_compile *c, const struct cf_ynode *map)
+{
+    static const char *const known[] = {"type", "rules", "group-by", "timespan", "timeframe", "condition", "generate", "aliases"};
+
+    for (const struct cf_ynode *n = map->child; n; n = n->next) {
+        size_t i = 0;
+
+        while (i < sizeof known / sizeof *known && !cf_str_eqz(n->key, known[i]))
+            i++;
+        if (i == sizeof known / sizeof *known)
+            return cf_error_set(c->err, CF_ESYNTAX, "line %u: correlation: \"%.*s\" is unknown; there are type, rules, group-by, timespan, condition, aliases and generate",
+                                n->line, CF_ARG(n->key));
+    }
+    return 0;
+}
+
 static int check(struct cf_compile *c, const struct cf_ynode *map, struct cf_corr *k)
 {
     bool temporal = k->type == CF_C_TEMPORAL || k->type == CF_C_ORDERED;
 
+    if (k->type == CF_C_EVENT_COUNT && k->n_value)
+        return bad(c, map, "event_count counts events and takes no \"field\"; value_count counts the values of a field");
+
     if (!k->n_bound && !temporal)
         return bad(c, map, "the condition is missing");
+    k->all_rules = !k->n_bound;
     if (!k->n_bound)
         k->bound[k->n_bound++] = (struct cf_bound){CF_N_GTE, (double)k->n_rules};
+    if (!can_be_true(k))
+        return bad(c, map, "the condition can never be true: a window begins with an event, so that it holds at least one, and temporal ones at most all rules");
     if (k->type != CF_C_EVENT_COUNT && !temporal && !k->n_value)
         return bad(c, map, "the condition needs \"field\", the field whose values count");
     if (k->n_value > 1 && k->type != CF_C_VALUE_COUNT)
@@ -127,6 +170,9 @@ int cf_corr_compile(struct cf_compile *c, const struct cf_ynode *map, struct cf_
         return cf_error_set(c->err, CF_ENOMEM, "out of memory");
     if (!map || map->kind != CF_Y_MAP)
         return cf_error_set(c->err, CF_ESYNTAX, "\"correlation\" must be a map");
+    r = check_keys(c, map);
+    if (r < 0)
+        return r;
     while (t < sizeof types / sizeof *types && !cf_str_eqz(type, types[t].name))
         t++;
     if (t == sizeof types / sizeof *types)
@@ -149,9 +195,11 @@ int cf_corr_compile(struct cf_compile *c, const struct cf_ynode *map, struct cf_
         r = check(c, map, k);
     if (r < 0)
         return r;
-    if ((n = cf_ymap_get(map, "generate")))
-        (void)cf_ynode_bool(n, &k->generate);
+    if ((n = cf_ymap_get(map, "generate")) && !cf_ynode_bool(n, &k->generate))
+        return bad(c, n, "\"generate\" must be true or false");
     n = cf_ymap_get(map, "aliases");
+    if (n && n->kind != CF_Y_MAP && !cf_ynode_is_null(n))
+        return bad(c, n, "\"aliases\" must be a map: alias, below it rule: field");
     if (n && n->kind == CF_Y_MAP) { /* needed until linking: a copy that outlives the file */
         struct cf_ynode *copy = CF_NEW(&c->rs->arena, struct cf_ynode), **tail = copy ? &copy->child : NULL;
 
@@ -217,6 +265,44 @@ static int link_fields(struct cf_ruleset *rs, struct cf_corr *k, struct cf_error
     return r;
 }
 
+/* A rule named twice counts once. */
+static void drop_twins(struct cf_corr *k)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < k->n_rules; i++) {
+        uint32_t j = 0;
+
+        while (j < n && k->rules[j] != k->rules[i])
+            j++;
+        if (j < n)
+            continue;
+        k->rule_refs[n] = k->rule_refs[i];
+        k->rules[n++] = k->rules[i];
+    }
+    k->n_rules = n;
+    if (k->all_rules)
+        k->bound[0].v = (double)n;
+}
+
+/* An alias for a rule that is not counted is a slip of the pen: it would part the groups without a word. */
+static int check_aliases(struct cf_ruleset *rs, struct cf_corr *k, struct cf_error *err)
+{
+    for (const struct cf_ynode *n = k->aliases ? k->aliases->child : NULL; n; n = n->next) {
+        cf_str rule = n->key, name;
+        uint32_t i = 0;
+
+        (void)cf_str_cut(&rule, '|', &name);
+        while (i < k->n_rules && !cf_str_eq(rule, rs->rules[k->rules[i]].name) && !cf_str_eq(rule, rs->rules[k->rules[i]].info.id))
+            i++;
+        if (i == k->n_rules) {
+            k->rules = NULL;
+            return cf_error_set(err, CF_ENOENT, "correlation: the alias \"%.*s\" names \"%.*s\", which is none of its rules", CF_ARG(name), CF_ARG(rule));
+        }
+    }
+    return 0;
+}
+
 static int resolve(struct cf_ruleset *rs, struct cf_rule *rule, struct cf_error *err)
 {
     struct cf_corr *k = rule->corr;
@@ -235,7 +321,9 @@ static int resolve(struct cf_ruleset *rs, struct cf_rule *rule, struct cf_error 
         }
         k->rules[i] = *at;
     }
-    return 0;
+    if (k->type != CF_C_ORDERED)
+        drop_twins(k);
+    return check_aliases(rs, k, err);
 }
 
 /* Depth of a chain: 0 is a cycle or too deep. */
@@ -299,8 +387,11 @@ static int compact(struct cf_ruleset *rs)
 static int add_use(struct cf_ruleset *rs, uint32_t of, uint32_t by)
 {
     struct cf_rule *r = &rs->rules[of];
-    uint32_t *p = CF_NEW_N(&rs->arena, uint32_t, r->n_used_by + 1);
+    uint32_t *p;
 
+    if (r->n_used_by && r->used_by[r->n_used_by - 1] == by)
+        return 0; /* several steps of one correlation */
+    p = CF_NEW_N(&rs->arena, uint32_t, r->n_used_by + 1);
     if (!p)
         return CF_ENOMEM;
     if (r->n_used_by)

@@ -108,8 +108,10 @@ int cf_window_newest(struct cf_arena *a, const struct cf_corr *k, struct cf_stat
     }
     if (room_holds(s) && e->t <= s->x->room.to + k->span_us)
         (void)room_take(s);
-    if (s->n - s->win == 1 && (k->type == CF_C_SUM || k->type == CF_C_AVG))
+    if (s->n - s->win == 1 && (k->type == CF_C_SUM || k->type == CF_C_AVG)) {
         s->x->sum = e->u.num; /* no rounding left over from what went */
+        s->x->sum_rest = 0;
+    }
     v = cf_agg_now(k, s);
     if (!cf_agg_true(k, v)) {
         s->active = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/correlate.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "detect/corr_int.h"
@@ -132,8 +133,8 @@ static bool group_text(const struct cf_detector *d, const struct cf_corr *k, uin
 
         if (!v.p || n + v.n + 1 > KEY_MAX)
             return false;
-        memcpy(buf + n, v.p, v.n);
-        n += v.n;
+        for (size_t i = 0; i < v.n; i++)
+            buf[n++] = v.p[i] ? v.p[i] : 1; /* NUL ends a value */
         buf[n++] = 0;
     }
     *ret_n = n;
@@ -169,7 +170,7 @@ static bool entry_value(const struct cf_detector *d, const struct cf_corr *k, ui
     case CF_C_AVG:
     case CF_C_PERCENTILE: {
         cf_str s = field_text(d, k->value_field[which * k->n_value]);
-        return s.p && cf_str_f64(cf_str_trim(s), &e->u.num);
+        return s.p && cf_str_f64(cf_str_trim(s), &e->u.num) && isfinite(e->u.num);
     }
     }
     return false;
@@ -388,7 +389,8 @@ int cf_correlate(struct cf_correlator *c, struct cf_detector *d, uint32_t index)
         for (uint32_t w = 0; w < rule->corr->n_rules && r == 0; w++)
             if (rule->corr->rules[w] == index) {
                 r = count_for(c, d, rule, w);
-                break;
+                if (rule->corr->type != CF_C_ORDERED) /* there a rule may be several steps */
+                    break;
             }
     }
     return r;

@@ -42,6 +42,7 @@ struct cf_alt {
 struct cf_rfield { /* a field as rules name it, with the places of an event where its value may be, best first */
     cf_str name;
     uint16_t n_alt;
+    bool time;     /* one of them is @timestamp, which the prefilter does not look at */
     struct cf_alt *alt;
 };
 /* Does a value of this full name, called raw by its source (or empty), feed the field? */
@@ -169,6 +170,7 @@ struct cf_corr {
     cf_str *value_name;
     uint16_t *value_field; /* [n_rules * n_value] */
     double percentile;
+    bool all_rules;     /* the bound is not written: all rules */
     uint32_t index;     /* of its rule */
     uint32_t depth;     /* of the chain: 1 for a correlation over plain rules */
     struct cf_ynode *aliases; /* during load */
@@ -195,6 +197,8 @@ struct cf_ruleset {
     size_t n_rex, cap_rex;
     struct cf_rex *rex; /* malloc */
     struct cf_taxonomy tax;
+    bool asks_time;     /* a rule names @timestamp */
+    uint16_t time_name; /* "@timestamp" */
     struct cf_map *field_map, *pred_map, *rule_map; /* names -> index */
     size_t max_route_rules;
     pthread_mutex_t group_lock; /* guards the making of groups; readers use the atomic list */
@@ -261,20 +265,23 @@ hs_database_t *cf_cache_load(const char *dir, cf_str key);
 void cf_cache_save(const char *dir, cf_str key, const hs_database_t *db); /* as far as it can be */
 
 /* ---- regular expressions (regex.c) ---- */
-struct cf_rex {
-    cf_str text;
-    uint8_t flags; /* CF_RE_... */
-    bool cased;
+struct cf_rex_code {
     _Atomic(hs_database_t *) db;  /* made at first use */
     void *_Atomic pcre;           /* pcre2_code: expressions Vectorscan has no automaton for */
     bool use_pcre;
+};
+struct cf_rex {
+    cf_str text;
+    uint8_t flags; /* CF_RE_... */
+    bool by_char;  /* a character of several bytes makes a difference: values that hold one are looked at by code[1] */
+    struct cf_rex_code code[2]; /* over bytes; over characters */
 };
 #define CF_RE_I 1
 #define CF_RE_M 2
 #define CF_RE_S 4
 int cf_rex_add(struct cf_ruleset *rs, cf_str text, uint8_t flags, uint32_t *ret, struct cf_error *reterr);
 struct cf_rex_scratch { /* one per thread */
-    uint64_t *ready;   /* bit per expression: hs has been made large enough for it */
+    uint64_t *ready;   /* bit per expression and kind of code: hs has been made large enough for it */
     uint32_t n_ready;  /* words */
     hs_scratch_t *hs;
     void *match;    /* pcre2_match_data */

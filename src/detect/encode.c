@@ -132,12 +132,12 @@ static uint32_t next_char(cf_str s, size_t *i)
 
 int cf_mod_utf16(struct cf_compile *c, struct cf_svals *l, enum cf_utf16 how)
 {
-    int r = need_plain(c, l, "utf16");
+    int r = how == CF_UTF16_BOM ? need_plain(c, l, "utf16") : 0;
 
     for (size_t k = 0; r == 0 && k < l->n; k++) {
         cf_str s = l->v[k].s;
         char *o = cf_arena_bytes(c->a, s.n * 2 + 4);
-        size_t n = 0;
+        size_t n = 0, wilds = 0;
 
         if (!o)
             return cf_error_set(c->err, CF_ENOMEM, "out of memory");
@@ -146,8 +146,15 @@ int cf_mod_utf16(struct cf_compile *c, struct cf_svals *l, enum cf_utf16 how)
             o[n++] = '\xfe';
         }
         for (size_t i = 0; i < s.n;) {
-            uint32_t v = next_char(s, &i), u[2] = {v, 0};
+            uint32_t v, u[2] = {0};
             size_t nu = 1;
+
+            if (l->v[k].wild && (s.p[i] == CF_WILD_MANY || s.p[i] == CF_WILD_ONE)) {
+                o[n++] = s.p[i++];
+                wilds++;
+                continue;
+            }
+            u[0] = v = next_char(s, &i);
 
             if (v > 0xffff) {
                 u[0] = 0xd800 + ((v - 0x10000) >> 10);
@@ -159,6 +166,10 @@ int cf_mod_utf16(struct cf_compile *c, struct cf_svals *l, enum cf_utf16 how)
                 o[n++] = (char)(how == CF_UTF16_BE ? u[j] & 0xff : u[j] >> 8);
             }
         }
+        for (size_t i = 0; i < n; i++)
+            wilds -= l->v[k].wild && (o[i] == CF_WILD_MANY || o[i] == CF_WILD_ONE);
+        if (l->v[k].wild && wilds)
+            return cf_error_set(c->err, CF_EUNSUPPORTED, "a character of this value looks like a wildcard when it is encoded");
         l->v[k].s = (cf_str){o, n};
     }
     return r;
@@ -172,6 +183,7 @@ static bool option_dash(cf_str s, size_t i)
     return (s.p[i] == '-' || s.p[i] == '/') && !(i && word(s.p[i - 1])) && i + 1 < s.n && word(s.p[i + 1]);
 }
 
+#define DASHES_MAX 5 /* 3,125 forms */
 int cf_mod_windash(struct cf_compile *c, struct cf_svals *l)
 {
     static const char *const dash[] = {"-", "/", "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x95"};
@@ -180,12 +192,12 @@ int cf_mod_windash(struct cf_compile *c, struct cf_svals *l)
 
     for (size_t k = 0; r == 0 && k < l->n; k++) {
         cf_str s = l->v[k].s;
-        size_t at[5], n = 0, total = 1;
+        size_t at[DASHES_MAX], n = 0, total = 1;
 
         for (size_t i = 0; i < s.n; i++)
             if (option_dash(s, i)) {
-                if (n == 5)
-                    return cf_error_set(c->err, CF_ELIMIT, "windash: more than 5 dashes in one value");
+                if (n == DASHES_MAX)
+                    return cf_error_set(c->err, CF_ELIMIT, "windash: more than %d dashes in one value", DASHES_MAX);
                 at[n++] = i;
                 total *= 5;
             }
@@ -233,12 +245,78 @@ static bool find_placeholder(cf_str s, size_t *from, size_t *to)
     return false;
 }
 
-static int expand_one(struct cf_compile *c, struct cf_sval v, size_t from, size_t to, cf_str with, struct cf_svals *out)
+int cf_expand_hide(struct cf_compile *c, cf_str *s)
 {
-    struct cf_sval w;
-    char *o;
-    int r = cf_sval_parse(c, with, &w);
+    char *o = cf_arena_bytes(c->a, s->n + 1);
+    size_t n = 0;
 
+    if (!o)
+        return cf_error_set(c->err, CF_ENOMEM, "out of memory");
+    for (size_t i = 0; i < s->n; i++) {
+        bool esc = s->p[i] == '\\' && i + 1 < s->n;
+
+        if (s->p[i] == CF_PERCENT)
+            return cf_error_set(c->err, CF_ESYNTAX, "value is not UTF-8");
+        if (esc && s->p[i + 1] != '%')
+            o[n++] = s->p[i];
+        i += esc;
+        o[n++] = esc && s->p[i] == '%' ? CF_PERCENT : s->p[i];
+    }
+    *s = (cf_str){o, n};
+    return 0;
+}
+
+static int unhide(struct cf_compile *c, struct cf_svals *l)
+{
+    for (size_t k = 0; k < l->n; k++) {
+        cf_str s = l->v[k].s;
+        char *o;
+
+        if (!s.n || !memchr(s.p, (unsigned char)CF_PERCENT, s.n))
+            continue;
+        o = cf_arena_bytes(c->a, s.n);
+        if (!o)
+            return cf_error_set(c->err, CF_ENOMEM, "out of memory");
+        for (size_t i = 0; i < s.n; i++)
+            o[i] = s.p[i] == CF_PERCENT ? '%' : s.p[i];
+        l->v[k].s.p = o;
+    }
+    return 0;
+}
+
+/* A list's entry inside an expression: what it means as a Sigma text. */
+static int rex_text(struct cf_compile *c, struct cf_sval *v)
+{
+    char *o = cf_arena_bytes(c->a, v->s.n * 2 + 1);
+    size_t n = 0;
+
+    if (!o)
+        return cf_error_set(c->err, CF_ENOMEM, "out of memory");
+    for (size_t i = 0; i < v->s.n; i++) {
+        char ch = v->s.p[i];
+
+        if (v->wild && (ch == CF_WILD_MANY || ch == CF_WILD_ONE)) {
+            o[n++] = '.';
+            if (ch == CF_WILD_MANY)
+                o[n++] = '*';
+            continue;
+        }
+        if (ch > 0 && !word(ch))
+            o[n++] = '\\';
+        o[n++] = ch;
+    }
+    *v = (struct cf_sval){{o, n}, false};
+    return 0;
+}
+
+static int expand_one(struct cf_compile *c, struct cf_sval v, size_t from, size_t to, cf_str with, enum cf_expand how, struct cf_svals *out)
+{
+    struct cf_sval w = {with, false};
+    char *o;
+    int r = how == CF_EXPAND_RAW ? 0 : cf_sval_parse(c, with, &w);
+
+    if (r == 0 && how == CF_EXPAND_REX)
+        r = rex_text(c, &w);
     if (r < 0)
         return r;
     o = cf_arena_bytes(c->a, v.s.n + w.s.n + 1);
@@ -250,7 +328,7 @@ static int expand_one(struct cf_compile *c, struct cf_sval v, size_t from, size_
     return cf_svals_add(c, out, (struct cf_sval){{o, from + w.s.n + v.s.n - to}, v.wild || w.wild});
 }
 
-int cf_mod_expand(struct cf_compile *c, struct cf_svals *l)
+int cf_mod_expand(struct cf_compile *c, struct cf_svals *l, enum cf_expand how)
 {
     bool again = true;
     int r = 0;
@@ -270,16 +348,16 @@ int cf_mod_expand(struct cf_compile *c, struct cf_svals *l)
             again = true;
             list = cf_placeholder(c->rs, cf_str_sub(l->v[k].s, from + 1, to - from - 2));
             if (list && list->kind == CF_Y_SCALAR && !cf_ynode_is_null(list))
-                r = expand_one(c, l->v[k], from, to, list->text, &out);
+                r = expand_one(c, l->v[k], from, to, list->text, how, &out);
             for (e = list && list->kind == CF_Y_SEQ ? list->child : NULL; e && r == 0; e = e->next)
                 if (e->kind == CF_Y_SCALAR)
-                    r = expand_one(c, l->v[k], from, to, e->text, &out);
+                    r = expand_one(c, l->v[k], from, to, e->text, how, &out);
         }
         if (r < 0)
             return r;
         *l = out;
     }
-    return again ? cf_error_set(c->err, CF_ELIMIT, "placeholders refer to each other without end") : 0;
+    return again ? cf_error_set(c->err, CF_ELIMIT, "placeholders refer to each other without end") : unhide(c, l);
 }
 
 int cf_mod_anchor(struct cf_compile *c, struct cf_svals *l, int how)

@@ -25,7 +25,11 @@ int cf_mod_base64offset(struct cf_compile *c, struct cf_svals *l);
 enum cf_utf16 { CF_UTF16_LE, CF_UTF16_BE, CF_UTF16_BOM };
 int cf_mod_utf16(struct cf_compile *c, struct cf_svals *l, enum cf_utf16 how);
 int cf_mod_windash(struct cf_compile *c, struct cf_svals *l);
-int cf_mod_expand(struct cf_compile *c, struct cf_svals *l);
+/* "\%" of a rule's text is no beginning of a placeholder: kept apart before wildcards are read, put back by cf_mod_expand. */
+#define CF_PERCENT '\xfd'
+int cf_expand_hide(struct cf_compile *c, cf_str *text);
+enum cf_expand { CF_EXPAND_TEXT, CF_EXPAND_REX, CF_EXPAND_RAW }; /* what the value is that holds the placeholder */
+int cf_mod_expand(struct cf_compile *c, struct cf_svals *l, enum cf_expand how);
 enum { CF_ANCHOR_CONTAINS, CF_ANCHOR_STARTS, CF_ANCHOR_ENDS };
 int cf_mod_anchor(struct cf_compile *c, struct cf_svals *l, int how);
 

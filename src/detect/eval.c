@@ -22,7 +22,7 @@ static void pairs_note(struct cf_pairs *ps, cf_str low, uint32_t val)
 /* Pairs of the folded text of a value when many patterns are looked for in it; NULL: not worth it. */
 static const struct cf_pairs *pairs_of(struct cf_detector *d, uint16_t val, cf_str low, uint32_t patterns)
 {
-    struct cf_folded *f = val == CF_VAL_RECORD ? &d->record : &d->fold[val];
+    struct cf_folded *f = val == CF_VAL_RECORD ? &d->record : val == CF_VAL_TIME ? &d->time_fold : &d->fold[val];
 
     if (d->pairs.val == val + 1u)
         return &d->pairs;
@@ -43,7 +43,7 @@ static inline bool pairs_lack(const struct cf_pairs *ps, const struct cf_pat *pa
 
 static bool pats_match(struct cf_detector *d, const struct cf_pred *p, uint16_t val, uint32_t from, uint32_t to)
 {
-    cf_str raw = val == CF_VAL_RECORD ? d->ev->original : (cf_str){d->ev->val[val].p, d->ev->val[val].n}, low = CF_STR_NONE;
+    cf_str raw = {cf_val_at(d, val)->p, cf_val_at(d, val)->n}, low = CF_STR_NONE;
     const struct cf_pairs *ps = NULL;
 
     for (uint32_t i = from; i < to; i++) {
@@ -90,6 +90,19 @@ static unsigned iso_week(int64_t days)
     return (unsigned)((thursday - cf_days_from_civil(year, 1, 1)) / 7 + 1);
 }
 
+/* Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by how many digits there are. */
+static bool epoch_parse(cf_str s, int64_t *ret_us)
+{
+    const char *dot = s.n ? memchr(s.p, '.', s.n) : NULL;
+    cf_str whole = cf_str_sub(s, 0, dot ? (size_t)(dot - s.p) : s.n);
+    int64_t v;
+
+    if (whole.n < 9 || whole.n > 19 || !cf_str_i64(whole, &v) || v < 0)
+        return false;
+    *ret_us = whole.n < 12 ? v * CF_US_PER_S : whole.n < 15 ? v * 1000 : whole.n < 18 ? v : v / 1000;
+    return true;
+}
+
 /* Part of a date as its text says it: no zone is applied. */
 static bool time_part(cf_str s, uint8_t part, double *ret)
 {
@@ -105,7 +118,7 @@ static bool time_part(cf_str s, uint8_t part, double *ret)
             n++;
         t.n = n;
     }
-    if (!cf_time_parse(cf_str_trim(t), &us))
+    if (!cf_time_parse(cf_str_trim(t), &us) && !epoch_parse(s, &us))
         return false;
     days = us >= 0 ? us / CF_US_PER_DAY : -((CF_US_PER_DAY - 1 - us) / CF_US_PER_DAY);
     sec = (us - days * CF_US_PER_DAY) / CF_US_PER_S;
@@ -136,7 +149,7 @@ static bool time_part(cf_str s, uint8_t part, double *ret)
 
 static bool value_match(struct cf_detector *d, const struct cf_pred *p, uint16_t val, uint32_t from, uint32_t to)
 {
-    cf_str s = val == CF_VAL_RECORD ? d->ev->original : (cf_str){d->ev->val[val].p, d->ev->val[val].n};
+    cf_str s = {cf_val_at(d, val)->p, cf_val_at(d, val)->n};
     struct cf_ip ip;
     double v;
 

@@ -225,11 +225,13 @@ static uint64_t shape_hash(const struct cf_event *ev)
     return a ^ a >> 32;
 }
 
+static bool has_time(const struct cf_event *ev) { return ev->time_us != CF_TIME_NONE; }
+
 static bool same_shape(const struct cf_shape *s, const struct cf_event *ev, uint64_t hash)
 {
     uint64_t diff = 0;
 
-    if (!s->used || s->hash != hash || s->n != ev->n || s->original != (ev->original.n != 0))
+    if (!s->used || s->hash != hash || s->n != ev->n || s->original != (ev->original.n != 0) || s->timed != has_time(ev))
         return false;
     for (uint16_t i = 0; i < ev->n; i++)
         diff |= s->name[i] ^ names_of(&ev->val[i]);
@@ -307,6 +309,11 @@ static bool shape_make(struct cf_detector *d, struct cf_shape *s, const struct c
     s->hash = hash;
     s->n = ev->n;
     s->original = ev->original.n != 0;
+    s->timed = has_time(ev);
+    if (s->timed && d->rs->asks_time) {
+        lists_of(d, &d->time_val, list);
+        spread(d, s, list[1], CF_VAL_TIME);
+    }
     if (s->original) {
         lists_of(d, &d->record_val, list);
         spread(d, s, list[1], CF_VAL_RECORD);
@@ -470,6 +477,9 @@ void cf_detector_begin(struct cf_detector *d, const struct cf_event *ev)
     d->pairs.val = 0;
     d->record.off = d->record.tried = UINT32_MAX;
     d->record_val = (struct cf_value){.p = ev->original.p, .n = (uint32_t)ev->original.n, .id = CF_F_EVENT_ORIGINAL};
+    d->time_fold.off = d->time_fold.tried = UINT32_MAX;
+    if (d->rs->asks_time && has_time(ev))
+        d->time_val = (struct cf_value){.p = d->time_text, .n = (uint32_t)cf_time_format(ev->time_us, d->time_text), .id = CF_F_EXTRA, .name = d->rs->time_name};
     if (ev->n > d->cap_fold) {
         struct cf_folded *p = realloc(d->fold, ev->cap * sizeof *p + sizeof *p);
 
@@ -528,6 +538,8 @@ cf_str cf_folded(struct cf_detector *d, uint16_t val)
 {
     if (val == CF_VAL_RECORD)
         return folded(d, &d->record, d->ev->original.p, d->ev->original.n);
+    if (val == CF_VAL_TIME)
+        return folded(d, &d->time_fold, d->time_val.p, d->time_val.n);
     return folded(d, &d->fold[val], d->ev->val[val].p, d->ev->val[val].n);
 }
 

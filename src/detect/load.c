@@ -302,7 +302,7 @@ static int compile_unit(struct loader *l, const struct unit *u)
         cf_str action = cf_ymap_str(d->root, "action");
         const struct cf_ynode *doc = d->root;
 
-        if (!doc)
+        if (!doc || cf_ynode_is_null(doc)) /* "---" with nothing behind it */
             continue;
         n++;
         if (cf_str_eqz(action, "global")) {
@@ -327,13 +327,41 @@ static int compile_unit(struct loader *l, const struct unit *u)
     return r;
 }
 
+/* Whether a document of the text may be a global filter: the word at the begin of a line, or in braces. */
+static bool may_filter(cf_str text)
+{
+    for (cf_str s = text; s.n > 6;) {
+        ptrdiff_t at = cf_str_find(s, CF_STR("filter"));
+        char before;
+
+        if (at < 0)
+            return false;
+        before = at ? s.p[at - 1] : '\n';
+        if (strchr("\n\"'{", before) || (before == ' ' && at > 1 && strchr("{,", s.p[at - 2])))
+            return true;
+        s = cf_str_sub(s, (size_t)at + 6, s.n);
+    }
+    return false;
+}
+
+static const char *filter_wrong(const struct cf_ynode *doc, const struct cf_ynode *f)
+{
+    const struct cf_ynode *ls = cf_ymap_get(doc, "logsource");
+
+    if (f->kind != CF_Y_MAP || !cf_ymap_get(f, "condition"))
+        return "the filter has no condition";
+    if (!cf_ymap_get(f, "rules") && (!ls || ls->kind != CF_Y_MAP || !ls->n))
+        return "the filter names neither rules nor a log source: it would take events from every rule";
+    return NULL;
+}
+
 static int find_filters(struct loader *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         struct cf_ydoc *d = NULL;
         struct cf_error err = {0};
 
-        if (cf_str_find(l->unit[i].text, CF_STR("\nfilter:")) < 0 && !cf_str_starts(l->unit[i].text, CF_STR("filter:")))
+        if (!may_filter(l->unit[i].text))
             continue;
         if (cf_yaml_parse(&l->text, l->unit[i].text, &d, &err) < 0)
             continue; /* refused with its reason in the second pass */
@@ -342,8 +370,8 @@ static int find_filters(struct loader *l)
 
             if (!f || cf_ymap_get(d->root, "detection"))
                 continue;
-            if (f->kind != CF_Y_MAP || !cf_ymap_get(f, "condition")) {
-                if (cf_rule_refuse(l->rs, l->unit[i].file, cf_ymap_str(d->root, "title"), "the filter has no condition") < 0)
+            if (filter_wrong(d->root, f)) {
+                if (cf_rule_refuse(l->rs, l->unit[i].file, cf_ymap_str(d->root, "title"), filter_wrong(d->root, f)) < 0)
                     return CF_ENOMEM;
                 continue;
             }

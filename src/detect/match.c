@@ -96,7 +96,7 @@ bool cf_route_bits(struct cf_detector *d, uint64_t *bits)
 
 static inline const struct cf_value *route_val(const struct cf_detector *d, uint32_t i)
 {
-    return d->shape->route[i] == CF_VAL_RECORD ? &d->record_val : &d->ev->val[d->shape->route[i]];
+    return cf_val_at(d, d->shape->route[i]);
 }
 
 /* Everything the route depends on, as one number. */

@@ -34,7 +34,7 @@ struct cf_plan { /* values one group's prefilter looks at */
 #define CF_ROUTE_TEXT 256u
 struct cf_shape {
     uint64_t hash;
-    bool used, original;
+    bool used, original, timed;
     uint16_t n;
     uint16_t *first;   /* [n_fields] index+1 of links, 0: the field is absent */
     uint64_t *name;    /* [n] */
@@ -64,6 +64,7 @@ struct cf_route_slot {
 };
 #define CF_ROUTE_SLOTS 8192u
 #define CF_VAL_RECORD 0xffff /* stands for the original text */
+#define CF_VAL_TIME 0xfffe   /* stands for the time, which is no value of its own */
 
 struct cf_detector {
     struct cf_ruleset *rs;
@@ -79,6 +80,9 @@ struct cf_detector {
     uint32_t cap_fold;
     struct cf_folded record; /* original, folded */
     struct cf_value record_val; /* original, as a value of the field event.original */
+    struct cf_value time_val;   /* @timestamp as the event's JSON has it, when rules ask for it */
+    struct cf_folded time_fold;
+    char time_text[32];
     char *buf; /* folded texts */
     size_t n_buf, cap_buf;
     bool oom;
@@ -172,10 +176,11 @@ static inline const struct cf_link *cf_link_next(const struct cf_detector *d, co
 {
     return l->next ? &d->shape->link[l->next - 1] : NULL;
 }
-static inline const struct cf_value *cf_link_val(const struct cf_detector *d, const struct cf_link *l) 
+static inline const struct cf_value *cf_val_at(const struct cf_detector *d, uint16_t val)
 {
-    return l->val == CF_VAL_RECORD ? &d->record_val : &d->ev->val[l->val];
+    return val < CF_VAL_TIME ? &d->ev->val[val] : val == CF_VAL_RECORD ? &d->record_val : &d->time_val;
 }
+static inline const struct cf_value *cf_link_val(const struct cf_detector *d, const struct cf_link *l) { return cf_val_at(d, l->val); }
 cf_str cf_folded(struct cf_detector *d, uint16_t val);        /* folded text of a value */
 bool cf_record_is_text(struct cf_detector *d);                /* keywords are looked for in the original text */
 /* Truth of a predicate; *ret_val, when wanted, gets the value that made it true. */

@@ -71,6 +71,8 @@ static bool prepare(struct reach *r, const struct cf_source_fields *src)
         s->fed = calloc(r->rs->n_fields + 1, 1);
         if (!s->fed)
             return false;
+        for (size_t f = 1; f < r->rs->n_fields; f++)
+            s->fed[f] = r->rs->fields[f].time; /* every event has a time */
         for (size_t k = 0; k < src[i].n; k++)
             for (size_t f = 1; f < r->rs->n_fields; f++)
                 if (!s->fed[f] && cf_rfield_fed(&r->rs->fields[f], src[i].field[k].name, src[i].field[k].raw))

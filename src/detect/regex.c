@@ -12,9 +12,9 @@
 #define PCRE_STEPS 200000
 #define PCRE_DEPTH 2000
 
-static unsigned hs_flags(const struct cf_rex *r)
+static unsigned hs_flags(const struct cf_rex *r, bool utf)
 {
-    unsigned f = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY;
+    unsigned f = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY | (utf ? HS_FLAG_UTF8 : 0);
 
     if (r->flags & CF_RE_I)
         f |= HS_FLAG_CASELESS;
@@ -25,9 +25,9 @@ static unsigned hs_flags(const struct cf_rex *r)
     return f;
 }
 
-static pcre2_code *pcre_make(const struct cf_rex *r, char *why, size_t why_n)
+static pcre2_code *pcre_make(const struct cf_rex *r, bool utf, char *why, size_t why_n)
 {
-    uint32_t opt = PCRE2_NO_AUTO_CAPTURE;
+    uint32_t opt = utf ? PCRE2_UTF : 0;
     PCRE2_SIZE off = 0;
     int code = 0;
     pcre2_code *re;
@@ -38,21 +38,21 @@ static pcre2_code *pcre_make(const struct cf_rex *r, char *why, size_t why_n)
         opt |= PCRE2_MULTILINE;
     if (r->flags & CF_RE_S)
         opt |= PCRE2_DOTALL;
-    re = pcre2_compile((PCRE2_SPTR)r->text.p, r->text.n, opt & ~(uint32_t)PCRE2_NO_AUTO_CAPTURE, &code, &off, NULL);
+    re = pcre2_compile((PCRE2_SPTR)r->text.p, r->text.n, opt, &code, &off, NULL);
     if (!re && why)
         (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)why, why_n);
     return re;
 }
 
 /* Whether Vectorscan can take it: parsed here, made into an automaton later. */
-static bool hs_knows(const struct cf_rex *r)
+static bool hs_knows(const struct cf_rex *r, bool utf)
 {
     hs_expr_info_t *info = NULL;
     hs_compile_error_t *err = NULL;
 
     if (memchr(r->text.p, 0, r->text.n))
         return false;
-    if (hs_expression_info(r->text.p, hs_flags(r), &info, &err) == HS_SUCCESS) {
+    if (hs_expression_info(r->text.p, hs_flags(r, utf), &info, &err) == HS_SUCCESS) {
         free(info);
         return true;
     }
@@ -60,8 +60,8 @@ static bool hs_knows(const struct cf_rex *r)
     return false;
 }
 
-/* Repeats such as {1000,} make huge automata: their sum is bounded for Vectorscan, larger ones go to PCRE2. */
-static bool big_repeat(cf_str t)
+/* Repeats such as {1000,} make huge automata: they are bounded for Vectorscan, larger ones go to PCRE2. */
+static bool big_repeat(cf_str t, uint64_t most, uint64_t most_product)
 {
     uint64_t product = 1;
 
@@ -78,9 +78,18 @@ static bool big_repeat(cf_str t)
         if (w > v)
             v = w;
         product = v > 1 ? product * v : product;
-        if (v > 5000 || product > 20000)
+        if (v > most || product > most_product)
             return true;
     }
+    return false;
+}
+
+/* Does it make a difference whether a character of several bytes is one or many? */
+static bool by_char(cf_str t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if (t.p[i] == '.' || t.p[i] == '[' || (unsigned char)t.p[i] >= 0x80 || (t.p[i] == '\\' && i + 1 < t.n && strchr("WDSNXRCVHpPxo", t.p[++i])))
+            return true;
     return false;
 }
 
@@ -100,12 +109,16 @@ int cf_rex_add(struct cf_ruleset *rs, cf_str text, uint8_t flags, uint32_t *ret,
     r.text.p = cf_arena_strdup(&rs->arena, text);
     if (!r.text.p)
         return cf_error_set(reterr, CF_ENOMEM, "out of memory");
-    re = pcre_make(&r, why, sizeof why);
+    re = pcre_make(&r, false, why, sizeof why);
     if (!re)
         return cf_error_set(reterr, CF_ESYNTAX, "regular expression \"%.*s\": %s", CF_ARG(text), why);
     pcre2_code_free(re);
-    if (big_repeat(text) || !hs_knows(&r))
-        r.use_pcre = true;
+    r.code[0].use_pcre = big_repeat(text, 5000, 20000) || !hs_knows(&r, false);
+    r.by_char = by_char(text) && cf_utf8_valid(text) && (re = pcre_make(&r, true, NULL, 0));
+    if (r.by_char) {
+        pcre2_code_free(re);
+        r.code[1].use_pcre = r.code[0].use_pcre || big_repeat(text, 64, 256) || !hs_knows(&r, true);
+    }
     if (rs->n_rex == rs->cap_rex) {
         size_t cap = rs->cap_rex ? rs->cap_rex * 2 : 64;
         struct cf_rex *p = realloc(rs->rex, cap * sizeof *p);
@@ -121,32 +134,33 @@ int cf_rex_add(struct cf_ruleset *rs, cf_str text, uint8_t flags, uint32_t *ret,
 }
 
 /* From the cache, or compiled and put there. */
-static bool hs_make(struct cf_ruleset *rs, const struct cf_rex *r, hs_database_t **ret, hs_compile_error_t **err)
+static bool hs_make(struct cf_ruleset *rs, const struct cf_rex *r, bool utf, hs_database_t **ret, hs_compile_error_t **err)
 {
     struct cf_buf key;
 
     cf_buf_init(&key, 0);
-    cf_buf_printf(&key, "expression %u ", hs_flags(r));
+    cf_buf_printf(&key, "expression %u ", hs_flags(r, utf));
     cf_buf_add(&key, r->text.p, r->text.n);
     *ret = key.failed ? NULL : cf_cache_load(rs->cache_dir, cf_buf_view(&key));
-    if (!*ret && hs_compile(r->text.p, hs_flags(r), HS_MODE_BLOCK, NULL, ret, err) == HS_SUCCESS && !key.failed)
+    if (!*ret && hs_compile(r->text.p, hs_flags(r, utf), HS_MODE_BLOCK, NULL, ret, err) == HS_SUCCESS && !key.failed)
         cf_cache_save(rs->cache_dir, cf_buf_view(&key), *ret);
     cf_buf_release(&key);
     return *ret != NULL;
 }
 
-static hs_database_t *hs_db(struct cf_ruleset *rs, struct cf_rex *r)
+static hs_database_t *hs_db(struct cf_ruleset *rs, struct cf_rex *r, bool utf)
 {
-    hs_database_t *db = atomic_load_explicit(&r->db, memory_order_acquire);
+    struct cf_rex_code *k = &r->code[utf];
+    hs_database_t *db = atomic_load_explicit(&k->db, memory_order_acquire);
     hs_compile_error_t *err = NULL;
 
-    if (db || r->use_pcre)
+    if (db || k->use_pcre)
         return db;
     (void)pthread_mutex_lock(&rs->group_lock);
-    db = atomic_load_explicit(&r->db, memory_order_acquire);
+    db = atomic_load_explicit(&k->db, memory_order_acquire);
     if (!db) {
-        if (hs_make(rs, r, &db, &err)) {
-            atomic_store_explicit(&r->db, db, memory_order_release);
+        if (hs_make(rs, r, utf, &db, &err)) {
+            atomic_store_explicit(&k->db, db, memory_order_release);
         } else {
             hs_free_compile_error(err);
             db = NULL;
@@ -166,19 +180,20 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
     return 1;
 }
 
-static bool pcre_run(struct cf_ruleset *rs, struct cf_rex_scratch *s, struct cf_rex *r, cf_str text)
+static bool pcre_run(struct cf_ruleset *rs, struct cf_rex_scratch *s, struct cf_rex *r, bool utf, cf_str text)
 {
-    pcre2_code *re = atomic_load_explicit(&r->pcre, memory_order_acquire);
+    struct cf_rex_code *k = &r->code[utf];
+    pcre2_code *re = atomic_load_explicit(&k->pcre, memory_order_acquire);
     int rc;
 
     if (!re) {
         (void)pthread_mutex_lock(&rs->group_lock);
-        re = atomic_load_explicit(&r->pcre, memory_order_acquire);
+        re = atomic_load_explicit(&k->pcre, memory_order_acquire);
         if (!re) {
-            re = pcre_make(r, NULL, 0);
+            re = pcre_make(r, utf, NULL, 0);
             if (re)
                 (void)pcre2_jit_compile(re, PCRE2_JIT_COMPLETE);
-            atomic_store_explicit(&r->pcre, re, memory_order_release);
+            atomic_store_explicit(&k->pcre, re, memory_order_release);
         }
         (void)pthread_mutex_unlock(&rs->group_lock);
     }
@@ -192,7 +207,7 @@ static bool pcre_run(struct cf_ruleset *rs, struct cf_rex_scratch *s, struct cf_
     }
     if (!re || !s->match || !s->ctx)
         return false;
-    rc = pcre2_match(re, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, 0, 0, s->match, s->ctx);
+    rc = pcre2_match(re, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, 0, utf ? PCRE2_NO_UTF_CHECK : 0, s->match, s->ctx);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
         s->limited++;
     return rc >= 0;
@@ -220,15 +235,29 @@ static bool scratch_ready(struct cf_rex_scratch *s, uint32_t rex, const hs_datab
     return true;
 }
 
+static bool ascii(cf_str s)
+{
+    uint64_t w, any = 0;
+    size_t i = 0;
+
+    for (; i + sizeof w <= s.n; i += sizeof w) {
+        memcpy(&w, s.p + i, sizeof w);
+        any |= w;
+    }
+    for (; i < s.n; i++)
+        any |= (unsigned char)s.p[i];
+    return !(any & 0x8080808080808080u);
+}
+
 bool cf_rex_match(struct cf_ruleset *rs, struct cf_rex_scratch *s, uint32_t rex, cf_str text)
 {
     struct cf_rex *r = &rs->rex[rex];
-    hs_database_t *db = hs_db(rs, r);
-    bool found = false;
+    bool found = false, utf = r->by_char && !ascii(text) && cf_utf8_valid(text);
+    hs_database_t *db = hs_db(rs, r, utf);
 
     if (!db)
-        return pcre_run(rs, s, r, text);
-    if (!scratch_ready(s, rex, db))
+        return pcre_run(rs, s, r, utf, text);
+    if (!scratch_ready(s, rex * 2 + utf, db))
         return false;
     if (text.n > UINT32_MAX)
         text.n = UINT32_MAX;
@@ -238,8 +267,10 @@ bool cf_rex_match(struct cf_ruleset *rs, struct cf_rex_scratch *s, uint32_t rex,
 
 void cf_rex_release(struct cf_rex *r)
 {
-    hs_free_database(atomic_load(&r->db));
-    pcre2_code_free(atomic_load(&r->pcre));
+    for (int i = 0; i < 2; i++) {
+        hs_free_database(atomic_load(&r->code[i].db));
+        pcre2_code_free(atomic_load(&r->code[i].pcre));
+    }
 }
 
 void cf_rex_scratch_release(struct cf_rex_scratch *s)

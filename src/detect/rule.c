@@ -165,7 +165,7 @@ static bool filter_applies(const struct cf_ynode *doc, const struct cf_rule *rul
     const struct cf_ynode *f = cf_ymap_get(doc, "filter"), *rules = cf_ymap_get(f, "rules"), *ls = cf_ymap_get(doc, "logsource");
     cf_str p = cf_ymap_str(ls, "product"), cat = cf_ymap_str(ls, "category"), s = cf_ymap_str(ls, "service");
 
-    if (!rules || cf_str_eqz(rules->text, "any"))
+    if (!rules || (rules->kind == CF_Y_SCALAR && cf_str_ieq(rules->text, CF_STR("any"))))
         return (!p.p || cf_str_eq(p, rule->info.product)) && (!cat.p || cf_str_eq(cat, rule->info.category)) &&
                (!s.p || cf_str_eq(s, rule->info.service));
     for (const struct cf_ynode *n = rules->kind == CF_Y_SEQ ? rules->child : rules; n; n = rules->kind == CF_Y_SEQ ? n->next : NULL)
@@ -175,7 +175,32 @@ static bool filter_applies(const struct cf_ynode *doc, const struct cf_rule *rul
     return false;
 }
 
-/* A filter's condition says which events stay ("not selection") or, without "not", which are taken away. */
+/* What the condition says of an event of which no search is true. */
+static bool true_of_none(const struct cf_rule *r, const struct cf_node *n)
+{
+    uint32_t yes = 0;
+
+    for (uint32_t i = 0; i < r->n_sel; i++)
+        if (r->sel[i].node == n)
+            return false;
+    for (uint32_t i = 0; i < n->n; i++)
+        yes += true_of_none(r, n->child[i]);
+    switch ((enum cf_node_kind)n->kind) {
+    case CF_ND_NOT:
+        return yes == 0;
+    case CF_ND_AND:
+        return yes == n->n;
+    case CF_ND_OR:
+        return yes > 0;
+    case CF_ND_SOME:
+        return yes >= n->pred;
+    default:
+        return n->kind == CF_ND_TRUE;
+    }
+}
+
+/* A filter's condition says which events stay ("not a and not b") or which are taken away ("a or b"): it stays what the filter
+ * knows nothing of. */
 static int add_filter(struct cf_compile *c, const struct cf_ynode *doc, struct cf_rule *rule)
 {
     struct cf_rule tmp = {0};
@@ -195,7 +220,7 @@ static int add_filter(struct cf_compile *c, const struct cf_ynode *doc, struct c
     sel = CF_NEW_N(&c->rs->arena, struct cf_sel, rule->n_sel + tmp.n_sel);
     if (!both || !sel)
         return cf_error_set(c->err, CF_ENOMEM, "out of memory");
-    if (tmp.root->kind != CF_ND_NOT) {
+    if (!true_of_none(&tmp, tmp.root)) {
         keepn = cf_node_new(c, CF_ND_NOT, 1);
         if (!keepn)
             return CF_ENOMEM;

@@ -109,6 +109,12 @@ static int add_field(struct cf_compile *c, cf_str name, cf_str key, const struct
     for (const struct cf_ynode *e = names && names->kind == CF_Y_SEQ ? names->child : NULL; e; e = e->next)
         if (e->kind == CF_Y_SCALAR)
             set_alt(&f.alt[f.n_alt++], e->text);
+    for (uint16_t i = 0; i < f.n_alt; i++)
+        f.time = f.time || cf_str_eqz(f.alt[i].name, "@timestamp");
+    if (f.time && !rs->asks_time) {
+        rs->asks_time = true;
+        rs->time_name = cf_name_intern(CF_STR("@timestamp"));
+    }
     *ret = (uint16_t)rs->n_fields;
     rs->fields[rs->n_fields++] = f;
     return 0;

@@ -27,6 +27,7 @@ struct item {
 #define HAS(it, m) (((it)->has >> (m)) & 1u)
 #define NUM_MODS ((1u << M_LT) | (1u << M_LTE) | (1u << M_GT) | (1u << M_GTE))
 #define TIME_MODS (0x3fu << M_MINUTE)
+#define RAW_MODS (NUM_MODS | TIME_MODS | (1u << M_CIDR)) /* values that are no texts with wildcards */
 
 static int fail(struct item *it, const char *why)
 {
@@ -44,6 +45,8 @@ static int split_key(struct item *it, cf_str key)
 
         while (m < M__COUNT && !cf_str_eqz(part, mod_name[m]))
             m++;
+        if (m == M__COUNT) /* pySigma's long names */
+            m = cf_str_eqz(part, "ignorecase") ? M_I : cf_str_eqz(part, "multiline") ? M_M : cf_str_eqz(part, "dotall") ? M_S : m;
         if (m == M__COUNT)
             return cf_error_set(it->c->err, CF_EUNSUPPORTED, "line %u: \"%.*s\": unknown modifier \"%.*s\"", it->val->line,
                                 CF_ARG(key), CF_ARG(part));
@@ -208,22 +211,30 @@ static int string_pred(struct item *it, struct cf_svals *l, struct cf_node **ret
 }
 
 /* YAML integers in hexadecimal are looked for as written and as decimal number. */
-static int add_scalar(struct item *it, const struct cf_ynode *v, struct cf_svals *l)
+static int add_scalar(struct item *it, const struct cf_ynode *v, cf_str text, struct cf_svals *l)
 {
     struct cf_sval s;
-    int r = cf_sval_parse(it->c, v->text, &s);
+    int r = cf_sval_parse(it->c, text, &s);
     uint64_t hex;
 
-    if (r == 0 && it->rf == CF_RF_KEYWORD && s.wild)
-        r = cf_svals_add(it->c, l, s); /* anchored below */
-    else if (r == 0)
+    if (r == 0)
         r = cf_svals_add(it->c, l, s);
-    if (r == 0 && v->plain && v->text.n > 2 && v->text.p[0] == '0' && (v->text.p[1] | 32) == 'x' && it->n_mod == 0 &&
+    if (r == 0 && v->plain && v->text.n > 2 && v->text.p[0] == '0' && (v->text.p[1] | 32) == 'x' && (it->has & ~(1u << M_NEQ)) == 0 &&
         cf_str_hex64(v->text, &hex)) {
         cf_str d = cf_arena_printf(it->c->a, "%llu", (unsigned long long)hex);
         r = d.p ? cf_svals_add(it->c, l, (struct cf_sval){d, false}) : cf_error_set(it->c->err, CF_ENOMEM, "out of memory");
     }
     return r;
+}
+
+static int wrap_rex(struct item *it, struct cf_svals *l, const char *before, const char *after)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        l->v[i].s = cf_arena_printf(it->c->a, "%s%.*s%s", before, CF_ARG(l->v[i].s), after);
+        if (!l->v[i].s.p)
+            return cf_error_set(it->c->err, CF_ENOMEM, "out of memory");
+    }
+    return 0;
 }
 
 static int apply_mods(struct item *it, struct cf_svals *l)
@@ -233,13 +244,13 @@ static int apply_mods(struct item *it, struct cf_svals *l)
     for (size_t k = 0; r == 0 && k < it->n_mod; k++)
         switch (it->mod[k]) {
         case M_CONTAINS:
-            r = cf_mod_anchor(it->c, l, CF_ANCHOR_CONTAINS);
+            r = HAS(it, M_RE) ? 0 : cf_mod_anchor(it->c, l, CF_ANCHOR_CONTAINS); /* expressions are looked for anywhere */
             break;
         case M_STARTSWITH:
-            r = cf_mod_anchor(it->c, l, CF_ANCHOR_STARTS);
+            r = HAS(it, M_RE) ? wrap_rex(it, l, "\\A(?:", ")") : cf_mod_anchor(it->c, l, CF_ANCHOR_STARTS);
             break;
         case M_ENDSWITH:
-            r = cf_mod_anchor(it->c, l, CF_ANCHOR_ENDS);
+            r = HAS(it, M_RE) ? wrap_rex(it, l, "(?:", ")\\z") : cf_mod_anchor(it->c, l, CF_ANCHOR_ENDS);
             break;
         case M_BASE64:
             r = cf_mod_base64(it->c, l);
@@ -261,7 +272,7 @@ static int apply_mods(struct item *it, struct cf_svals *l)
             r = cf_mod_windash(it->c, l);
             break;
         case M_EXPAND:
-            r = cf_mod_expand(it->c, l);
+            r = cf_mod_expand(it->c, l, HAS(it, M_RE) ? CF_EXPAND_REX : it->has & RAW_MODS ? CF_EXPAND_RAW : CF_EXPAND_TEXT);
             break;
         default:
             break;
@@ -368,9 +379,11 @@ static int check_mods(struct item *it)
 {
     if ((it->has & ((1u << M_I) | (1u << M_M) | (1u << M_S))) && !HAS(it, M_RE))
         return fail(it, "\"i\", \"m\" and \"s\" only go with \"re\"");
-    if (HAS(it, M_RE) && (it->has & ((1u << M_BASE64) | (1u << M_BASE64OFFSET) | (1u << M_WIDE) | (1u << M_UTF16) | (1u << M_UTF16LE) | (1u << M_UTF16BE) | (1u << M_CIDR) | NUM_MODS)))
+    if (__builtin_popcount(it->has & NUM_MODS) > 1 || __builtin_popcount(it->has & TIME_MODS) > 1)
+        return fail(it, "two comparisons or two parts of a time in one test; write two tests");
+    if (HAS(it, M_RE) && (it->has & (TIME_MODS | (1u << M_WINDASH) | (1u << M_FIELDREF) | (1u << M_EXISTS) | (1u << M_BASE64) | (1u << M_BASE64OFFSET) | (1u << M_WIDE) | (1u << M_UTF16) | (1u << M_UTF16LE) | (1u << M_UTF16BE) | (1u << M_CIDR) | NUM_MODS)))
         return fail(it, "\"re\" cannot be combined with these modifiers");
-    if (it->rf == CF_RF_KEYWORD && ((it->has & (NUM_MODS | TIME_MODS)) || HAS(it, M_EXISTS) || HAS(it, M_CIDR) || HAS(it, M_FIELDREF)))
+    if (it->rf == CF_RF_KEYWORD && ((it->has & RAW_MODS) || HAS(it, M_EXISTS) || HAS(it, M_FIELDREF)))
         return fail(it, "this modifier needs a field");
     return 0;
 }
@@ -392,10 +405,14 @@ static int collect(struct item *it, struct cf_svals *l, size_t *nulls)
             ++*nulls;
             continue;
         }
-        if (HAS(it, M_RE) || (it->has & (NUM_MODS | TIME_MODS)) || HAS(it, M_CIDR))
-            r = cf_svals_add(it->c, l, (struct cf_sval){v->text, false});
+        cf_str text = v->text;
+
+        if (HAS(it, M_EXPAND) && (r = cf_expand_hide(it->c, &text)) < 0)
+            return r;
+        if (HAS(it, M_RE) || (it->has & RAW_MODS))
+            r = cf_svals_add(it->c, l, (struct cf_sval){text, false});
         else
-            r = add_scalar(it, v, l);
+            r = add_scalar(it, v, text, l);
     }
     return r;
 }
@@ -423,6 +440,52 @@ static int wrap(struct item *it, struct cf_node *a, struct cf_node *b, struct cf
     return 0;
 }
 
+static int values_pred(struct item *it, struct cf_svals *l, struct cf_node **ret)
+{
+    int r = apply_mods(it, l);
+
+    if (r < 0)
+        return r;
+    if (HAS(it, M_RE))
+        return regex_pred(it, l, ret);
+    if (it->has & (NUM_MODS | TIME_MODS))
+        return number_pred(it, l, ret);
+    return HAS(it, M_CIDR) ? cidr_pred(it, l, ret) : string_pred(it, l, ret);
+}
+
+/* "all" of values of which modifiers make several forms each: one form of every value. */
+static int forms_pred(struct item *it, const struct cf_svals *l, struct cf_node **ret)
+{
+    struct item one = *it;
+    int r = 0;
+
+    one.has &= ~(1u << M_ALL);
+    *ret = cf_node_new(it->c, CF_ND_AND, l->n);
+    for (size_t i = 0; *ret && r == 0 && i < l->n; i++) {
+        struct cf_svals v = {0};
+
+        r = cf_svals_add(it->c, &v, l->v[i]);
+        if (r == 0)
+            r = values_pred(&one, &v, &(*ret)->child[i]);
+    }
+    return *ret ? r : CF_ENOMEM;
+}
+
+/* exists, fieldref: a test for each value. */
+static int each_pred(struct item *it, struct cf_node **ret)
+{
+    const struct cf_ynode *v = it->val;
+    size_t k = 0;
+    int r = 0;
+
+    if (v->kind != CF_Y_SEQ)
+        return simple_pred(it, v, ret);
+    *ret = cf_node_new(it->c, HAS(it, M_ALL) ? CF_ND_AND : CF_ND_OR, v->n);
+    for (v = v->child; *ret && r == 0 && v; v = v->next)
+        r = simple_pred(it, v, &(*ret)->child[k++]);
+    return *ret ? r : CF_ENOMEM;
+}
+
 static int compile_values(struct item *it, struct cf_node **ret)
 {
     struct cf_svals l = {0};
@@ -434,25 +497,21 @@ static int compile_values(struct item *it, struct cf_node **ret)
         r = collect(it, &l, &nulls);
     if (r < 0)
         return r;
+    if (nulls && (HAS(it, M_EXISTS) || HAS(it, M_FIELDREF)))
+        return fail(it, "null is no value for this modifier");
     if (nulls && (r = simple_pred(it, it->val, &b)) < 0)
         return r;
-    if (l.n) {
-        if (HAS(it, M_EXISTS) || HAS(it, M_FIELDREF)) {
-            if (it->val->kind != CF_Y_SCALAR)
-                return fail(it, "one value is needed, not a list");
-            r = simple_pred(it, it->val, &a);
-        } else {
-            r = apply_mods(it, &l);
-            if (r == 0 && HAS(it, M_RE))
-                r = regex_pred(it, &l, &a);
-            else if (r == 0 && (it->has & (NUM_MODS | TIME_MODS)))
-                r = number_pred(it, &l, &a);
-            else if (r == 0 && HAS(it, M_CIDR))
-                r = cidr_pred(it, &l, &a);
-            else if (r == 0)
-                r = string_pred(it, &l, &a);
-        }
-    }
+    if (l.n && HAS(it, M_EXISTS) && it->val->kind != CF_Y_SCALAR)
+        return fail(it, "one value is needed, not a list");
+    if (l.n && (HAS(it, M_EXISTS) || HAS(it, M_FIELDREF)))
+        r = each_pred(it, &a);
+    else if (l.n > 1 && HAS(it, M_ALL) && (HAS(it, M_WINDASH) || HAS(it, M_BASE64OFFSET)))
+        r = forms_pred(it, &l, &a);
+    else if (l.n && (HAS(it, M_WINDASH) || HAS(it, M_BASE64OFFSET))) { /* one value: its forms are alternatives */
+        it->has &= ~(1u << M_ALL);
+        r = values_pred(it, &l, &a);
+    } else if (l.n)
+        r = values_pred(it, &l, &a);
     return r < 0 ? r : wrap(it, a, b, ret);
 }
 

@@ -143,7 +143,7 @@ static struct wset pred_wit(struct cf_compile *c, const struct cf_pred *p)
     struct wset s = {0};
     struct wset best = none;
 
-    if ((p->kind != CF_P_STR && p->kind != CF_P_RE) || p->n == 0 || p->n > (all_exact(p) ? WIT_EXACT_MAX : WIT_MAX))
+    if ((p->kind != CF_P_STR && p->kind != CF_P_RE) || p->n == 0 || c->rs->fields[p->field].time || p->n > (all_exact(p) ? WIT_EXACT_MAX : WIT_MAX))
         return none;
     if (p->kind == CF_P_RE)
         return rex_wit(c, p);

@@ -46,7 +46,8 @@ static inline void event_fill(struct cf_event *ev, const char *prefix, const cha
         break;
     case JSON_STRING:
         if (strcmp(prefix, "@timestamp") == 0)
-            (void)cf_time_parse(cf_str_c(json_string_value(j)), &ev->time_us);
+            if (cf_time_parse(cf_str_c(json_string_value(j)), &ev->time_us))
+                break; /* as normalise does: the time is no value */
         event_put(ev, prefix, leaf, (cf_str){json_string_value(j), json_string_length(j)}, CF_V_STR);
         break;
     case JSON_INTEGER:
@@ -70,7 +71,7 @@ static inline void event_fill(struct cf_event *ev, const char *prefix, const cha
 static inline struct cf_event *event_json(struct cf_arena *a, const char *text, uint64_t seq)
 {
     json_error_t err;
-    json_t *j = json_loads(text, 0, &err);
+    json_t *j = json_loads(text, JSON_ALLOW_NUL, &err);
     struct cf_event *ev = cf_event_new(a);
 
     if (!j)

@@ -70,6 +70,11 @@ struct vals {
 
 static void add_named(struct ctx *c, cf_str name, bool in, struct vals *out)
 {
+    if (!in && cf_str_eqz(name, "@timestamp") && c->ev->time_us != CF_TIME_NONE) {
+        char t[32];
+        out->v[out->n] = cf_arena_copy(&c->o->tmp, (cf_str){t, cf_time_format(c->ev->time_us, t)});
+        out->null[out->n++] = false;
+    }
     if (!in && cf_str_eqz(name, "event.original") && c->ev->original.n) {
         out->v[out->n] = c->ev->original;
         out->null[out->n++] = false;
@@ -136,8 +141,10 @@ static bool regex_test(cf_str pattern, cf_str mods, cf_str v)
 {
     int code;
     PCRE2_SIZE off;
-    uint32_t opt = (oracle_has(mods, "i") ? PCRE2_CASELESS : 0) | (oracle_has(mods, "m") ? PCRE2_MULTILINE : 0) | (oracle_has(mods, "s") ? PCRE2_DOTALL : 0);
-    pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, opt, &code, &off, NULL);
+    uint32_t opt = (oracle_has(mods, "i") ? PCRE2_CASELESS : 0) | (oracle_has(mods, "m") ? PCRE2_MULTILINE : 0) | (oracle_has(mods, "s") ? PCRE2_DOTALL : 0) | (cf_utf8_valid(v) ? PCRE2_UTF : 0);
+    char text[9000];
+    int n = snprintf(text, sizeof text, "%s%.*s%s", oracle_has(mods, "startswith") ? "\\A(?:" : "(?:", CF_ARG(pattern), oracle_has(mods, "endswith") ? ")\\z" : ")");
+    pcre2_code *re = pcre2_compile((PCRE2_SPTR)text, (size_t)n, opt, &code, &off, NULL);
     pcre2_match_data *m = re ? pcre2_match_data_create(1, NULL) : NULL;
     bool r = re && pcre2_match(re, (PCRE2_SPTR)v.p, v.n, 0, 0, m, NULL) >= 0;
     pcre2_match_data_free(m);
@@ -201,6 +208,12 @@ static bool date_part(cf_str s, cf_str mods, double *ret)
     size_t n = s.n < 39 ? s.n : 39;
     memcpy(z, s.p, n);
     z[n] = 0;
+    if (n >= 9 && n <= 19 && strspn(z, "0123456789") == n) { /* since 1970 */
+        double t = strtod(z, NULL);
+        time_t sec = (time_t)(n < 12 ? t : n < 15 ? t / 1e3 : n < 18 ? t / 1e6 : t / 1e9);
+        struct tm tm;
+        n = strftime(z, sizeof z, "%Y-%m-%d %H:%M", gmtime_r(&sec, &tm));
+    }
     if (n < 10 || sscanf(z, "%4d-%2d-%2d%*c%2d:%2d", &y, &mo, &d, &h, &mi) < 3 || mo < 1 || mo > 12) /* test code: a fixed buffer */
         return false;
     if (oracle_has(mods, "week")) {

@@ -266,7 +266,11 @@ void oracle_apply(struct alts *l, cf_str mod)
 /* "%name%" of a value replaced by each entry of the list of that name. */
 void oracle_expand(struct oracle *o, struct alts *l, cf_str v)
 {
-    for (size_t i = 0; i < v.n; i++)
+    for (size_t i = 0; i < v.n; i++) {
+        if (v.p[i] == '\\' && i + 1 < v.n) { /* what follows is no beginning */
+            i++;
+            continue;
+        }
         for (size_t j = i + 1; v.p[i] == '%' && j < v.n && (isalnum((unsigned char)v.p[j]) || strchr("_-.%", v.p[j])); j++) {
             const struct cf_ynode *list = NULL;
             if (v.p[j] != '%')
@@ -283,5 +287,12 @@ void oracle_expand(struct oracle *o, struct alts *l, cf_str v)
             }
             return;
         }
-    l->t[l->n++] = oracle_sigma_text(v);
+    }
+    l->t[l->n] = oracle_sigma_text(v);
+    for (size_t i = 0; i + 1 < l->t[l->n].n; i++) /* "\%" is a plain percent sign */
+        if (l->t[l->n].c[i] == '\\' && l->t[l->n].c[i + 1] == '%') {
+            memmove(l->t[l->n].c + i, l->t[l->n].c + i + 1, (l->t[l->n].n - i - 1) * sizeof(uint32_t));
+            l->t[l->n].n--;
+        }
+    l->n++;
 }

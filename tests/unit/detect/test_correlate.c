@@ -78,6 +78,51 @@ static void test_values(void **state)
     stop(&f);
 }
 
+/* One number far beyond the others, or none at all, leaves nothing behind; nor does a NUL part a group's value. */
+static void test_odd_values(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("value_sum", "a", "  condition: {field: v, gt: 10}\n"));
+    assert_int_equal(at(&f, 0, "a", "u", "-1e300"), 0);
+    assert_int_equal(at(&f, 5000, "a", "u", "5"), 0);
+    assert_int_equal(at(&f, 10001, "a", "u", "6"), 1); /* the first has left: 11 */
+    assert_int_equal(at(&f, 10002, "a", "w", "nan"), 0);
+    assert_int_equal(at(&f, 10003, "a", "w", "inf"), 0);
+    assert_int_equal(at(&f, 10004, "a", "w", "11"), 1);
+    stop(&f);
+    start(&f, "title: corr\nid: corr-1\ncorrelation:\n  type: event_count\n  rules: [a]\n  group-by: [user, v]\n  timespan: 10s\n  condition: {gte: 2}\n");
+    assert_int_equal(at(&f, 0, "a", "x\\u0000y", "z"), 0);
+    assert_int_equal(at(&f, 1, "a", "x", "y\\u0000z"), 0);
+    assert_int_equal(at(&f, 2, "a", "x", "y\\u0000z"), 1);
+    stop(&f);
+}
+
+/* A rule named twice: steps of an ordered correlation, one and the same in the others. */
+static void test_twins(void **state)
+{
+    struct feeder f;
+
+    (void)state;
+    start(&f, CORR("temporal_ordered", "a, b, a", ""));
+    assert_int_equal(at(&f, 0, "a", "u", ""), 0);
+    assert_int_equal(at(&f, 1, "b", "u", ""), 0);
+    assert_int_equal(at(&f, 2, "a", "u", ""), 1);
+    assert_int_equal(at(&f, 3, "b", "w", ""), 0);
+    assert_int_equal(at(&f, 4, "a", "w", ""), 0);
+    assert_int_equal(at(&f, 5, "a", "w", ""), 0);
+    stop(&f);
+    start(&f, CORR("temporal", "a, b, a", ""));
+    (void)at(&f, 0, "a", "u", "");
+    assert_int_equal(at(&f, 1, "b", "u", ""), 1);
+    stop(&f);
+    start(&f, CORR("event_count", "a, a", "  condition: {gte: 2}\n"));
+    assert_int_equal(at(&f, 0, "a", "u", ""), 0);
+    assert_int_equal(at(&f, 1, "a", "u", ""), 1);
+    stop(&f);
+}
+
 static void test_temporal(void **state)
 {
     struct feeder f;
@@ -533,7 +578,7 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_event_count), cmocka_unit_test(test_generate), cmocka_unit_test(test_odd_values), cmocka_unit_test(test_twins), cmocka_unit_test(test_values),
         cmocka_unit_test(test_temporal),    cmocka_unit_test(test_upper_bound), cmocka_unit_test(test_chain_and_alias),
         cmocka_unit_test(test_late),        cmocka_unit_test(test_snapshot), cmocka_unit_test(test_mark), cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_move), cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_random),      cmocka_unit_test(test_random_late),

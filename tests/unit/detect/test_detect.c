@@ -73,6 +73,24 @@ static const struct row rows[] = {
     {SEL("    A|fieldref|neq: B\n"), {"{\"A\":\"x\",\"B\":\"y\"}"}, {"{\"A\":\"x\",\"B\":\"x\"}"}},
     {SEL("    A|fieldref|endswith: B\n"), {"{\"A\":\"c:/x\",\"B\":\"/x\"}"}, {"{\"A\":\"/x\",\"B\":\"c:/x\"}"}},
     {SEL("    A|cidr|expand: '%Legitimate_IP_Ranges%'\n"), {"{\"A\":\"192.168.1.1\"}"}, {"{\"A\":\"8.8.8.8\"}"}},
+    {SEL("    A|expand: '\\%x%LegitCountries%'\n"), {"{\"A\":\"%xCN\"}"}, {"{\"A\":\"xCN\"}", "{\"A\":\"\\\\%xCN\"}"}},
+    {SEL("    A|re|expand: '^%LegitCountries%$'\n"), {"{\"A\":\"CN\"}"}, {"{\"A\":\"US\"}"}},
+    {SEL("    A|contains|windash|all: ['-a', '/b']\n"), {"{\"A\":\"/a –b\"}", "{\"A\":\"x —b ―a\"}"}, {"{\"A\":\"-a b\"}", "{\"A\":\"-a\"}"}},
+    {SEL("    A|base64offset|contains|all: [foobar, 'http://']\n"), {"{\"A\":\"Zm9vYmFy aHR0cDovL\"}"}, {"{\"A\":\"Zm9vYmFy\"}"}},
+    {SEL("    A|wide: 'a*b'\n"), {"{\"A\":\"a\\u0000xxb\\u0000\"}"}, {"{\"A\":\"ab\"}"}},
+    {SEL("    A|re|contains: 'f.o'\n"), {"{\"A\":\"xfoox\"}"}, {"{\"A\":\"fo\"}"}},
+    {SEL("    A|re|startswith: 'f.o|b'\n"), {"{\"A\":\"foox\"}", "{\"A\":\"bx\"}"}, {"{\"A\":\"xfoo\"}", "{\"A\":\"ab\"}"}},
+    {SEL("    A|re|endswith: 'f.o'\n"), {"{\"A\":\"xfoo\"}"}, {"{\"A\":\"foox\"}"}},
+    {SEL("    A|re: '^.{2}$'\n"), {"{\"A\":\"中国\"}", "{\"A\":\"ab\"}"}, {"{\"A\":\"中\"}", "{\"A\":\"é\"}"}},
+    {SEL("    A|re: '^[中国]x(?!y)'\n"), {"{\"A\":\"国x\"}"}, {"{\"A\":\"国xy\"}", "{\"A\":\"人x\"}"}},
+    {SEL("    A|re|ignorecase: 'ÄRGER[0-9]'\n"), {"{\"A\":\"ärger1\"}"}, {"{\"A\":\"arger1\"}"}},
+    {SEL("    A|fieldref: [B, C]\n"), {"{\"A\":\"x\",\"C\":\"X\"}", "{\"A\":\"x\",\"B\":\"x\"}"}, {"{\"A\":\"x\",\"C\":\"y\"}"}},
+    {SEL("    A|fieldref|all: [B, C]\n"), {"{\"A\":\"x\",\"C\":\"X\",\"B\":\"x\"}"}, {"{\"A\":\"x\",\"C\":\"x\"}"}},
+    {SEL("    '@timestamp|hour|gte': 22\n"), {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}, {"{\"@timestamp\":\"2026-11-21T21:59:59Z\"}", "{\"A\":1}"}},
+    {SEL("    '@timestamp|startswith': '2026-11-21t'\n"), {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}, {"{\"@timestamp\":\"2026-11-22T21:59:59Z\"}", "{\"A\":1}"}},
+    {SEL("    '@timestamp|exists': false\n"), {"{\"A\":1}"}, {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}},
+    {SEL("    TimeCreated|year: 2026\n"), {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}", "{\"TimeCreated\":\"2026-01-01 00:00:00\"}"}, {"{\"TimeCreated\":\"2025-01-01 00:00:00\",\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}},
+    {SEL("    T|year: 2026\n    T|hour: 6\n"), {"{\"T\":1795242600}", "{\"T\":\"1795242600123\"}"}, {"{\"T\":2026}", "{\"T\":\"1795282600\"}"}},
     {SEL("    A|expand: '%no_such_list%'\n"), {NULL}, {"{\"A\":\"%no_such_list%\"}", "{}"}},
     {SEL("    a.b: x\n"), {"{\"a\":{\"b\":\"x\"}}", "{\"top\":{\"a\":{\"b\":\"x\"}}}"}, {"{\"b\":\"x\"}"}},
     {SEL("    obj|contains: x1\n"), {"{\"obj\":{\"k\":\"ax1b\"}}"}, {"{\"k\":\"x1\"}"}},
@@ -144,6 +162,21 @@ static const struct {
     {"title: x\ncorrelation: {type: odd, rules: [a], timespan: 5m, condition: {gte: 2}}\n", "\"type\""},
     {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5x, condition: {gte: 2}}\n", "timespan"},
     {"title: x\ncorrelation: {type: value_count, rules: [a], timespan: 5m, condition: {gte: 2}}\n", "field"},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, group_by: [u], condition: {gte: 2}}\n", "\"group_by\" is unknown"},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {eq: 0}}\n", "never be true"},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {lt: 1}}\n", "never be true"},
+    {"title: x\ncorrelation: {type: value_count, rules: [a], timespan: 5m, condition: {field: f, gte: 9, lt: 3}}\n", "never be true"},
+    {"title: x\ncorrelation: {type: value_sum, rules: [a], timespan: 5m, condition: {field: f, gt: 5, lt: 5}}\n", "never be true"},
+    {"title: x\ncorrelation: {type: temporal, rules: [a, b], timespan: 5m, condition: {gte: 3}}\n", "never be true"},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {gte: nan}}\n", "a number"},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {gte: 2, field: f}}\n", "value_count counts"},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, generate: maybe, condition: {gte: 2}}\n", "\"generate\""},
+    {"title: x\ncorrelation: {type: event_count, rules: [a], timespan: 5m, aliases: [who], condition: {gte: 2}}\n", "\"aliases\" must"},
+    {"title: b\nname: b\ndetection: {s: {A: x}, condition: s}\n---\n"
+     "title: x\ncorrelation: {type: event_count, rules: [b], timespan: 5m, group-by: [who], aliases: {who: {typo: u}}, condition: {gte: 2}}\n", "none of its rules"},
+    {"title: x\ndetection:\n  a: {A|lt|gt: 5}\n  condition: a\n", "two comparisons"},
+    {"title: x\ndetection:\n  a: {A|re|windash: x}\n  condition: a\n", "cannot be combined"},
+    {"title: x\nfilter: {sel: {A: x}, condition: sel}\n", "take events from every rule"},
 };
 
 static void test_refused(void **state)
@@ -294,6 +327,30 @@ static void test_global_and_filters(void **state)
     cf_ruleset_free(rs);
 }
 
+/* A filter's condition with "not" in each of its parts says what stays, as one with "not" before it all. */
+static void test_filter_sense(void **state)
+{
+    static const struct {
+        const char *cond;
+        size_t plain, a, ab; /* hits of an event that is in neither, in a, in both */
+    } rows_[] = {{"fa", 1, 0, 0}, {"not fa", 1, 0, 0}, {"fa or fb", 1, 0, 0}, {"not fa and not fb", 1, 0, 0}, {"not (fa or fb)", 1, 0, 0},
+                 {"not 1 of f*", 1, 0, 0}, {"1 of f*", 1, 0, 0}, {"all of f*", 1, 1, 0}, {"not fa or not fb", 1, 1, 0}, {"fa and not fb", 1, 0, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows_ / sizeof *rows_; i++) {
+        char yaml[500];
+        struct cf_ruleset *rs;
+
+        (void)snprintf(yaml, sizeof yaml, "title: f\nlogsource: {product: acme}\n\"filter\":\n  rules: any\n  fa: {A: 1}\n  fb: {B: 1}\n  condition: %s\n---\n"
+                                          "title: r\nid: r1\nlogsource: {product: acme}\ndetection:\n  s: {X: 1}\n  condition: s\n", rows_[i].cond);
+        rs = rules_text(yaml, true);
+        assert_int_equal(hits_of(rs, "{\"X\":1}"), rows_[i].plain);
+        assert_int_equal(hits_of(rs, "{\"X\":1,\"A\":1}"), rows_[i].a);
+        assert_int_equal(hits_of(rs, "{\"X\":1,\"A\":1,\"B\":1}"), rows_[i].ab);
+        cf_ruleset_free(rs);
+    }
+}
+
 static void test_matched_fields(void **state)
 {
     struct cf_ruleset *rs = rules_text("title: t\ndetection:\n  s: {A|contains: foo}\n  f: {B: y}\n  condition: s and not f\n", true);
@@ -380,7 +437,7 @@ int main(void)
         cmocka_unit_test(test_rex_literals),
         cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
-        cmocka_unit_test(test_absent), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_absent), cmocka_unit_test(test_filter_sense), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,8 @@ static uint32_t rnd(uint32_t n)
 static const char *const fields[] = {"A", "B", "C", "D", "a.b", "N", "T", "I", "Image", "source.ip", "obj"};
 static const char *const words[] = {"foo", "bar", "FOO", "Bar", "o", "fo", "ab", "-x", "/x", " -f", "\\", "\\\\", "*", "?", "\\*", "\\?", "中", "Ä", "ä", "é", ".", "exe", "cmd", "10.0.0.1", "5", "", "0", "%", "Ö", "ß"};
 static const char *const plain[] = {"foo", "bar", "FOO", "Bar", "o", "fo", "ab", "-x", "/x", "–x", "\\", "*", "?", "中", "Ä", "ä", "É", ".", "exe", "cmd", " ", "-f", "%", "ö", "ß", "Zm9v", "YmFy", "\n"};
-static const char *const regexes[] = {"fo+", "^foo", "bar$", "[a-f]+x", "f.o", "(foo|bar)x", "o{2,3}", "foo(?!bar)", "\\.exe", "^$", "a*b", "\\w+ \\w", "F(oo)?", "x|y", "(?i)foo", "中", "-[a-z]"};
-static const char *const dates[] = {"2026-11-21T06:30:00Z", "2026-01-02 23:59:59", "2025-12-31T00:00:00+08:00", "no date"};
+static const char *const regexes[] = {"fo+", "^foo", "bar$", "[a-f]+x", "f.o", "(foo|bar)x", "o{2,3}", "foo(?!bar)", "\\.exe", "^$", "a*b", "\\w+ \\w", "F(oo)?", "x|y", "(?i)foo", "中", "-[a-z]", "^.{3}$", "[中äé]x?$", "^[^a]+$", "Ä.", "^\\W*$", "(?<=中).o"};
+static const char *const dates[] = {"2026-11-21T06:30:00Z", "2026-01-02 23:59:59", "2025-12-31T00:00:00+08:00", "no date", "1795242600", "1795242600123"};
 static const char *const ips[] = {"10.0.0.1", "10.255.0.7", "192.168.1.1", "8.8.8.8", "2001:db8::1", "::1", "300.1.1.1"};
 static const char *const nets[] = {"10.0.0.0/8", "192.168.0.0/16", "8.8.8.8/32", "2001:db8::/32", "0.0.0.0/0"};
 
@@ -44,7 +44,7 @@ static void word_value(struct cf_buf *b)
 
 static void item(struct cf_buf *b)
 {
-    static const char *const mods[] = {"", "", "", "|contains", "|contains", "|startswith", "|endswith", "|contains|all", "|all", "|cased", "|contains|cased", "|neq", "|contains|neq", "|windash", "|contains|windash"};
+    static const char *const mods[] = {"", "", "", "|contains", "|contains", "|startswith", "|endswith", "|contains|all", "|all", "|cased", "|contains|cased", "|neq", "|contains|neq", "|windash", "|contains|windash", "|windash|contains|all", "|contains|all|windash|neq", "|neq|all"};
     static const char *const nums[] = {"|lt", "|lte", "|gt", "|gte", "|neq"};
     uint32_t kind = rnd(20), n = 1 + rnd(3);
 
@@ -57,20 +57,24 @@ static void item(struct cf_buf *b)
     } else if (kind == 3) {
         cf_buf_printf(b, "I|cidr: [%s, %s]", PICK(nets), PICK(nets));
     } else if (kind == 4) {
-        static const char *const refs[] = {"", "|contains", "|startswith", "|endswith", "|neq", "|cased"};
-        cf_buf_printf(b, "%s|fieldref%s: %s", PICK(fields), PICK(refs), PICK(fields));
+        static const char *const refs[] = {"", "|contains", "|startswith", "|endswith", "|neq", "|cased", "|all"};
+        cf_buf_printf(b, rnd(3) ? "%s|fieldref%s: %s" : "%s|fieldref%s: [%s, B]", PICK(fields), PICK(refs), PICK(fields));
     } else if (kind == 5) {
         static const char *const parts[] = {"|minute", "|hour", "|hour|gte", "|day", "|month", "|year|lt"};
         static const char *const v[] = {"30", "6", "23", "0", "21", "12", "2026"};
-        cf_buf_printf(b, "T%s: %s", PICK(parts), PICK(v));
+        bool own = rnd(2);
+        cf_buf_printf(b, "%s%s%s: %s", own ? "T" : "'@timestamp", PICK(parts), own ? "" : "'", PICK(v));
     } else if (kind < 9) {
-        static const char *const re[] = {"|re", "|re|i", "|re|m", "|re|s"};
+        static const char *const re[] = {"|re", "|re|i", "|re|m", "|re|s", "|re|startswith", "|re|endswith|i", "|re|contains"};
         cf_buf_printf(b, "%s%s: ", PICK(fields), PICK(re));
         quoted(b, PICK(regexes));
     } else if (kind == 9) {
         static const char *const enc[] = {"|base64", "|base64|contains", "|base64offset|contains", "|wide|base64|contains", "|utf16be|base64|contains"};
         static const char *const v[] = {"foo", "bar", "foobar", "fooo", "中x1"};
-        cf_buf_printf(b, "%s%s: %s", PICK(fields), PICK(enc), PICK(v));
+        if (rnd(4))
+            cf_buf_printf(b, "%s%s: %s", PICK(fields), PICK(enc), PICK(v));
+        else
+            cf_buf_printf(b, "%s|base64offset|contains|all: [%s, %s]", PICK(fields), PICK(v), PICK(v));
     } else if (kind == 10) {
         cf_buf_printf(b, "N: 0x%x", rnd(7));
     } else {
@@ -195,6 +199,8 @@ static void event(struct cf_buf *b)
             cf_buf_json(b, cf_str_c(t));
         }
     }
+    if (rnd(2))
+        cf_buf_printf(b, "%s\"@timestamp\":\"%s\"", first ? "" : ",", PICK(dates));
     cf_buf_byte(b, '}');
 }
 
