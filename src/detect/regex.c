@@ -9,6 +9,7 @@
 #include "detect/detect_int.h"
 
 #define RE_MAX 8192 /* bytes of one expression */
+#define REPEATS_MAX 64 /* more of "? * + {" can take Vectorscan seconds to compile */
 #define PCRE_STEPS 200000
 #define PCRE_DEPTH 2000
 
@@ -63,11 +64,14 @@ static bool hs_knows(const struct cf_rex *r, bool utf)
 /* Repeats such as {1000,} make huge automata: they are bounded for Vectorscan, larger ones go to PCRE2. */
 static bool big_repeat(cf_str t, uint64_t most, uint64_t most_product)
 {
-    uint64_t product = 1;
+    uint64_t product = 1, repeats = 0;
 
     for (size_t i = 0; i < t.n; i++) {
         uint64_t v = 0, w = 0;
 
+        repeats += strchr("?*+{", t.p[i]) != NULL && !(i && t.p[i - 1] == '\\');
+        if (repeats > REPEATS_MAX)
+            return true;
         if (t.p[i] != '{' || (i && t.p[i - 1] == '\\'))
             continue;
         for (i++; i < t.n && t.p[i] >= '0' && t.p[i] <= '9'; i++)

@@ -161,15 +161,35 @@ static size_t char_len(const char *s, size_t n)
     return w;
 }
 
-/* Greedy matching with one point of return: linear in practice, pn * n at worst. */
+static size_t run_of(const char *pat, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && pat[i] != CF_WILD_MANY && pat[i] != CF_WILD_ONE)
+        i++;
+    return i;
+}
+
+/* Greedy matching with one point of return. What stands between two '*' is looked for as a whole, in linear time; with a '?' in it the
+ * worst is its length (which value.c bounds) times n. */
 bool cf_glob_match(const char *pat, size_t pn, const char *s, size_t n)
 {
     size_t pi = 0, si = 0, star = SIZE_MAX, mark = 0;
 
     while (si < n) {
         if (pi < pn && pat[pi] == CF_WILD_MANY) {
+            size_t run = run_of(pat + pi + 1, pn - pi - 1);
+            const char *hit;
+
             star = pi++;
-            mark = si;
+            if (run && pi + run == pn)
+                return n - si >= run && memcmp(s + n - run, pat + pi, run) == 0;
+            hit = run ? memmem(s + si, n - si, pat + pi, run) : s + si;
+            if (!hit)
+                return false;
+            mark = (size_t)(hit - s);
+            si = mark + run;
+            pi += run;
             continue;
         }
         if (pi < pn && pat[pi] == CF_WILD_ONE) {
@@ -184,9 +204,8 @@ bool cf_glob_match(const char *pat, size_t pn, const char *s, size_t n)
         }
         if (star == SIZE_MAX)
             return false;
-        pi = star + 1;
-        mark += char_len(s + mark, n - mark);
-        si = mark;
+        pi = star;
+        si = mark + char_len(s + mark, n - mark);
     }
     while (pi < pn && pat[pi] == CF_WILD_MANY)
         pi++;

@@ -147,6 +147,25 @@ int cf_pred_add(struct cf_compile *c, struct cf_pred *p, cf_str src, struct cf_n
     return 0;
 }
 
+#define PIECE_MAX 256
+/* The longest part between two '*' that holds a '?': looked for place by place. */
+static size_t longest_piece(cf_str s)
+{
+    size_t from = 0, most = 0;
+    bool one = false;
+
+    for (size_t i = 0; i <= s.n; i++) {
+        if (i < s.n && s.p[i] != CF_WILD_MANY) {
+            one = one || s.p[i] == CF_WILD_ONE;
+            continue;
+        }
+        most = one && i - from > most ? i - from : most;
+        from = i + 1;
+        one = false;
+    }
+    return most;
+}
+
 /* Text with wildcard bytes into the cheapest pattern. */
 static int make_pat(struct cf_compile *c, struct cf_sval v, bool cased, struct cf_pat *ret)
 {
@@ -172,6 +191,8 @@ static int make_pat(struct cf_compile *c, struct cf_sval v, bool cased, struct c
     if (v.wild && (memchr(s.p, (unsigned char)CF_WILD_MANY, s.n) || memchr(s.p, (unsigned char)CF_WILD_ONE, s.n))) {
         ret->kind = CF_PAT_GLOB;
         s = v.s;
+        if (longest_piece(s) > PIECE_MAX)
+            return cf_error_set(c->err, CF_ELIMIT, "more than %d bytes with a \"?\" among them between two \"*\": too dear to look for", PIECE_MAX);
     }
     o = cf_arena_bytes(&c->rs->arena, cf_fold_max(s.n));
     if (!o)

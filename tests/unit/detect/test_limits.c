@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "detect/detect_int.h"
 #include "helper.h"
 
 static struct cf_buf text;
@@ -124,6 +125,33 @@ static void wildcards(void **state)
     cf_ruleset_free(rs);
 }
 
+/* A long text between two stars, in a value that begins it at every place. */
+static void long_piece(void **state)
+{
+    struct cf_ruleset *rs;
+
+    (void)state;
+    begin("title: long text\ndetection:\n  k:\n    A: '*");
+    for (int i = 0; i < 3000; i++)
+        cf_buf_byte(&text, 'a');
+    cf_buf_z(&text, "z*y?'\n  condition: k\n");
+    rs = load(NULL);
+    cf_buf_init(&text, 1 << 20);
+    cf_buf_z(&text, "{\"A\":\"");
+    for (int i = 0; i < 60000; i++)
+        cf_buf_byte(&text, 'a');
+    cf_buf_z(&text, "\"}");
+    cf_buf_byte(&text, 0);
+    assert_true(event_cost(rs, text.p, 0) < 0.2); /* 0.3 s when every place is tried */
+    cf_buf_release(&text);
+    cf_ruleset_free(rs);
+    begin("title: question marks\ndetection:\n  k:\n    A: '*");
+    for (int i = 0; i < 300; i++)
+        cf_buf_byte(&text, '?');
+    cf_buf_z(&text, "z*y'\n  condition: k\n");
+    refused("too dear to look for");
+}
+
 static void expressions(void **state)
 {
     struct cf_ruleset *rs;
@@ -139,6 +167,16 @@ static void expressions(void **state)
         cf_buf_printf(&text, "    - '[a-%c]+$'\n", 'a' + i);
     cf_buf_z(&text, "  condition: k\n");
     refused("too dear");
+    begin("title: optional\ndetection:\n  k:\n    A|re: '");
+    for (int i = 0; i < 200; i++)
+        cf_buf_z(&text, "(.?)");
+    for (int i = 0; i < 200; i++)
+        cf_buf_byte(&text, '.');
+    cf_buf_z(&text, "z'\n  condition: k\n");
+    rs = load(NULL);
+    assert_true(rs->rex[0].code[0].use_pcre && rs->rex[0].code[1].use_pcre); /* Vectorscan would take seconds over it */
+    assert_true(event_cost(rs, "{\"A\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", 0) < 0.5);
+    cf_ruleset_free(rs);
     begin("title: repeats\ndetection:\n  k:\n    A|re: '((a{1,900}){1,900}){1,900}b'\n  condition: k\n");
     rs = load(""); /* refused, or taken and bounded when it runs */
     cf_ruleset_free(rs);
@@ -163,6 +201,6 @@ static void conditions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(wildcards), cmocka_unit_test(expressions), cmocka_unit_test(conditions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(wildcards), cmocka_unit_test(long_piece), cmocka_unit_test(expressions), cmocka_unit_test(conditions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,8 +37,11 @@ static void quoted(struct cf_buf *b, const char *s)
 static void word_value(struct cf_buf *b)
 {
     char t[128] = "";
-    for (uint32_t i = 0, n = 1 + rnd(4); i < n; i++)
+    for (uint32_t i = 0, n = 1 + rnd(4); i < n; i++) {
+        if (rnd(8) == 0)
+            (void)strncat(t, rnd(3) ? "*" : "?", sizeof t - strlen(t) - 1);
         (void)strncat(t, PICK(words), sizeof t - strlen(t) - 1);
+    }
     quoted(b, t);
 }
 
