@@ -242,8 +242,8 @@ static void assets_changed(void *app)
 static int start_ti(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_ti_options o = {
-        .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .content_dir = run->app.content_dir, .key_file = in_data(run, "secret.key"),
-        .thread = run->mode == CF_APP_SERVER,
+        .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .audit = run->app.audit, .content_dir = run->app.content_dir,
+        .key_file = in_data(run, "secret.key"), .thread = run->mode == CF_APP_SERVER,
     };
 
     return cf_ti_start(&o, &run->app.ti, reterr);

@@ -45,13 +45,19 @@ struct cf_db_engine {
 };
 extern const struct cf_db_engine cf_db_sqlite, cf_db_postgres;
 
+struct cf_db_waiter {
+    bool granted;
+    struct cf_db_waiter *next;
+};
 struct cf_db {
     const struct cf_db_engine *engine;
     char *target; /* path or libpq URL */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t freed[2];
     struct cf_dbconn *idle[2];
-    size_t n_open[2];
+    size_t n_open[2], n_idle[2];
+    struct cf_db_waiter *first[2]; /* who waits, in the order they came: a transaction that ends is followed by the one that waited longest */
+    size_t granted[2];             /* connections given to waiters that have not woken yet */
 };
 struct cf_tx {
     struct cf_db *db;

@@ -80,25 +80,61 @@ bool cf_db_is_postgres(const struct cf_db *db)
 
 /* ---- pool ---- */
 
-/* A connection from the pool or a new one; waits while all are in use. */
-static int conn_get(struct cf_db *db, enum cf_tx_mode mode, struct cf_dbconn **ret, struct cf_error *reterr)
+static bool none_free(const struct cf_db *db, enum cf_tx_mode mode)
 {
+    return db->n_idle[mode] + db->engine->pool[mode] - db->n_open[mode] <= db->granted[mode];
+}
+
+/* The one that has waited longest may go on. A caller that ends one transaction and begins the next at once stands behind it. */
+static void grant(struct cf_db *db, enum cf_tx_mode mode)
+{
+    struct cf_db_waiter *w = db->first[mode];
+
+    if (!w)
+        return;
+    db->first[mode] = w->next;
+    w->granted = true;
+    db->granted[mode]++;
+    (void)pthread_cond_broadcast(&db->freed[mode]);
+}
+
+static bool wait_turn(struct cf_db *db, enum cf_tx_mode mode)
+{
+    struct cf_db_waiter me = {.next = NULL}, **at = &db->first[mode];
     struct timespec until;
-    int r = 0;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += CF_DB_WAIT_MS / 1000;
+    while (*at)
+        at = &(*at)->next;
+    *at = &me;
+    while (!me.granted && pthread_cond_timedwait(&db->freed[mode], &db->lock, &until) != ETIMEDOUT) {
+    }
+    if (me.granted) {
+        db->granted[mode]--;
+        return true;
+    }
+    for (at = &db->first[mode]; *at != &me; at = &(*at)->next) {
+    }
+    *at = me.next;
+    return false;
+}
+
+/* A connection from the pool or a new one; waits while all are in use. */
+static int conn_get(struct cf_db *db, enum cf_tx_mode mode, struct cf_dbconn **ret, struct cf_error *reterr)
+{
+    int r = 0;
+
     (void)pthread_mutex_lock(&db->lock);
-    while (!db->idle[mode] && db->n_open[mode] >= db->engine->pool[mode]) {
-        if (pthread_cond_timedwait(&db->freed[mode], &db->lock, &until) == ETIMEDOUT) {
-            (void)pthread_mutex_unlock(&db->lock);
-            return cf_error_set(reterr, CF_EBUSY, "record store: all %zu %s connections have been in use for %d s",
-                                db->engine->pool[mode], mode == CF_TX_WRITE ? "write" : "read", CF_DB_WAIT_MS / 1000);
-        }
+    if (none_free(db, mode) && !wait_turn(db, mode)) {
+        (void)pthread_mutex_unlock(&db->lock);
+        return cf_error_set(reterr, CF_EBUSY, "record store: all %zu %s connections have been in use for %d s", db->engine->pool[mode],
+                            mode == CF_TX_WRITE ? "write" : "read", CF_DB_WAIT_MS / 1000);
     }
     if (db->idle[mode]) {
         *ret = db->idle[mode];
         db->idle[mode] = (*ret)->next;
+        db->n_idle[mode]--;
         (void)pthread_mutex_unlock(&db->lock);
         return 0;
     }
@@ -108,7 +144,7 @@ static int conn_get(struct cf_db *db, enum cf_tx_mode mode, struct cf_dbconn **r
     if (r < 0) {
         (void)pthread_mutex_lock(&db->lock);
         db->n_open[mode]--;
-        (void)pthread_cond_signal(&db->freed[mode]);
+        grant(db, mode);
         (void)pthread_mutex_unlock(&db->lock);
         return r;
     }
@@ -129,8 +165,9 @@ static void conn_put(struct cf_db *db, struct cf_dbconn *c)
     } else {
         c->next = db->idle[mode];
         db->idle[mode] = c;
+        db->n_idle[mode]++;
     }
-    (void)pthread_cond_signal(&db->freed[mode]);
+    grant(db, mode);
     (void)pthread_mutex_unlock(&db->lock);
 }
 

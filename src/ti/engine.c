@@ -16,8 +16,13 @@ static int build(struct cf_ti *ti, struct cf_error *reterr)
 {
     struct cf_ti_set *set = NULL;
     int64_t t = cf_mono_us(), next = INT64_MAX;
-    int r = ti_load_set(ti->o.db, &set, &next, reterr);
+    int64_t stamp;
+    int r;
 
+    (void)pthread_mutex_lock(&ti->mu);
+    stamp = ti->import_stamp_us;
+    (void)pthread_mutex_unlock(&ti->mu);
+    r = ti_load_set(ti->o.db, stamp, &set, &next, reterr);
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&ti->mu);
@@ -234,6 +239,8 @@ int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_err
     (void)pthread_cond_init(&ti->wake_jobs, NULL);
     r = ti->content_dir && ti->key_file ? ti_rules_load(ti, reterr) : cf_error_set(reterr, CF_ENOMEM, "intelligence");
     if (r == 0)
+        r = ti_job_recover(ti, reterr);
+    if (r == 0)
         r = cf_ti_reload(ti, reterr);
     if (r == 0 && o->thread) {
         r = pthread_create(&ti->thread, NULL, engine_main, ti) == 0 ? 0 : cf_error_set(reterr, CF_EIO, "the intelligence thread does not start");
@@ -263,6 +270,7 @@ void cf_ti_stop(struct cf_ti *ti)
         (void)pthread_join(ti->thread, NULL);
     if (ti->jobs_on)
         (void)pthread_join(ti->jobs, NULL);
+    ti_job_stop(ti);
     if (ti->o.db)
         (void)ti_counts_write(ti, "match", NULL);
     free(ti->counts);

@@ -27,8 +27,8 @@ struct ti_import {
     struct cf_buf buf; /* line, element or document not complete yet */
     struct ti_csv csv;
     struct split split;
-    bool csv_tried, skip_line;
-    int64_t bytes;
+    bool skip_line;
+    int64_t bytes, element_at; /* element_at: where the element being read begins */
 };
 
 int ti_import_new(struct ti_writer *w, const struct ti_import_options *o, struct ti_import **ret, struct cf_error *reterr)
@@ -71,6 +71,8 @@ void ti_import_free(struct ti_import *im)
 }
 
 const char *ti_import_format(const struct ti_import *im) { return formats[im->f]; }
+
+bool ti_import_whole(const struct ti_import *im) { return im->f == F_MISP || im->f == F_GBT || im->f == F_WARNING; }
 
 static bool has(cf_str s, const char *what) { return cf_str_find(s, cf_str_c(what)) >= 0; }
 
@@ -173,11 +175,13 @@ static int element(struct ti_import *im, struct cf_error *reterr)
 {
     json_error_t je;
     json_t *j = json_loadb(im->buf.p, im->buf.n, JSON_REJECT_DUPLICATES, &je);
+    char why[JSON_ERROR_TEXT_LENGTH + 40];
     int r;
 
     im->w->line++;
     if (!j) {
-        ti_writer_bad(im->w, cf_str_sub(cf_buf_view(&im->buf), 0, 100), je.text);
+        (void)snprintf(why, sizeof why, "byte %lld: %s", (long long)im->element_at + je.position, je.text);
+        ti_writer_bad(im->w, cf_str_sub(cf_buf_view(&im->buf), 0, 100), why);
         return 0;
     }
     r = ti_stix_object(im->w, j, reterr);
@@ -242,12 +246,13 @@ static int feed_objects(struct ti_import *im, cf_str piece, struct cf_error *ret
             if (s->array_depth && s->depth == s->array_depth && c == '{') {
                 s->in_value = true;
                 s->depth++;
+                im->element_at = im->bytes - (int64_t)(piece.n - i);
                 cf_buf_clear(&im->buf);
                 cf_buf_byte(&im->buf, c);
             } else {
                 outside(s, c);
                 if (s->depth < 0)
-                    return cf_error_set(reterr, CF_ESYNTAX, "the JSON text closes more than it opens");
+                    return cf_error_set(reterr, CF_ESYNTAX, "byte %lld: the JSON text closes more than it opens", (long long)(im->bytes - (int64_t)(piece.n - i)));
             }
             i++;
             continue;
@@ -271,7 +276,7 @@ static int feed_objects(struct ti_import *im, cf_str piece, struct cf_error *ret
             }
         }
         if (im->buf.n + (i - from) > TI_OBJECT_BYTES_MAX)
-            return cf_error_set(reterr, CF_ELIMIT, "an object is larger than %zu MiB", TI_OBJECT_BYTES_MAX >> 20);
+            return cf_error_set(reterr, CF_ELIMIT, "the object at byte %lld is larger than %zu MiB", (long long)im->element_at, TI_OBJECT_BYTES_MAX >> 20);
         cf_buf_add(&im->buf, piece.p + from, i - from);
         if (end) {
             s->in_value = false;
@@ -332,7 +337,7 @@ static int load_document(struct ti_import *im, json_t **ret, struct cf_error *re
     if (im->f == F_GBT && text.n && text.p[0] == '<')
         return ti_gbt_xml(text, ret, reterr);
     *ret = json_loadb(text.p ? text.p : "", text.n, 0, &je);
-    return *ret ? 0 : cf_error_set(reterr, CF_ESYNTAX, "line %d, column %d: %s", je.line, je.column, je.text);
+    return *ret ? 0 : cf_error_set(reterr, CF_ESYNTAX, "line %d, column %d (byte %d): %s", je.line, je.column, je.position, je.text);
 }
 
 static int document(struct ti_import *im, struct cf_error *reterr)
@@ -369,7 +374,7 @@ int ti_import_end(struct ti_import *im, struct cf_error *reterr)
     switch (im->f) {
     case F_STIX:
         if (im->split.in_value || im->split.depth != 0)
-            r = cf_error_set(reterr, CF_ESYNTAX, "the JSON text ends early; %lld objects were read", (long long)im->w->line);
+            r = cf_error_set(reterr, CF_ESYNTAX, "the JSON text ends early, at byte %lld; %lld objects were read", (long long)im->bytes, (long long)im->w->line);
         else if (!im->split.done)
             r = cf_error_set(reterr, CF_ESYNTAX, "no STIX bundle: the array \"objects\" is missing");
         break;

@@ -61,5 +61,13 @@ const struct cf_migration cf_ti_migrations[] = {
                                  "CREATE INDEX ti_collection_token_collection ON ti_collection_token (collection_id)"},
     {909, "ti_indicator_ext_partial", "DROP INDEX ti_indicator_ext;\n" /* rows of plain lists have no id of their own: an entry less to write for each */
                                       "CREATE INDEX ti_indicator_ext ON ti_indicator (ext_id) WHERE ext_id IS NOT NULL"},
+    {910, "ti_import",
+     "CREATE TABLE ti_import (id TEXT PRIMARY KEY, org_id TEXT NOT NULL, source_id TEXT NOT NULL, name TEXT NOT NULL, format TEXT, state TEXT NOT NULL, bytes BIGINT NOT NULL DEFAULT 0,"
+     " stamp_us BIGINT NOT NULL, report TEXT, error TEXT, created_by TEXT, created_us BIGINT NOT NULL, started_us BIGINT, finished_us BIGINT);\n"
+     "CREATE INDEX ti_import_created ON ti_import (created_us, id);\n"
+     "CREATE TABLE ti_import_undo (import_id TEXT NOT NULL, id TEXT NOT NULL, confidence BIGINT, severity BIGINT, tlp BIGINT, threat_type TEXT, family TEXT, grp TEXT, valid_from_us BIGINT,"
+     " valid_until_us BIGINT, last_seen_us BIGINT, description TEXT, tags TEXT, techniques TEXT, ext_id TEXT, status TEXT, conflict TEXT, updated_us BIGINT, PRIMARY KEY (import_id, id));\n"
+     "CREATE TABLE ti_import_undo_object (import_id TEXT NOT NULL, id TEXT NOT NULL, name TEXT, modified TEXT, matchable BIGINT, added_us BIGINT, json TEXT, src TEXT, kind TEXT, dst TEXT,"
+     " PRIMARY KEY (import_id, id))"},
 };
 const size_t cf_ti_n_migrations = sizeof cf_ti_migrations / sizeof *cf_ti_migrations;

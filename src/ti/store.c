@@ -106,10 +106,10 @@ static int add_row(struct cf_ti_builder *b, const struct cf_stmt *st)
     return r == CF_EINVAL ? 0 : r;
 }
 
-int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr)
+int ti_load_set(struct cf_db *db, int64_t stamp_us, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr)
 {
     static const char where[] = " FROM ti_indicator i JOIN ti_source s ON s.id = i.source_id WHERE i.status = 'active' AND i.conflict IS NULL"
-                                " AND (i.valid_until_us = 0 OR i.valid_until_us > ?)";
+                                " AND (i.valid_until_us = 0 OR i.valid_until_us > ?) AND i.added_us <> ?";
     struct cf_ti_builder *b = NULL;
     struct cf_tx *tx = NULL;
     struct cf_stmt *st = NULL;
@@ -132,7 +132,7 @@ int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, int64_t *ret_next_us, 
     (void)snprintf(sql, sizeof sql,
                    "SELECT i.id, i.type, i.value, i.threat_type, i.family, i.grp, i.confidence, i.severity, i.tlp, i.valid_until_us, i.cond, s.weight, s.name, i.valid_from_us%s", where);
     if (r == 0)
-        r = cf_tx_query(tx, sql, &st, reterr, CF_I(now));
+        r = cf_tx_query(tx, sql, &st, reterr, CF_I(now), CF_I(stamp_us ? stamp_us : -1));
     *ret_next_us = INT64_MAX;
     while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
         int64_t from = cf_stmt_i64(st, 13);

@@ -14,6 +14,7 @@
 #include "store/record_store.h"
 #include "ti/matcher.h"
 
+struct cf_audit;
 struct cf_hub;
 struct cf_incident_engine;
 struct cf_ti;
@@ -21,6 +22,7 @@ struct cf_ti_options {
     struct cf_db *db;
     struct cf_event_store *events;        /* NULL: no retro-hunts */
     struct cf_incident_engine *incidents; /* NULL: retro-hunts raise no alerts */
+    struct cf_audit *audit;               /* how imports end; NULL: nowhere */
     const char *content_dir, *key_file;   /* key_file: seals credentials of sources */
     bool thread;                          /* fetch sources, run hunts, expire and reload by itself */
 };

@@ -44,6 +44,9 @@ struct ti_writer {
     const char *incident;                   /* id, NULL none */
     bool dry, active;                       /* active: rows start to match at once (unless in conflict) */
     int64_t now_us, line;                   /* line: of the item being read */
+    const char *import_id;                  /* what changes is put aside under it, see undo.c; NULL: not */
+    int (*tick)(void *ctx, const struct ti_writer *w, struct cf_error *reterr); /* after each transaction, may be NULL; its error ends the import */
+    void *tick_ctx;
     /* results */
     int64_t read, new_rows, updated, repeated, bad, conflicts, unmatchable, objects, relations;
     json_t *bad_list, *conflict_list, *unmatchable_list, *preview; /* owned */
@@ -51,10 +54,11 @@ struct ti_writer {
     struct cf_tx *tx;
     struct cf_arena arena;
     struct ti_row *row;                     /* the run: read, not yet written */
-    size_t n, cap_row, in_tx;
-    int64_t written;
+    struct ti_kept *kept;                   /* the run's objects */
+    size_t n, cap_row, n_kept, cap_kept, in_tx;
+    int64_t written, objects_written;
     struct cf_dbval *v;
-    char *sql_block, *sql_one;
+    char *sql_block, *sql_one, *note_block, *note_one;
 };
 int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr); /* after the first fields are set */
 int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr);
@@ -66,10 +70,18 @@ int ti_writer_end(struct ti_writer *w, struct cf_error *reterr); /* writes the r
 void ti_writer_release(struct ti_writer *w);
 json_t *ti_writer_report(const struct ti_writer *w); /* new reference */
 
+/* ---- undo.c: taking an import back, all of it or (after a crash) the rest of it ---- */
+char *ti_undo_sql(size_t rows); /* statement that puts aside what rows of so many values say; free() */
+int ti_undo_object(struct cf_tx *tx, const char *import_id, int64_t stamp_us, cf_str id, cf_str modified, struct cf_error *reterr);
+/* stamp_us: now_us of the writer. Rows that somebody changed since the import stay. */
+int ti_undo_run(struct cf_db *db, const char *import_id, const char *source, int64_t stamp_us, struct cf_error *reterr);
+int ti_undo_forget(struct cf_db *db, const char *import_id, struct cf_error *reterr); /* the import stays */
+
 /* ---- store.c ---- */
 int ti_source_read(struct cf_db *db, cf_str id_or_name, struct ti_source *ret, struct cf_error *reterr); /* CF_ENOENT */
 /* *ret_next_us: when the next indicator becomes valid that is not in the set yet; INT64_MAX: none. */
-int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr);
+/* stamp_us: of an import that is not complete; its new rows are left out. 0: none. */
+int ti_load_set(struct cf_db *db, int64_t stamp_us, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr);
 bool ti_uuid_bytes(cf_str id, uint8_t out[16]);
 void ti_uuid_text(const uint8_t id[16], char out[37]);
 int ti_expire(struct cf_db *db, int64_t now_us, int64_t *ret_n, struct cf_error *reterr);
@@ -101,7 +113,33 @@ int ti_import_new(struct ti_writer *w, const struct ti_import_options *o, struct
 int ti_import_feed(struct ti_import *im, cf_str piece, struct cf_error *reterr);
 int ti_import_end(struct ti_import *im, struct cf_error *reterr);
 const char *ti_import_format(const struct ti_import *im);
+bool ti_import_whole(const struct ti_import *im); /* the format is read as a whole */
 void ti_import_free(struct ti_import *im); /* NULL is fine */
+
+/* ---- import_job.c: imports in the background, one at a time, all or nothing ---- */
+struct ti_job;
+struct ti_progress {
+    char id[40], name[200], state[16]; /* uploading running undoing; id "": no import is there */
+    int64_t bytes, uploaded, read_bytes, read, written, repeated, bad, conflicts, unmatchable, objects;
+    bool whole; /* the format is read as a whole: bytes say nothing about what is left */
+    bool cancel;
+};
+struct ti_job_new {
+    cf_str name, source, user_id, user_name, org;
+    struct ti_import_options o;
+    bool active;
+    int64_t bytes; /* announced, 0: unknown */
+};
+int ti_job_begin(struct cf_ti *ti, const char *dir, const struct ti_job_new *n, struct ti_job **ret, struct cf_error *reterr); /* CF_ECONFLICT: another one is there */
+const char *ti_job_id(const struct ti_job *j);
+int ti_job_piece(struct ti_job *j, cf_str piece, struct cf_error *reterr);
+int ti_job_start(struct ti_job *takes, struct cf_error *reterr);                  /* the upload is whole: goes on in the background */
+int ti_job_run(struct ti_job *takes, json_t **ret_report, struct cf_error *reterr); /* the same, and waits */
+void ti_job_abandon(struct ti_job *takes);                                        /* the upload broke off; NULL is fine */
+bool ti_job_progress(struct cf_ti *ti, cf_str id, struct ti_progress *ret);       /* false: it is over, or never was */
+bool ti_job_cancel(struct cf_ti *ti, cf_str id);                                  /* false: it is over */
+int ti_job_recover(struct cf_ti *ti, struct cf_error *reterr);                    /* at the start: what a crash left is taken back, in the background */
+void ti_job_stop(struct cf_ti *ti);                                               /* ends the running one as a crash would */
 
 /* ---- formats ---- */
 struct ti_csv {
@@ -162,14 +200,16 @@ struct cf_ti {
     pthread_cond_t wake, wake_jobs;
     bool stop, dirty, run_jobs;
     char cancel_hunt[40], running_hunt[40];
+    struct ti_progress import;      /* the import that is there */
+    int64_t import_stamp_us;        /* its moment while it may have written */
     struct ti_count *counts;        /* hits not yet written */
     size_t n_counts, cap_counts;
     int64_t loaded_us, next_from_us; /* next_from_us: the set misses an indicator from then on */
     double load_seconds;
     _Atomic uint64_t hits;
     uint64_t builds;
-    pthread_t thread, jobs;          /* jobs: fetching and retro-hunts */
-    bool thread_on, jobs_on;
+    pthread_t thread, jobs, importer; /* jobs: fetching and retro-hunts */
+    bool thread_on, jobs_on, importer_on;
     struct cf_rule_info *rule;      /* TI_RULES * 5 levels */
     struct cf_arena rules_arena;
 };

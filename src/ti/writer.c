@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows into the library. What cannot be used is reported and the rest goes on.
  *
- *   items ─► run (131,072 rows in memory) ─sorted by value─► 19 rows a statement ─► 20,000 rows a transaction
+ *   items, objects ─► run (131,072 rows or 32 MiB in memory) ─sorted by value─► 19 rows a statement ─► 2,000 rows a transaction
  *
  * The unique index is by value and larger than the store's cache: in the order of a file every row reads and writes a page of it,
- * in the order of the values neighbours share one. A transaction is open only while a run is being written. */
+ * in the order of the values neighbours share one. A transaction is open only while a run is being written, and a short one: other
+ * writers come in between. */
 #include "ti/ti_int.h"
 
 #include <stdlib.h>
 
 #define BLOCK 19u /* the record store takes 512 values a statement */
-#define TX_ROWS 20000u
+#define TX_ROWS 2000u
 #define RUN_ROWS ((size_t)131072)
 #define RUN_BYTES ((size_t)32 << 20) /* of texts */
 #define VALUES 26u                   /* columns a row */
@@ -19,6 +20,11 @@ struct ti_row {
     cf_str value, cond, threat_type, family, group, description, tags, techniques, ext_id, conflict;
     const char *type, *status;
     int64_t confidence, severity, tlp, from, until, first, last;
+};
+
+struct ti_kept { /* a STIX object to be written */
+    cf_str id, type, name, modified, json, src, kind, dst;
+    bool matchable;
 };
 
 static const char head[] = "INSERT INTO ti_indicator (id, org_id, source_id, type, value, threat_type, family, grp, confidence, severity, tlp, status, valid_from_us,"
@@ -63,7 +69,9 @@ int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr)
     w->v = calloc(BLOCK * VALUES, sizeof *w->v);
     w->sql_block = make_sql(BLOCK);
     w->sql_one = make_sql(1);
-    if (!w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->sql_block || !w->sql_one)
+    w->note_block = ti_undo_sql(BLOCK);
+    w->note_one = ti_undo_sql(1);
+    if (!w->note_block || !w->note_one || !w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->sql_block || !w->sql_one)
         return cf_error_set(reterr, CF_ENOMEM, "import");
     return 0;
 }
@@ -77,6 +85,9 @@ void ti_writer_release(struct ti_writer *w)
     json_decref(w->preview);
     free(w->v);
     free(w->row);
+    free(w->kept);
+    free(w->note_block);
+    free(w->note_one);
     free(w->sql_block);
     free(w->sql_one);
     cf_arena_release(&w->arena);
@@ -126,8 +137,10 @@ static int begin(struct ti_writer *w, struct cf_error *reterr) { return w->tx ? 
 
 static int commit(struct ti_writer *w, struct cf_error *reterr)
 {
+    int r = w->tx ? cf_tx_commit(&w->tx, reterr) : 0;
+
     w->in_tx = 0;
-    return w->tx ? cf_tx_commit(&w->tx, reterr) : 0;
+    return r == 0 && w->tick ? w->tick(w->tick_ctx, w, reterr) : r;
 }
 
 static void values_of(const struct ti_writer *w, const struct ti_row *x, const char *id, struct cf_dbval *v)
@@ -160,6 +173,23 @@ static void values_of(const struct ti_writer *w, const struct ti_row *x, const c
     *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
 }
 
+/* What the rows of these values said before, for taking the import back. */
+static int note(struct ti_writer *w, const struct ti_row *const *x, size_t n, struct cf_error *reterr)
+{
+    struct cf_dbval v[3 + BLOCK] = {CF_Z(w->import_id), CF_Z(w->source->id), CF_I(w->now_us)};
+    int r = 0;
+
+    for (size_t i = 0; n == BLOCK && i < n; i++)
+        v[3 + i] = CF_S(x[i]->value); // NOLINT(clang-analyzer-core.NullDereference): every row of a run is there
+    if (n == BLOCK)
+        return cf_tx_execv(w->tx, w->note_block, v, 3 + BLOCK, NULL, reterr);
+    for (size_t i = 0; i < n && r == 0; i++) {
+        v[3] = CF_S(x[i]->value);
+        r = cf_tx_execv(w->tx, w->note_one, v, 4, NULL, reterr);
+    }
+    return r;
+}
+
 /* One statement for a full block, one a row otherwise: so only two texts are prepared. */
 static int write_block(struct ti_writer *w, const struct ti_row *const *x, size_t n, struct cf_error *reterr)
 {
@@ -169,6 +199,8 @@ static int write_block(struct ti_writer *w, const struct ti_row *const *x, size_
     cf_uuid7s(id, n);
     for (size_t i = 0; i < n; i++)
         values_of(w, x[i], id[i], w->v + i * VALUES);
+    if (r == 0 && w->import_id)
+        r = note(w, x, n, reterr);
     if (r == 0 && n == BLOCK)
         r = cf_tx_execv(w->tx, w->sql_block, w->v, (size_t)BLOCK * VALUES, NULL, reterr);
     for (size_t i = 0; n < BLOCK && i < n && r == 0; i++)
@@ -204,6 +236,26 @@ static bool same_row(const struct ti_row *x, const struct ti_row *y)
            x->last == y->last;
 }
 
+static int write_object(struct ti_writer *w, const struct ti_kept *o, struct cf_error *reterr)
+{
+    int r = begin(w, reterr);
+
+    if (r == 0 && w->import_id)
+        r = ti_undo_object(w->tx, w->import_id, w->now_us, o->id, o->modified, reterr);
+    if (r == 0)
+        r = cf_tx_exec(w->tx,
+                       "INSERT INTO ti_object (id, org_id, source_id, type, name, tlp, matchable, modified, added_us, json) VALUES (?,?,?,?,?,?,?,?,?,?)"
+                       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, modified = excluded.modified, json = excluded.json, matchable = excluded.matchable,"
+                       " added_us = excluded.added_us WHERE COALESCE(ti_object.modified, '') <> COALESCE(excluded.modified, '')",
+                       reterr, CF_S(o->id), CF_Z(w->source->org), CF_Z(w->source->id), CF_S(o->type), CF_S(o->name), CF_I(w->source->tlp), CF_I(o->matchable), CF_S(o->modified),
+                       CF_I(w->now_us), CF_S(o->json));
+    if (r == 0 && o->kind.n)
+        r = cf_tx_exec(w->tx, "INSERT INTO ti_relation (id, src, kind, dst) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET src = excluded.src, kind = excluded.kind, dst = excluded.dst",
+                       reterr, CF_S(o->id), CF_S(o->src), CF_S(o->kind), CF_S(o->dst));
+    w->in_tx += 4;
+    return r == 0 && w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
+}
+
 /* Writes the run. A statement may not name a value twice, so a second row of a value goes into a later one. */
 static int flush(struct ti_writer *w, struct cf_error *reterr)
 {
@@ -230,10 +282,14 @@ static int flush(struct ti_writer *w, struct cf_error *reterr)
     }
     if (r == 0 && k)
         r = write_block(w, block, k, reterr);
+    for (size_t i = 0; i < w->n_kept && r == 0; i++) {
+        r = write_object(w, &w->kept[i], reterr);
+        w->objects_written++;
+    }
     if (r == 0)
         r = commit(w, reterr);
     free(x);
-    w->n = 0;
+    w->n = w->n_kept = 0;
     cf_arena_reset(&w->arena);
     return r;
 }
@@ -348,11 +404,17 @@ int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error
     return row_of(w, it, status, until, conflict, reterr);
 }
 
+static cf_str text_of(struct ti_writer *w, const json_t *obj, const char *key)
+{
+    const json_t *j = json_object_get(obj, key);
+
+    return json_is_string(j) ? cf_arena_copy(&w->arena, cf_str_n(json_string_value(j), json_string_length(j))) : CF_STR_NONE;
+}
+
 int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr)
 {
-    const char *name = json_string_value(json_object_get(obj, "name")), *modified = json_string_value(json_object_get(obj, "modified"));
+    struct ti_kept k = {.matchable = matchable};
     char *text;
-    int r;
 
     w->objects++;
     if (w->dry)
@@ -360,27 +422,22 @@ int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str
     text = json_dumps(obj, JSON_COMPACT);
     if (!text)
         return cf_error_set(reterr, CF_ENOMEM, "STIX object");
-    r = begin(w, reterr);
-    if (r == 0)
-        r = cf_tx_exec(w->tx,
-                       "INSERT INTO ti_object (id, org_id, source_id, type, name, tlp, matchable, modified, added_us, json) VALUES (?,?,?,?,?,?,?,?,?,?)"
-                       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, modified = excluded.modified, json = excluded.json, matchable = excluded.matchable,"
-                       " added_us = excluded.added_us WHERE COALESCE(ti_object.modified, '') <> COALESCE(excluded.modified, '')",
-                       reterr, CF_S(id), CF_Z(w->source->org), CF_Z(w->source->id), CF_S(type), CF_Z(name), CF_I(w->source->tlp), CF_I(matchable), CF_Z(modified),
-                       CF_I(w->now_us), CF_Z(text));
-    if (r == 0 && cf_str_eqz(type, "relationship")) {
-        const char *src = json_string_value(json_object_get(obj, "source_ref")), *dst = json_string_value(json_object_get(obj, "target_ref")),
-                   *kind = json_string_value(json_object_get(obj, "relationship_type"));
-
-        if (src && dst && kind) {
-            w->relations++;
-            r = cf_tx_exec(w->tx, "INSERT INTO ti_relation (id, src, kind, dst) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET src = excluded.src, kind = excluded.kind, dst = excluded.dst",
-                           reterr, CF_S(id), CF_Z(src), CF_Z(kind), CF_Z(dst));
-        }
-    }
+    k.json = cf_arena_copy(&w->arena, cf_str_c(text));
     free(text);
-    w->in_tx += 4;
-    return r == 0 && w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
+    k.id = cf_arena_copy(&w->arena, id);
+    k.type = cf_arena_copy(&w->arena, type);
+    k.name = text_of(w, obj, "name");
+    k.modified = text_of(w, obj, "modified");
+    if (cf_str_eqz(type, "relationship")) {
+        k.src = text_of(w, obj, "source_ref");
+        k.dst = text_of(w, obj, "target_ref");
+        k.kind = k.src.n && k.dst.n ? text_of(w, obj, "relationship_type") : CF_STR_NONE;
+        w->relations += k.kind.n ? 1 : 0;
+    }
+    if (!k.json.p || !k.id.p || !k.type.p || !cf_grow((void **)&w->kept, &w->cap_kept, w->n_kept + 1, sizeof *w->kept))
+        return cf_error_set(reterr, CF_ENOMEM, "STIX object");
+    w->kept[w->n_kept++] = k;
+    return w->n_kept >= RUN_ROWS || w->arena.used >= RUN_BYTES ? flush(w, reterr) : 0;
 }
 
 json_t *ti_writer_report(const struct ti_writer *w)

@@ -372,6 +372,44 @@ static void writers_lose_no_update(void **state)
     assert_int_equal(one_i64(db, "SELECT n FROM thing"), 6 * ADDS);
 }
 
+static void *add_ten(void *arg)
+{
+    struct adder *a = arg;
+    struct cf_error err = {0};
+    struct cf_tx *tx = NULL;
+
+    if (cf_tx_begin(a->db, CF_TX_WRITE, &tx, &err) == 0 && cf_tx_exec(tx, "UPDATE thing SET n = n * 10", &err) == 0 && cf_tx_commit(&tx, &err) == 0)
+        a->done = 1;
+    cf_tx_rollback(&tx);
+    return NULL;
+}
+
+/* Who writes transaction after transaction lets the one through that waits. */
+static void a_waiting_writer_is_next(void **state)
+{
+    struct cf_db *db = *state;
+    struct cf_error err = {0};
+    struct adder a = {.db = db};
+    struct cf_tx *tx = begin(db, CF_TX_WRITE);
+    bool waits = false;
+
+    assert_int_equal(cf_tx_exec(tx, "INSERT INTO thing (id, n) VALUES ('a', 1)", &err), 0);
+    assert_int_equal(pthread_create(&a.t, NULL, add_ten, &a), 0);
+    while (!waits) { /* until it stands in the queue */
+        (void)pthread_mutex_lock(&db->lock);
+        waits = db->first[CF_TX_WRITE] != NULL;
+        (void)pthread_mutex_unlock(&db->lock);
+        (void)usleep(1000);
+    }
+    commit(tx);
+    tx = begin(db, CF_TX_WRITE); /* at once: behind the other */
+    assert_int_equal(cf_tx_exec(tx, "UPDATE thing SET n = n + 1", &err), 0);
+    commit(tx);
+    (void)pthread_join(a.t, NULL);
+    assert_int_equal(a.done, 1);
+    assert_int_equal(one_i64(db, "SELECT n FROM thing"), 11); /* 1 * 10 + 1 */
+}
+
 static void migrations_are_careful(void **state)
 {
     struct cf_db *db = *state;
@@ -495,7 +533,7 @@ static void file_mode_is_private(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest sqlite[] = {COMMON, cmocka_unit_test(dialect), cmocka_unit_test_setup_teardown(file_mode_is_private, fresh, end),
+    const struct CMUnitTest sqlite[] = {COMMON, cmocka_unit_test(dialect), cmocka_unit_test_setup_teardown(a_waiting_writer_is_next, fresh, end), cmocka_unit_test_setup_teardown(file_mode_is_private, fresh, end),
                                         cmocka_unit_test(bad_addresses_are_refused)};
     const struct CMUnitTest postgres[] = {COMMON};
     char cmd[96];

@@ -165,7 +165,7 @@ static void stix(void **state)
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE tlp = 2 AND confidence = 85 AND ext_id = 'indicator--d81f86b9-975b-4c0b-875e-810c5ad45a4f'"), 2);
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_object WHERE type = 'malware'"), 1);
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_relation"), 1);
-    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
+    assert_ok(ti_load_set(w->r.db, 0, &s, &next, &err), err);
     e = cf_ti_find(s, CF_TI_IPV4, CF_STR("45.77.9.9"), (uint32_t)(cf_now_us() / CF_US_PER_S), NULL);
     assert_non_null(e);
     assert_int_equal(e->confidence, 85);
@@ -302,13 +302,13 @@ static void life(void **state)
     run_sql(w->r.db, "UPDATE ti_indicator SET valid_until_us = 5 WHERE value = 'soon.evil.example'");
     assert_ok(ti_expire(w->r.db, cf_now_us(), &n, &err), err);
     assert_int_equal(n, 1);
-    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
+    assert_ok(ti_load_set(w->r.db, 0, &s, &next, &err), err);
     assert_int_equal(cf_ti_set_count(s), 0);
     assert_true(next == INT64_MAX);
     cf_ti_set_free(s);
     /* one that becomes valid later is left out, and the engine is told when to build again */
     run_sql(w->r.db, "UPDATE ti_indicator SET status = 'active', valid_until_us = 0, valid_from_us = 4070908800000000 WHERE value = 'soon.evil.example'");
-    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
+    assert_ok(ti_load_set(w->r.db, 0, &s, &next, &err), err);
     assert_int_equal(cf_ti_set_count(s), 0);
     assert_true(next == INT64_C(4070908800000000));
     cf_ti_set_free(s);
