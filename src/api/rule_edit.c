@@ -11,7 +11,7 @@ static int validate(struct cf_req *req, struct cf_error *reterr)
 {
     struct cf_rules_options lib;
     json_t *o = NULL;
-    int r = rule_library(req, &lib, reterr);
+    int r = rule_library_for(req, cf_json_text(req->json, "yaml"), CF_STR(""), &lib, reterr);
 
     if (r == 0)
         r = cf_rulebook_check(&lib, cf_json_text(req->json, "yaml"), &o, reterr);
@@ -287,14 +287,21 @@ static int change(struct cf_req *req, cf_str id, cf_str yaml, cf_str state, stru
     return r;
 }
 
-int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr)
+int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str proposal, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr)
 {
     struct cf_rule_save s = {0};
     struct edit e;
-    int r = edit_open(req, &e, yaml, reterr);
+    int r = edit_start(req, &e, reterr);
 
     if (r < 0)
         return r;
+    r = rule_library_for(req, yaml, proposal, &e.lib, reterr);
+    if (r == 0)
+        r = edit_text(&e, yaml, reterr);
+    if (r < 0) {
+        edit_close(&e);
+        return r;
+    }
     r = rule_id.n ? base_of(&e, rule_id, &s, reterr) : all_new(&e, reterr);
     *ret_yaml = e.yaml;
     *ret_title = cf_arena_copy(req->arena, cf_json_text(json_array_get(json_object_get(e.check, "rules"), 0), "title"));
@@ -302,32 +309,39 @@ int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret
     return r;
 }
 
+static int ready(void *ctx, const struct cf_rules_options *lib, struct rule_text *t, struct cf_error *reterr)
+{
+    const struct cf_rule_proposal *p = t->from;
+    struct edit e = *(const struct edit *)ctx;
+    int r;
+
+    t->save = (struct cf_rule_save){.action = p->rule_id.n ? "edit" : "create", .fresh = p->rule_id.n == 0, .expect_version = p->rule_id.n ? p->base_version : -1, .note = p->note, .who = p->author};
+    e.lent = true;
+    e.lib = *lib;
+    r = edit_text(&e, p->yaml, reterr);
+    if (r == 0)
+        r = p->rule_id.n ? base_of(&e, p->rule_id, &t->save, reterr) : all_new(&e, reterr);
+    if (r == 0) {
+        fill_save(&e, &t->save);
+        if (p->rule_id.n == 0)
+            t->save.text_id = e.ids[0];
+    }
+    edit_close(&e);
+    return r;
+}
+
 int rule_texts_ready(struct cf_req *req, struct rule_text *t, size_t n, struct cf_error *reterr)
 {
-    struct edit all, e;
+    struct edit all;
     int r = n ? edit_start(req, &all, reterr) : 0;
 
     if (r < 0 || n == 0)
         return r;
-    for (size_t i = 0; i < n; i++) {
-        const struct cf_rule_proposal *p = t[i].from;
-
-        t[i].save = (struct cf_rule_save){.action = p->rule_id.n ? "edit" : "create", .fresh = p->rule_id.n == 0, .expect_version = p->rule_id.n ? p->base_version : -1, .note = p->note, .who = p->author};
-        e = all;
-        e.lent = true;
-        r = edit_text(&e, p->yaml, &t[i].err);
-        if (r == 0)
-            r = p->rule_id.n ? base_of(&e, p->rule_id, &t[i].save, &t[i].err) : all_new(&e, &t[i].err);
-        if (r == 0) {
-            fill_save(&e, &t[i].save);
-            if (p->rule_id.n == 0)
-                t[i].save.text_id = e.ids[0];
-        }
-        t[i].r = r;
-        edit_close(&e);
-    }
+    for (size_t i = 0; i < n; i++)
+        t[i].yaml = t[i].from->yaml;
+    r = rule_texts_settle(req, &all.lib, t, n, ready, &all, reterr);
     edit_close(&all);
-    return 0;
+    return r;
 }
 
 static int put_rule(struct cf_req *req, struct cf_error *reterr)

@@ -129,7 +129,7 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
     struct cf_rule_proposal p = {.rule_id = cf_json_text(req->json, "rule_id"), .note = cf_json_text(req->json, "note"), .author = rule_who(req),
                             .base_version = json_integer_value(json_object_get(req->json, "version")),
                             .state = json_is_true(json_object_get(req->json, "submit")) ? CF_RULE_PROPOSAL_SUBMITTED : CF_RULE_PROPOSAL_DRAFT};
-    int r = rule_approval_on(req) ? rule_text_check(req, p.rule_id, cf_json_text(req->json, "yaml"), &p.yaml, &p.title, reterr)
+    int r = rule_approval_on(req) ? rule_text_check(req, p.rule_id, CF_STR(""), cf_json_text(req->json, "yaml"), &p.yaml, &p.title, reterr)
                                   : cf_error_set(reterr, CF_ECONFLICT, "rules.approval is off: change the rule itself");
 
     cf_uuid7(id);
@@ -152,7 +152,7 @@ static int put_one(struct cf_req *req, struct cf_error *reterr)
     if (r == 0 && p.state != CF_RULE_PROPOSAL_DRAFT && p.state != CF_RULE_PROPOSAL_RETURNED)
         r = cf_error_set(reterr, CF_ECONFLICT, "the proposal is %s; it changes no more", cf_rule_proposal_state_name(p.state));
     if (r == 0)
-        r = rule_text_check(req, p.rule_id, cf_json_text(req->json, "yaml"), &p.yaml, &p.title, reterr);
+        r = rule_text_check(req, p.rule_id, p.id, cf_json_text(req->json, "yaml"), &p.yaml, &p.title, reterr);
     if (r == 0 && json_object_get(req->json, "note"))
         p.note = cf_json_text(req->json, "note");
     if (r == 0 && json_is_integer(json_object_get(req->json, "version")))

@@ -48,7 +48,7 @@ static int trial_open(struct cf_req *req, cf_str yaml, struct trial *t, struct c
     if (!p || !(t->norm = cf_pipeline_normaliser(p, &t->norm_box)))
         return cf_error_set(reterr, CF_EUNSUPPORTED, "detection is switched off");
     if (yaml.p) {
-        r = rule_library(req, &lib, reterr);
+        r = rule_library_for(req, yaml, CF_STR(""), &lib, reterr);
         if (r == 0)
             r = cf_rulebook_compile(&lib, yaml, &t->own, reterr);
         if (r == CF_ESYNTAX)

@@ -10,11 +10,6 @@
 
 /* ---- import ---- */
 
-static int refuse(json_t *report, cf_str file, json_t *errors)
-{
-    return json_array_append_new(report, json_pack("{s:s%,s:s,s:o}", "file", file.p, file.n, "result", "refused", "errors", errors));
-}
-
 /* What the text stands in the place of: the stored text that holds the rule, or the shipped file; *version: of the stored text. */
 static void import_base(struct cf_req *req, const struct rule_view *v, const struct rule_row *row, struct cf_rule_save *s, int64_t *version)
 {
@@ -60,53 +55,126 @@ static int import_keep(struct cf_req *req, struct cf_tx *tx, const struct cf_rul
     return r;
 }
 
-static int import_file(struct cf_req *req, struct cf_tx *tx, const struct rule_view *v, const struct cf_rules_options *lib, const struct cf_rule_file *f, json_t *report,
-                       struct cf_error *reterr)
+struct import {
+    struct cf_req *req;
+    const struct rule_view *v;
+    const struct cf_rule_file *f;
+    struct rule_text *texts; /* as many as files */
+    struct import_one {
+        struct cf_rule_save s;
+        cf_str rule_id; /* what it stands in the place of; none: a new rule */
+        int64_t version;
+        bool same;
+        json_t *report; /* owned */
+    } *one;
+};
+
+static int refuse(struct import_one *o, cf_str file, json_t *errors, struct cf_error *reterr)
 {
-    cf_str first, proposal = CF_STR_NONE;
-    struct cf_rule_save s = {.action = "import", .yaml = f->text, .note = f->name, .expect_version = -1, .who = rule_who(req)};
-    const struct rule_row *row;
+    json_decref(o->report);
+    o->report = json_pack("{s:s%,s:s,s:o}", "file", file.p, file.n, "result", "refused", "errors", errors);
+    return cf_error_set(reterr, CF_ESYNTAX, "refused");
+}
+
+/* What a file would do. CF_ESYNTAX: it is refused, the report says why. */
+static int look(struct import *im, size_t at, const struct cf_rules_options *lib, struct cf_error *reterr)
+{
+    struct import_one *o = &im->one[at];
+    const struct cf_rule_file *f = &im->f[at];
+    struct cf_rule_save *s = &o->s;
     json_t *check = NULL, *rules, *one, *old;
-    int64_t version;
+    const struct rule_row *row;
     cf_str *ids;
     size_t i;
     int r;
-    bool same;
 
+    *s = (struct cf_rule_save){.action = "import", .yaml = f->text, .note = f->name, .expect_version = -1, .who = rule_who(im->req)};
     if (f->text.n > CF_RULE_TEXT_MAX)
-        return refuse(report, f->name, json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the file is larger than 256 KiB"));
+        return refuse(o, f->name, json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the file is larger than 256 KiB"), reterr);
     r = cf_rulebook_check(lib, f->text, &check, reterr);
     if (r < 0)
         return r;
     rules = json_object_get(check, "rules");
-    first = cf_json_text(json_array_get(rules, 0), "id");
-    if (!json_is_true(json_object_get(check, "valid")) || first.n == 0) {
-        r = refuse(report, f->name, first.n || !json_is_true(json_object_get(check, "valid"))
-                                        ? json_incref(json_object_get(check, "errors"))
-                                        : json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the rule has no id"));
+    if (!json_is_true(json_object_get(check, "valid")))
+        r = refuse(o, f->name, json_incref(json_object_get(check, "errors")), reterr);
+    else if (cf_json_text(json_array_get(rules, 0), "id").n == 0)
+        r = refuse(o, f->name, json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the rule has no id"), reterr);
+    ids = CF_NEW_N(im->req->arena, cf_str, json_array_size(rules) + 1);
+    if (r == 0 && !ids)
+        r = cf_error_set(reterr, CF_ENOMEM, "no memory");
+    if (r < 0) {
         json_decref(check);
         return r;
     }
-    ids = CF_NEW_N(req->arena, cf_str, json_array_size(rules) + 1);
-    json_array_foreach(rules, i, one) if (cf_json_text(one, "id").n) ids[s.n_ids++] = cf_arena_copy(req->arena, cf_json_text(one, "id"));
-    s.ids = ids;
-    row = rule_view_row(v, first);
-    s.text_id = ids[0];
-    s.title = cf_json_text(json_array_get(rules, 0), "title");
-    import_base(req, v, row, &s, &version);
-    old = row ? rule_text(req, row, NULL) : NULL;
-    same = json_is_string(old) && cf_str_eq(cf_str_n(json_string_value(old), json_string_length(old)), f->text);
-    if (!same && tx)
-        r = import_keep(req, tx, &s, row ? ids[0] : CF_STR_NONE, version, &proposal, reterr);
-    if (r == 0) {
-        one = json_pack("{s:s%,s:s,s:s%,s:s%,s:i}", "file", f->name.p, f->name.n, "result", same ? "unchanged" : proposal.n ? "proposed" : row ? "updated" : "added", "id", ids[0].p,
-                        ids[0].n, "title", s.title.p, s.title.n, "rules", (int)s.n_ids);
-        if (proposal.n)
-            (void)json_object_set_new(one, "proposal", rule_str(proposal));
-        (void)json_array_append_new(report, one);
-    }
-    json_decref(old);
+    json_array_foreach(rules, i, one) if (cf_json_text(one, "id").n) ids[s->n_ids++] = cf_arena_copy(im->req->arena, cf_json_text(one, "id"));
+    s->ids = ids;
+    s->text_id = ids[0];
+    s->title = cf_arena_copy(im->req->arena, cf_json_text(json_array_get(rules, 0), "title"));
     json_decref(check);
+    row = rule_view_row(im->v, ids[0]);
+    import_base(im->req, im->v, row, s, &o->version);
+    o->rule_id = row ? ids[0] : CF_STR_NONE;
+    old = row ? rule_text(im->req, row, NULL) : NULL;
+    o->same = json_is_string(old) && cf_str_eq(cf_str_n(json_string_value(old), json_string_length(old)), f->text);
+    json_decref(old);
+    json_decref(o->report);
+    o->report = json_pack("{s:s%,s:s,s:s%,s:s%,s:i}", "file", f->name.p, f->name.n, "result", o->same ? "unchanged" : row ? "updated" : "added", "id", ids[0].p, ids[0].n, "title",
+                          s->title.p ? s->title.p : "", s->title.n, "rules", (int)s->n_ids);
+    return o->report ? 0 : cf_error_set(reterr, CF_ENOMEM, "no memory for the report");
+}
+
+static int look_text(void *ctx, const struct cf_rules_options *lib, struct rule_text *t, struct cf_error *reterr)
+{
+    struct import *im = ctx;
+    return look(im, (size_t)(t - im->texts), lib, reterr);
+}
+
+/* All files beside each other, before anything is written. */
+static int look_all(struct import *im, size_t n, struct cf_error *reterr)
+{
+    struct cf_rules_options lib;
+    int r = rule_library(im->req, &lib, reterr);
+
+    im->one = CF_NEW_N(im->req->arena, struct import_one, n + 1);
+    im->texts = CF_NEW_N(im->req->arena, struct rule_text, n + 1);
+    if (r == 0 && (!im->one || !im->texts))
+        r = cf_error_set(reterr, CF_ENOMEM, "no memory for the files");
+    for (size_t i = 0; r == 0 && i < n; i++)
+        im->texts[i].yaml = im->f[i].text;
+    if (r == 0)
+        r = rule_texts_settle(im->req, &lib, im->texts, n, look_text, im, reterr);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (im->texts[i].r < 0 && im->texts[i].r != CF_ESYNTAX) {
+            *reterr = im->texts[i].err;
+            r = im->texts[i].r;
+            cf_error_context(reterr, "%.*s", (int)(im->f[i].name.n < 200 ? im->f[i].name.n : 200), im->f[i].name.p);
+        }
+    return r;
+}
+
+static int write_all(struct import *im, size_t n, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    int r = cf_tx_begin(rule_app(im->req)->db, CF_TX_WRITE, &tx, reterr);
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct import_one *o = &im->one[i];
+        cf_str proposal = CF_STR_NONE;
+
+        if (im->texts[i].r < 0 || o->same)
+            continue;
+        r = import_keep(im->req, tx, &o->s, o->rule_id, o->version, &proposal, reterr);
+        if (r < 0)
+            cf_error_context(reterr, "%.*s", (int)(im->f[i].name.n < 200 ? im->f[i].name.n : 200), im->f[i].name.p);
+        if (r == 0 && proposal.n) {
+            (void)json_object_set_new(o->report, "result", json_string("proposed"));
+            (void)json_object_set_new(o->report, "proposal", rule_str(proposal));
+        }
+    }
+    if (!rule_approval_on(im->req))
+        return rule_commit(im->req, &tx, r, reterr);
+    r = r == 0 ? cf_tx_commit(&tx, reterr) : r; /* nothing that is in use changes */
+    cf_tx_rollback(&tx);
     return r;
 }
 
@@ -136,55 +204,52 @@ static int take_files(struct cf_req *req, struct cf_rule_file **ret, size_t *ret
     return r;
 }
 
+static void reply_import(struct cf_req *req, const struct import *im, size_t n)
+{
+    static const char *const results[] = {"added", "updated", "unchanged", "refused", "proposed"};
+    json_t *files = json_array(), *all = json_object();
+
+    for (size_t k = 0; k < sizeof results / sizeof *results; k++) {
+        json_int_t count = 0;
+
+        for (size_t i = 0; i < n; i++)
+            count += strcmp(json_string_value(json_object_get(im->one[i].report, "result")), results[k]) == 0;
+        (void)json_object_set_new(all, results[k], json_integer(count));
+    }
+    cf_req_audit(req, NULL, NULL, all);
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append(files, im->one[i].report);
+    (void)json_object_set_new(all, "files", files);
+    cf_reply_json(req, 200, all);
+}
+
 static int import_rules(struct cf_req *req, struct cf_error *reterr)
 {
     bool dry = cf_str_eqz(cf_req_query(req, "dry_run"), "true");
-    struct cf_rules_options lib;
     struct cf_rule_file *f = NULL;
     struct rule_view v;
-    struct cf_tx *tx = NULL;
-    json_t *report = json_array(), *one;
-    int64_t counts[5] = {0};
-    static const char *const results[] = {"added", "updated", "unchanged", "refused", "proposed"};
-    size_t n = 0, i;
+    struct import im = {.req = req, .v = &v};
+    size_t n = 0;
     int r = take_files(req, &f, &n, reterr);
 
     if (r == 0 && n == 0)
         r = cf_error_set(reterr, CF_EINVAL, "there is no .yml or .yaml file in it");
-    if (r == 0)
-        r = rule_library(req, &lib, reterr);
+    if (r == 0 && rule_approval_on(req) && n > PROPOSALS_MAX)
+        r = cf_error_set(reterr, CF_ELIMIT, "rules.approval is on, each file is a proposal that a person reads: at most %u at a time", PROPOSALS_MAX);
     if (r == 0)
         r = rule_view_open(req, &v, reterr);
-    if (r < 0) {
-        json_decref(report);
+    if (r < 0)
         return r;
-    }
-    if (rule_approval_on(req) && n > PROPOSALS_MAX)
-        r = cf_error_set(reterr, CF_ELIMIT, "rules.approval is on, each file is a proposal that a person reads: at most %u at a time", PROPOSALS_MAX);
+    im.f = f;
+    r = look_all(&im, n, reterr);
     if (r == 0 && !dry)
-        r = cf_tx_begin(rule_app(req)->db, CF_TX_WRITE, &tx, reterr);
-    for (i = 0; r == 0 && i < n; i++) {
-        r = import_file(req, tx, &v, &lib, &f[i], report, reterr);
-        if (r < 0)
-            cf_error_context(reterr, "%.*s", (int)(f[i].name.n < 200 ? f[i].name.n : 200), f[i].name.p);
-    }
+        r = write_all(&im, n, reterr);
+    if (r == 0)
+        reply_import(req, &im, n);
+    for (size_t i = 0; im.one && i < n; i++)
+        json_decref(im.one[i].report);
     rule_view_close(&v);
-    if (!dry && rule_approval_on(req)) { /* nothing that is in use changes */
-        r = r == 0 ? cf_tx_commit(&tx, reterr) : r;
-        cf_tx_rollback(&tx);
-    } else if (!dry) {
-        r = rule_commit(req, &tx, r, reterr);
-    }
-    if (r < 0) {
-        json_decref(report);
-        return r;
-    }
-    json_array_foreach(report, i, one) for (int k = 0; k < 5; k++) counts[k] += strcmp(json_string_value(json_object_get(one, "result")), results[k]) == 0;
-    one = json_pack("{s:I,s:I,s:I,s:I,s:I}", "proposed", (json_int_t)counts[4], "added", (json_int_t)counts[0], "updated", (json_int_t)counts[1], "unchanged", (json_int_t)counts[2], "refused", (json_int_t)counts[3]);
-    cf_req_audit(req, NULL, NULL, one);
-    (void)json_object_set_new(one, "files", report);
-    cf_reply_json(req, 200, one);
-    return 0;
+    return r;
 }
 
 /* ---- export ---- */

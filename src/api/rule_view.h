@@ -53,16 +53,29 @@ bool rule_approval_on(const struct cf_req *req);
 int rule_direct(struct cf_req *req, struct cf_error *reterr); /* CF_ECONFLICT: texts change by proposals only */
 /* May the caller set this state? CF_EPERM: approval is on and he has not rule.approve, or wrote the text he would take live. */
 int rule_second_person(struct cf_req *req, struct cf_tx *tx, cf_str id, enum cf_rule_state to, struct cf_error *reterr);
-/* A text that could be saved as rule_id (empty: a new rule): with its id and title, in the request's arena. */
-int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr);
+/* A text that could be saved as rule_id (empty: a new rule), the new text of a proposal (empty: a new one): with its id and title, in the
+ * request's arena. */
+int rule_text_check(struct cf_req *req, cf_str rule_id, cf_str proposal, cf_str yaml, cf_str *ret_yaml, cf_str *ret_title, struct cf_error *reterr);
 /* Proposed texts checked against the rules in use, which are looked at once for all of them. */
 struct rule_text {
     const struct cf_rule_proposal *from;
+    cf_str yaml;
     int r; /* < 0: err says why it cannot be used */
     struct cf_error err;
     struct cf_rule_save save; /* in the request's arena */
 };
 int rule_texts_ready(struct cf_req *req, struct rule_text *t, size_t n, struct cf_error *reterr);
+
+/* ---- texts beside each other (rule_batch.c) ---- */
+bool rule_text_counts(cf_str yaml); /* it may hold a correlation, which refers to other rules */
+/* lib and n texts more; *ret may be *lib. In the request's arena, the texts are views. */
+int rule_library_with(struct cf_req *req, const struct cf_rules_options *lib, const cf_str *texts, size_t n, struct cf_rules_options *ret, struct cf_error *reterr);
+/* The library; with rules.approval a text that counts finds the proposals that wait too (submitted ones, and the caller's own), but `except`. */
+int rule_library_for(struct cf_req *req, cf_str yaml, cf_str except, struct cf_rules_options *ret, struct cf_error *reterr);
+/* Looks at each text beside all the others, and again at those that count when some were refused, until it stays. t[i].r, .err: the verdict.
+ * < 0: a failure. */
+typedef int (*rule_text_look)(void *ctx, const struct cf_rules_options *lib, struct rule_text *t, struct cf_error *reterr);
+int rule_texts_settle(struct cf_req *req, const struct cf_rules_options *lib, struct rule_text *t, size_t n, rule_text_look look, void *ctx, struct cf_error *reterr);
 /* The text becomes its author's new version, its rules staged or enabled; the detector gets it with rule_commit. */
 int rule_text_put(struct cf_req *req, struct cf_tx *tx, const struct cf_rule_save *s, cf_str state, struct cf_error *reterr);
 

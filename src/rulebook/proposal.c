@@ -60,6 +60,27 @@ int cf_rule_proposal_move(struct cf_tx *tx, cf_str id, enum cf_rule_proposal_sta
     return r;
 }
 
+#define WAITING_MAX 500
+int cf_rule_proposal_waiting(struct cf_tx *tx, cf_str author_id, cf_str except, struct cf_arena *a, cf_str **ret, size_t *ret_n, struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    cf_str *t = CF_NEW_N(a, cf_str, WAITING_MAX);
+    size_t n = 0;
+    int r = t ? cf_tx_query(tx,
+                            "SELECT yaml FROM rule_proposal WHERE (state = 'submitted' OR (author_id = ? AND state IN ('draft', 'returned'))) AND id <> ? ORDER BY created_us DESC LIMIT ?",
+                            &st, reterr, CF_S(author_id), CF_S(except.n ? except : CF_STR("-")), CF_I(WAITING_MAX))
+              : cf_error_set(reterr, CF_ENOMEM, "no memory for the proposals");
+
+    while (r == 0 && n < WAITING_MAX && (r = cf_stmt_next(st, reterr)) == 1) {
+        t[n++] = text_of(st, 0, a);
+        r = 0;
+    }
+    cf_stmt_free(st);
+    *ret = t;
+    *ret_n = n;
+    return r;
+}
+
 int cf_rule_proposal_done(struct cf_tx *tx, cf_str id, cf_str rule_id, struct cf_error *reterr)
 {
     return cf_tx_exec(tx, "UPDATE rule_proposal SET rule_id = ? WHERE id = ?", reterr, CF_S(rule_id), CF_S(id));

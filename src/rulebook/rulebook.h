@@ -87,6 +87,8 @@ int cf_rule_proposal_add(struct cf_tx *tx, const struct cf_rule_proposal *p, str
 int cf_rule_proposal_change(struct cf_tx *tx, const struct cf_rule_proposal *p, struct cf_error *reterr); /* its text and note */
 /* d NULL: by the author. CF_ECONFLICT: it is not in state `from` any more. */
 int cf_rule_proposal_move(struct cf_tx *tx, cf_str id, enum cf_rule_proposal_state from, enum cf_rule_proposal_state to, const struct cf_rule_decision *d, struct cf_error *reterr);
+/* Texts that wait: submitted ones, and drafts and returned ones of the author, but the proposal `except`; the newest 500, in a. */
+int cf_rule_proposal_waiting(struct cf_tx *tx, cf_str author_id, cf_str except, struct cf_arena *a, cf_str **ret, size_t *ret_n, struct cf_error *reterr);
 int cf_rule_proposal_done(struct cf_tx *tx, cf_str id, cf_str rule_id, struct cf_error *reterr); /* the rule it became */
 
 /* ---- import and export (archive.c) ---- */

@@ -150,3 +150,31 @@ test('each step is in the audit', async () => {
   assert.equal((await entries('rule_proposal.return')).total, 2);
   assert.equal((await who.post('/api/v1/audit:verify')).body.ok, true);
 });
+
+const counts = (cid, base, name) => `title: ${name}\nid: ${cid}\nname: ${name}\ncorrelation:\n  type: event_count\n  rules: [${base}]\n  group-by: [user.name]\n  timespan: 5m\n  condition: {gte: 3}\nlevel: high\n`;
+
+test('a correlation finds the rules it counts among what waits with it', async () => {
+  const nth = (i) => `0190c0de-0000-7000-8000-0000000c${String(i).padStart(4, '0')}`;
+  const make = async (body) => await author.post('/api/v1/rule-proposals', { submit: true, ...body });
+  const lonely = counts(nth(1), nth(0), 'lonely_corr');
+  assert.equal((await make({ yaml: lonely })).status, 400, 'nobody has proposed what it counts');
+  const base = (await make({ yaml: yaml('basis').replace(id, nth(0)) })).body.id;
+  assert.equal((await author.post('/api/v1/rules:validate', { yaml: lonely })).body.valid, true, 'the studio says the same');
+  const one = (await make({ yaml: lonely })).body.id, two = (await make({ yaml: counts(nth(2), 'lonely_corr', 'chain_corr') })).body.id;
+  assert.ok(one && two);
+  const alone = await approver.post('/api/v1/rule-proposals:batch', { ids: [one, two], action: 'approve', state: 'staged' });
+  assert.deepEqual([alone.body.changed, alone.body.errors.map((e) => e.why)], [0, ['text', 'text']], 'not without what they count');
+  assert.match(alone.body.errors[1].message, /lonely_corr|refused/);
+  const all = await approver.post('/api/v1/rule-proposals:batch', { ids: [two, one, base], action: 'approve', state: 'staged' });
+  assert.equal(all.body.changed, 3, all.text);
+  for (const i of [0, 1, 2]) assert.equal((await author.get('/api/v1/rules/' + nth(i))).body.state, 'staged');
+  // one import: files refer to each other in any order; what counts a refused one is refused with it
+  const files = [{ name: 'c.yml', text: counts(nth(11), nth(10), 'imp_corr') }, { name: 'd.yml', text: counts(nth(12), nth(13), 'imp_corr2') },
+    { name: 'b.yml', text: yaml('imp').replace(id, nth(10)) }, { name: 'bad.yml', text: yaml('imp').replace(id, nth(13)).replace('condition: sel', 'condition: nothing') }];
+  const dry = (await author.post('/api/v1/rules:import?dry_run=true', { files })).body;
+  assert.deepEqual(dry.files.map((f) => f.result), ['added', 'refused', 'added', 'refused']);
+  const done = (await author.post('/api/v1/rules:import', { files })).body;
+  assert.deepEqual([done.proposed, done.refused], [2, 2]);
+  const r = await approver.post('/api/v1/rule-proposals:batch', { ids: done.files.filter((f) => f.proposal).map((f) => f.proposal), action: 'approve', state: 'staged' });
+  assert.equal(r.body.changed, 2, r.text);
+});

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Texts that come into use together, or that wait for it: a correlation finds the rules it counts among them, not only in the library. */
+#include <stdlib.h>
+
+#include "api/rule_view.h"
+
+int rule_library_with(struct cf_req *req, const struct cf_rules_options *lib, const cf_str *texts, size_t n, struct cf_rules_options *ret, struct cf_error *reterr)
+{
+    cf_str *t = CF_NEW_N(req->arena, cf_str, lib->n_texts + n + 1), *f = CF_NEW_N(req->arena, cf_str, lib->n_texts + n + 1);
+
+    if (!t || !f)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the texts");
+    *ret = *lib;
+    for (size_t i = 0; i < lib->n_texts + n; i++) {
+        t[i] = i < lib->n_texts ? lib->texts[i] : texts[i - lib->n_texts];
+        f[i] = i < lib->n_texts && lib->text_files ? lib->text_files[i] : CF_STR("beside it");
+    }
+    ret->texts = t;
+    ret->text_files = f;
+    ret->n_texts = lib->n_texts + n;
+    return 0;
+}
+
+bool rule_text_counts(cf_str yaml) { return cf_str_find(yaml, CF_STR("correlation:")) >= 0; }
+
+int rule_library_for(struct cf_req *req, cf_str yaml, cf_str except, struct cf_rules_options *ret, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    cf_str *texts = NULL;
+    size_t n = 0;
+    int r = rule_library(req, ret, reterr);
+
+    if (r < 0 || !rule_approval_on(req) || !rule_text_counts(yaml))
+        return r;
+    r = cf_tx_begin(rule_app(req)->db, CF_TX_READ, &tx, reterr);
+    if (r == 0)
+        r = cf_rule_proposal_waiting(tx, req->who->user_id, except, req->arena, &texts, &n, reterr);
+    cf_tx_rollback(&tx);
+    return r == 0 && n ? rule_library_with(req, ret, texts, n, ret, reterr) : r;
+}
+
+/* Texts that are not refused, for those that count what others find. */
+static int library_of(struct cf_req *req, const struct rule_text *t, size_t n, const struct cf_rules_options *lib, struct cf_rules_options *ret, struct cf_error *reterr)
+{
+    cf_str *texts = CF_NEW_N(req->arena, cf_str, n + 1);
+    size_t k = 0;
+
+    if (!texts)
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the texts");
+    for (size_t i = 0; i < n; i++)
+        if (t[i].r == 0)
+            texts[k++] = t[i].yaml;
+    return rule_library_with(req, lib, texts, k, ret, reterr);
+}
+
+int rule_texts_settle(struct cf_req *req, const struct cf_rules_options *lib, struct rule_text *t, size_t n, rule_text_look look, void *ctx, struct cf_error *reterr)
+{
+    bool first = true, again = n > 0;
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++)
+        t[i].r = 0;
+    while (again && r == 0) {
+        struct cf_rules_options all;
+        size_t refused = 0;
+
+        r = library_of(req, t, n, lib, &all, reterr);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+            if (t[i].r < 0 || !(first || rule_text_counts(t[i].yaml)))
+                continue;
+            t[i].r = look(ctx, &all, &t[i], &t[i].err);
+            refused += t[i].r < 0;
+        }
+        again = refused > 0; /* what counted those has lost them */
+        first = false;
+    }
+    return r;
+}
