@@ -22,6 +22,11 @@ export interface Report {
   bad_rows?: { line: number; reason: string; text: string }[]; conflict_rows?: { type: string; value: string; list: string }[]; unmatchable_rows?: { id: string; pattern: string; reason: string }[]
   preview?: { type: string; value: string; threat_type?: string; family?: string; confidence: number; status: string; conflict?: string }[]
 }
+export interface ImportJob {
+  id: string; name: string; state: string; format?: string; source?: { id: string; name: string }; error?: string; created_by?: string; created_at: string; started_at?: string; finished_at?: string
+  report?: Report & { kept?: number }
+  progress?: { share: number | null; bytes: number; uploaded: number; read_bytes: number; read: number; written: number; bad: number; conflicts: number; unmatchable: number; objects: number; cancelling: boolean }
+}
 export interface Hunt { id: string; name: string; status: string; from: string; to: string; indicators: number; steps: number; done: number; hits: number; values_seen: number; error?: string; created_by?: string; created_at: string; finished_at?: string }
 export interface HuntHit { id: string; indicator: { id: string; value: string; type: string; family?: string }; field: string; value: string; org?: { name?: string }; first_seen: string; last_seen: string; count: number; events?: string[] }
 export interface Feed { id: string; name: string; org?: { id: string; name?: string }; types?: string; min_confidence: number; tlp_max: string; per_hour: number; active: boolean; last_used?: string; requests: number; items: number; token?: string }
