@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Texts that come into use together, or that wait for it: a correlation finds the rules it counts among them, not only in the library. */
-#include <stdlib.h>
-
 #include "api/rule_view.h"
 
 int rule_library_with(struct cf_req *req, const struct cf_rules_options *lib, const cf_str *texts, size_t n, struct cf_rules_options *ret, struct cf_error *reterr)
@@ -74,5 +72,42 @@ int rule_texts_settle(struct cf_req *req, const struct cf_rules_options *lib, st
         again = refused > 0; /* what counted those has lost them */
         first = false;
     }
+    return r;
+}
+
+static bool refused_already(const struct cf_ruleset *rs, const struct cf_rule_refused *x)
+{
+    const struct cf_rule_refused *now;
+    size_t n = cf_ruleset_refused(rs, &now);
+
+    for (size_t i = 0; i < n; i++)
+        if (cf_str_eq(now[i].title, x->title) && cf_str_eq(now[i].file, x->file))
+            return true;
+    return false;
+}
+
+int rule_none_lost(struct cf_req *req, struct cf_tx *tx, struct cf_error *reterr)
+{
+    const struct cf_rule_refused *x;
+    struct cf_rules_options lib;
+    struct cf_ruleset *then = NULL;
+    struct rule_view v;
+    int r = rule_library(req, &lib, reterr);
+
+    if (r == CF_EUNSUPPORTED)
+        return 0; /* nothing detects */
+    if (r == 0)
+        r = cf_rulebook_fill_tx(tx, req->arena, &lib, reterr);
+    if (r == 0)
+        r = cf_ruleset_load(&lib, &then, reterr);
+    if (r < 0)
+        return r;
+    r = rule_view_open(req, &v, reterr);
+    for (size_t i = 0, n = r == 0 ? cf_ruleset_refused(then, &x) : 0; i < n && r == 0; i++)
+        if (!refused_already(v.rs, &x[i]))
+            r = cf_error_set(reterr, CF_ECONFLICT, "the rule \"%.*s\" could not be used any more: %.*s", CF_ARG(x[i].title), CF_ARG(x[i].reason));
+    if (v.rs)
+        rule_view_close(&v);
+    cf_ruleset_free(then);
     return r;
 }

@@ -173,6 +173,8 @@ static int put_text(struct edit *e, struct cf_rule_save *s, cf_str state, struct
     fill_save(e, s);
     if (r == 0)
         r = rule_text_put(e->req, tx, s, state, reterr);
+    if (r == 0 && !s->fresh)
+        r = rule_none_lost(e->req, tx, reterr);
     return rule_commit(e->req, &tx, r, reterr);
 }
 
@@ -388,6 +390,8 @@ static int delete_rule(struct cf_req *req, struct cf_error *reterr)
         r = rule_second_person(req, tx, id, CF_RULE_DISABLED, reterr);
     if (r == 0)
         r = cf_rulebook_remove(tx, cf_json_text(stored, "id"), "delete", CF_STR_NONE, rule_who(req), reterr);
+    if (r == 0)
+        r = rule_none_lost(req, tx, reterr);
     r = rule_commit(req, &tx, r, reterr);
     if (r == 0) {
         cf_req_audit(req, NULL, stored, NULL);
@@ -490,6 +494,8 @@ static int restore(struct cf_req *req, struct cf_error *reterr)
             r = rule_second_person(req, tx, id, CF_RULE_DISABLED, reterr);
         if (r == 0)
             r = cf_rulebook_remove(tx, text_id, "shipped", cf_json_text(req->json, "note"), rule_who(req), reterr);
+        if (r == 0)
+            r = rule_none_lost(req, tx, reterr);
         r = rule_commit(req, &tx, r, reterr);
     } else if (want > 0 && (r == 0 || r == CF_ENOENT)) {
         struct cf_rule_save s = {.action = "restore", .note = cf_arena_printf(req->arena, "%lld", (long long)want), .expect_version = -1};

@@ -89,10 +89,8 @@ static int put_list(struct cf_req *req, struct cf_error *reterr)
                        "excluded.user_name, time_us = excluded.time_us",
                        reterr, CF_S(name), CF_Z(text), CF_S(who.name), CF_I(cf_now_us()));
     if (r == 0)
-        r = cf_tx_commit(&tx, reterr);
-    cf_tx_rollback(&tx);
-    if (r == 0)
-        r = rule_apply(req, true, reterr);
+        r = rule_none_lost(req, tx, reterr);
+    r = rule_commit(req, &tx, r, reterr);
     if (r == 0) {
         cf_req_audit(req, NULL, NULL, req->json);
         cf_reply_json(req, 200, json_pack("{s:s%,s:O}", "name", name.p, name.n, "items", json_object_get(req->json, "items")));
@@ -113,10 +111,8 @@ static int delete_list(struct cf_req *req, struct cf_error *reterr)
     if (r == 0 && !changed)
         r = cf_error_set(reterr, CF_ENOENT, "there is no such edited list");
     if (r == 0)
-        r = cf_tx_commit(&tx, reterr);
-    cf_tx_rollback(&tx);
-    if (r == 0)
-        r = rule_apply(req, true, reterr);
+        r = rule_none_lost(req, tx, reterr);
+    r = rule_commit(req, &tx, r, reterr);
     if (r == 0)
         cf_reply_empty(req, 204);
     return r;

@@ -74,6 +74,8 @@ int rule_library_with(struct cf_req *req, const struct cf_rules_options *lib, co
 int rule_library_for(struct cf_req *req, cf_str yaml, cf_str except, struct cf_rules_options *ret, struct cf_error *reterr);
 /* Looks at each text beside all the others, and again at those that count when some were refused, until it stays. t[i].r, .err: the verdict.
  * < 0: a failure. */
+/* What tx has written takes no rule out of use that is in use now. CF_ECONFLICT: it names the rule and why. */
+int rule_none_lost(struct cf_req *req, struct cf_tx *tx, struct cf_error *reterr);
 typedef int (*rule_text_look)(void *ctx, const struct cf_rules_options *lib, struct rule_text *t, struct cf_error *reterr);
 int rule_texts_settle(struct cf_req *req, const struct cf_rules_options *lib, struct rule_text *t, size_t n, rule_text_look look, void *ctx, struct cf_error *reterr);
 /* The text becomes its author's new version, its rules staged or enabled; the detector gets it with rule_commit. */

@@ -21,6 +21,7 @@ struct cf_rule_info {
     const cf_str *tags;                /* "attack.t1110", ... */
     bool correlation;
     size_t index;                      /* dense, 0..count-1 */
+    cf_str warning;                    /* a list that is unknown or empty; .p NULL: none */
 };
 struct cf_rule_refused {
     cf_str file, title, reason; /* reason says where and why */

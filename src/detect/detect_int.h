@@ -225,7 +225,7 @@ struct cf_compile { /* state of compiling one rule; *err says where and why */
     struct cf_arena *a;      /* scratch, dropped after the rule */
     cf_str product, category, service;
     struct cf_error *err;
-    bool relative_time;
+    cf_str warning; /* in the rule set's arena */
 };
 /* Taxonomy (taxonomy.c). */
 int cf_taxonomy_load(struct cf_ruleset *rs, const char *dir, struct cf_error *reterr);

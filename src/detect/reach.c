@@ -185,14 +185,23 @@ static bool find_missing(struct reach *r, const struct cf_rule *rule, struct cf_
 static bool base_rule(struct reach *r, const struct cf_rule *rule, struct cf_reach *ret)
 {
     struct cf_buf b;
-    bool ok = find_missing(r, rule, ret);
+    bool ok = find_missing(r, rule, ret), never;
 
-    ret->reachable = ok && (ret->open || ret->n_source == 0 || outcomes(r, rule->root) & POSSIBLE_TRUE);
+    for (size_t k = 0; k < r->n_list; k++) /* whatever the events bring */
+        r->mark[r->list[k]] += 2;
+    never = !(outcomes(r, rule->root) & POSSIBLE_TRUE);
+    for (size_t k = 0; k < r->n_list; k++)
+        r->mark[r->list[k]] = (uint8_t)(r->mark[r->list[k]] - 2);
+    ret->reachable = ok && !never && (ret->open || ret->n_source == 0 || outcomes(r, rule->root) & POSSIBLE_TRUE);
     for (size_t k = 0; k < r->n_list; k++)
         r->mark[r->list[k]] = 0;
     r->n_list = 0;
     if (!ok)
         return false;
+    if (never) {
+        ret->reason = rule->info.warning.p ? rule->info.warning : CF_STR("the condition contradicts itself");
+        return true;
+    }
     if (ret->n_source == 0) {
         ret->open = true;
         ret->reason = CF_STR("no source file is of this log source: only events sent as JSON with the vendor's own names, or already in ECS, can match");

@@ -332,5 +332,6 @@ int cf_rule_compile(struct cf_ruleset *rs, const struct cf_ynode *doc, cf_str fi
     if (r < 0)
         return r;
     rule.on_nothing = true_of_nothing(rs, rule.root);
+    rule.info.warning = c.warning;
     return finish_base(&c, det, tail, &rule);
 }

@@ -116,9 +116,29 @@ static void add_fields(const struct cf_ruleset *rs, size_t i, json_t *fields)
     json_decref(list);
 }
 
+/* "the list %name% is empty": at the place where the name stands. */
+static void add_warning(cf_str yaml, const struct cf_rule_info *ri, json_t *warnings)
+{
+    cf_str line = CF_STR(""), rest = yaml, name = ri->warning;
+    int n = 0, col = 1;
+    ptrdiff_t at = cf_str_find(name, CF_STR("%"));
+
+    name = at < 0 ? CF_STR("%") : cf_str_sub(name, (size_t)at, name.n);
+    at = cf_str_find(cf_str_sub(name, 1, name.n), CF_STR("%"));
+    name = at < 0 ? name : cf_str_sub(name, 0, (size_t)at + 2);
+    for (at = -1; at < 0 && cf_str_cut(&rest, '\n', &line);) {
+        at = cf_str_find(line, name);
+        n++;
+    }
+    if (at >= 0)
+        col = (int)at + 1;
+    (void)json_array_append_new(warnings, json_pack("{s:i,s:i,s:s%,s:s%}", "line", at < 0 ? 1 : n, "column", col, "message", ri->warning.p, ri->warning.n, "title",
+                                                    ri->title.p ? ri->title.p : "", ri->title.n));
+}
+
 int cf_rulebook_check(const struct cf_rules_options *library, cf_str yaml, json_t **ret, struct cf_error *reterr)
 {
-    json_t *errors = json_array(), *rules = json_array(), *fields = json_array();
+    json_t *errors = json_array(), *rules = json_array(), *fields = json_array(), *warnings = json_array();
     const struct cf_rule_refused *refused;
     struct cf_ruleset *rs = NULL;
     size_t n;
@@ -129,6 +149,7 @@ int cf_rulebook_check(const struct cf_rules_options *library, cf_str yaml, json_
         json_decref(errors);
         json_decref(rules);
         json_decref(fields);
+        json_decref(warnings);
         return r;
     }
     n = cf_ruleset_refused(rs, &refused);
@@ -149,10 +170,12 @@ int cf_rulebook_check(const struct cf_rules_options *library, cf_str yaml, json_
         (void)json_array_append_new(rules, json_pack("{s:s%,s:s%,s:s,s:b}", "id", ri->id.p, ri->id.n, "title", ri->title.p, ri->title.n, "level",
                                                      cf_level_name(ri->level), "correlation", ri->correlation));
         add_fields(rs, i, fields);
+        if (ri->warning.p)
+            add_warning(yaml, ri, warnings);
     }
     if (json_array_size(rules) == 0 && json_array_size(errors) == 0)
         (void)json_array_append_new(errors, json_pack("{s:i,s:i,s:s,s:s}", "line", 1, "column", 1, "message", "the text holds no rule", "title", ""));
     cf_ruleset_free(rs);
-    *ret = json_pack("{s:b,s:o,s:o,s:o}", "valid", json_array_size(errors) == 0, "errors", errors, "rules", rules, "fields", fields);
+    *ret = json_pack("{s:b,s:o,s:o,s:o,s:o}", "valid", json_array_size(errors) == 0, "errors", errors, "warnings", warnings, "rules", rules, "fields", fields);
     return 0;
 }

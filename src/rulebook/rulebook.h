@@ -19,6 +19,7 @@
 /* ---- loading ---- */
 /* Adds the stored texts, the ids they replace and the lists to o; everything lives in a. */
 int cf_rulebook_fill(struct cf_db *db, struct cf_arena *a, struct cf_rules_options *o, struct cf_error *reterr);
+int cf_rulebook_fill_tx(struct cf_tx *tx, struct cf_arena *a, struct cf_rules_options *o, struct cf_error *reterr); /* as the transaction sees them */
 
 /* ---- checking (check.c) ---- */
 #define CF_RULE_TEXT_FILE "edited" /* info.file of rules compiled from a text under test */
@@ -26,7 +27,7 @@ int cf_rulebook_fill(struct cf_db *db, struct cf_arena *a, struct cf_rules_optio
  * Rules of the text have the file CF_RULE_TEXT_FILE. Free with cf_ruleset_free. CF_ESYNTAX: nothing of the text can be used;
  * *ret is set all the same, to ask why. */
 int cf_rulebook_compile(const struct cf_rules_options *library, cf_str yaml, struct cf_ruleset **ret, struct cf_error *reterr);
-/* {"valid":bool,"errors":[{"line","column","message","title"}],"rules":[{"id","title","level","correlation"}],"fields":[{"sigma","ecs":[]}]} */
+/* {"valid":bool,"errors":[{"line","column","message","title"}],"warnings":[same],"rules":[{"id","title","level","correlation"}],"fields":[{"sigma","ecs":[]}]} */
 int cf_rulebook_check(const struct cf_rules_options *library, cf_str yaml, json_t **ret, struct cf_error *reterr);
 /* Line and column (1-based) a compiler message speaks of. */
 void cf_rulebook_position(cf_str yaml, cf_str message, int *ret_line, int *ret_column);

@@ -95,15 +95,22 @@ static int fill_lists(struct cf_tx *tx, struct cf_arena *a, cf_str *ret, struct 
 
 int cf_rulebook_fill(struct cf_db *db, struct cf_arena *a, struct cf_rules_options *o, struct cf_error *reterr)
 {
-    struct list texts = {0}, files = {0}, skip = {0};
     struct cf_tx *tx = NULL;
     int r = cf_tx_begin(db, CF_TX_READ, &tx, reterr);
 
     if (r == 0)
-        r = fill_texts(tx, a, &texts, &files, &skip, reterr);
+        r = cf_rulebook_fill_tx(tx, a, o, reterr);
+    cf_tx_rollback(&tx);
+    return r;
+}
+
+int cf_rulebook_fill_tx(struct cf_tx *tx, struct cf_arena *a, struct cf_rules_options *o, struct cf_error *reterr)
+{
+    struct list texts = {0}, files = {0}, skip = {0};
+    int r = fill_texts(tx, a, &texts, &files, &skip, reterr);
+
     if (r == 0)
         r = fill_lists(tx, a, &o->placeholders, reterr);
-    cf_tx_rollback(&tx);
     if (r == CF_ENOMEM)
         return cf_error_set(reterr, r, "no memory for the stored rules");
     if (r < 0)

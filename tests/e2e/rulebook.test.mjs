@@ -172,6 +172,41 @@ test('lists behind %name% change what rules match, at once', async () => {
   assert.equal(await run(), 0);
 });
 
+test('no list and no text takes another rule out of use: it is refused and says which one; a list that is unknown is told', async () => {
+  const nth = (i) => `0190c0de-0000-7000-8000-0000000d${String(i).padStart(4, '0')}`;
+  const yaml = rule({ id: nth(1), user: "'%many_people%'" }).replace('user.name:', 'user.name|contains|expand:').replace(/^title: .*$/m, 'title: Uses a list');
+  const check = (await api.post('/api/v1/rules:validate', { yaml })).body;
+  assert.equal(check.valid, true);
+  assert.match(check.warnings[0].message, /%many_people% is unknown/);
+  assert.equal(yaml.split('\n')[check.warnings[0].line - 1].slice(check.warnings[0].column - 1).startsWith('%many_people%'), true);
+  assert.equal((await api.put('/api/v1/rule-lists/many_people', { items: ['porter'] })).status, 200);
+  assert.deepEqual((await api.post('/api/v1/rules:validate', { yaml })).body.warnings, []);
+  assert.equal((await api.post('/api/v1/rules', { yaml, state: 'enabled' })).status, 201);
+  const much = await api.put('/api/v1/rule-lists/many_people', { items: Array.from({ length: 9000 }, (_, i) => `p${i}`) });
+  assert.equal(much.status, 409, much.text);
+  assert.match(much.body.detail, /Uses a list.*too dear/);
+  assert.deepEqual((await api.get('/api/v1/rule-lists')).body.items.find((l) => l.name === 'many_people').items, ['porter'], 'nothing was kept');
+  assert.equal((await api.get('/api/v1/rules/' + nth(1))).body.state, 'enabled');
+  assert.equal((await api.put('/api/v1/rule-lists/many_people', { items: ['%many_people%'] })).status, 409, 'a list that holds itself');
+  assert.equal((await api.put('/api/v1/rule-lists/many_people', { items: [] })).status, 200);
+  const never = (await api.get('/api/v1/rules/reachability?limit=1000')).body.items.find((x) => x.id === nth(1));
+  assert.equal(never.reachable, false, 'loudly: it can never fire');
+  assert.match(never.reason, /%many_people% is empty/);
+  // what a correlation counts
+  const base = rule({ id: nth(2), user: 'porter' }).replace(/^title: .*$/m, 'title: Counted\nname: counted_one');
+  assert.equal((await api.post('/api/v1/rules', { yaml: base, state: 'staged' })).status, 201);
+  const corr = `title: Counts it\nid: ${nth(3)}\ncorrelation:\n  type: event_count\n  rules: [counted_one]\n  timespan: 5m\n  condition: {gte: 3}\nlevel: high\n`;
+  assert.equal((await api.post('/api/v1/rules', { yaml: corr, state: 'staged' })).status, 201);
+  const gone = await api.delete('/api/v1/rules/' + nth(2));
+  assert.equal(gone.status, 409, gone.text);
+  assert.match(gone.body.detail, /Counts it.*counted_one/);
+  assert.equal((await api.put('/api/v1/rules/' + nth(2), { yaml: base.replace('name: counted_one', 'name: another') })).status, 409);
+  assert.equal((await api.delete('/api/v1/rules/' + nth(3))).status, 204);
+  assert.equal((await api.delete('/api/v1/rules/' + nth(2))).status, 204);
+  assert.equal((await api.delete('/api/v1/rules/' + nth(1))).status, 204);
+  assert.equal((await api.delete('/api/v1/rule-lists/many_people')).status, 204);
+});
+
 test('tried on pasted records: how each was read, matched or why not', async () => {
   const r = (await api.post('/api/v1/rules:test', { yaml: rule(), lines: [line('gatekeeper', 6), line('someone', 6)], events: [{ user: { name: 'gatekeeper' } }] })).body;
   assert.equal(r.events, 3);

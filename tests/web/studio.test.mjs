@@ -66,6 +66,16 @@ describe('rule studio', { skip: unable() }, () => {
     await p.clean()
   })
 
+  test('a list that is not there is told while typing', async () => {
+    await p.goto('/rules/studio')
+    await p.page.waitForSelector('.cm-content')
+    await write(text('Listed', "'%harbour_people%'").replace('user.name:', 'user.name|expand:'))
+    await p.test('warning').first().waitFor()
+    assert.match(await p.test('warning').first().textContent(), /9:\d+名单 %harbour_people% 不存在/)
+    await p.page.evaluate(() => localStorage.removeItem('cf.studio.draft'))
+    await p.clean()
+  })
+
   test('back-tested over what came in, with its day and its entity', async () => {
     const body = [3, 4, 5].map(line).map((l) => `${Buffer.byteLength(l)} ${l}`).join('')
     assert.ok((await api.call('POST', '/api/v1/records:bulk?source=sshd', body, { 'content-type': 'application/octet-stream' })).status < 300)

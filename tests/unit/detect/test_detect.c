@@ -351,6 +351,25 @@ static void test_filter_sense(void **state)
     }
 }
 
+/* A list that is not there or holds nothing is told with the rule. */
+static void test_list_warning(void **state)
+{
+    static const char *const rows_[][2] = {{"'%nobody%'", "the list %nobody% is unknown"}, {"'%Workstations%'", "the list %Workstations% is empty"}, {"'%LegitCountries%'", ""}, {"'\\%x%'", ""}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows_ / sizeof *rows_; i++) {
+        char yaml[200];
+        struct cf_ruleset *rs;
+
+        (void)snprintf(yaml, sizeof yaml, "title: t\ndetection:\n  s: {A|expand: %s}\n  condition: s\n", rows_[i][0]);
+        rs = rules_text(yaml, false);
+        assert_int_equal(cf_ruleset_count(rs), 1);
+        assert_int_equal(cf_ruleset_rule(rs, 0)->warning.n > 0, rows_[i][1][0] != 0);
+        assert_true(cf_str_starts(cf_ruleset_rule(rs, 0)->warning, cf_str_c(rows_[i][1])));
+        cf_ruleset_free(rs);
+    }
+}
+
 static void test_matched_fields(void **state)
 {
     struct cf_ruleset *rs = rules_text("title: t\ndetection:\n  s: {A|contains: foo}\n  f: {B: y}\n  condition: s and not f\n", true);
@@ -437,7 +456,7 @@ int main(void)
         cmocka_unit_test(test_rex_literals),
         cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
-        cmocka_unit_test(test_absent), cmocka_unit_test(test_filter_sense), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_absent), cmocka_unit_test(test_filter_sense), cmocka_unit_test(test_list_warning), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ export interface Proposal {
 export interface ProposalResult { returned: boolean; changed: number; errors: { id: string; title: string; why: string; message: string }[] }
 export const proposalTones: Record<string, string> = { draft: '', submitted: 'warn', approved: 'ok', returned: 'err', withdrawn: '' }
 export interface RuleError { line: number; column: number; message: string; title?: string }
-export interface Check { valid: boolean; errors: RuleError[]; rules: { id: string; title: string; level: Level; correlation: boolean }[]; fields: { sigma: string; ecs: string[] }[] }
+export interface Check { valid: boolean; errors: RuleError[]; warnings?: RuleError[]; rules: { id: string; title: string; level: Level; correlation: boolean }[]; fields: { sigma: string; ecs: string[] }[] }
 export interface Version { version: number; time: string | null; user: string | null; action: string; note: string | null; yaml: string }
 export interface RuleList { name: string; items: string[]; shipped: string[] | null; edited: boolean; user: string | null; time: string | null }
 export interface Lookup { fields: { name: string; doc: string }[]; products: string[]; categories: string[]; services: string[]; tags: Completion[]; lists: string[] }
