@@ -15,5 +15,8 @@
 /* Prints "chengfang: what: why" and returns CF_EXIT_FAILED / CF_EXIT_USAGE. */
 int cf_cli_fail(const char *what, const struct cf_error *err);
 int cf_cli_usage(const char *what, const char *why);
+/* Tells of the parts of a binary file that were skipped because they are damaged; returns how many. */
+struct cf_input;
+uint64_t cf_cli_damaged(const char *what, const char *path, const struct cf_input *in);
 
 #endif

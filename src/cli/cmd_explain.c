@@ -73,6 +73,8 @@ static int run(struct job *j, struct cf_error *err)
             (void)cf_error_set(err, r, "record %llu: %s", (unsigned long long)rec.seq, cf_err_text(r));
         cf_arena_reset(&j->batch);
     }
+    if (in)
+        (void)cf_cli_damaged("explain", j->file, in);
     cf_input_close(in);
     if (r == 0 && events && !any)
         r = cf_error_set(err, CF_ENOENT, "no loaded rule has the id or title \"%s\"", j->rule ? j->rule : "");

@@ -139,7 +139,6 @@ static int one_file(struct ingest *g, const char *path, struct cf_error *reterr)
 {
     static struct cf_record rec[BATCH];
     struct cf_input *in = NULL;
-    const char *first = NULL;
     struct cf_arena a;
     size_t n = 0;
     int r = cf_input_open(path, g->format, &in, reterr);
@@ -173,10 +172,7 @@ static int one_file(struct ingest *g, const char *path, struct cf_error *reterr)
         progress(g, in, true);
     g->file = path;
     g->bytes += cf_input_bytes(in);
-    if (cf_input_damaged(in, &first)) {
-        g->damaged += cf_input_damaged(in, &first);
-        (void)fprintf(stderr, "chengfang: ingest: %s: %llu damaged parts skipped, the first: %s\n", path, (unsigned long long)cf_input_damaged(in, &first), first);
-    }
+    g->damaged += cf_cli_damaged("ingest", path, in);
     cf_input_close(in);
     cf_arena_release(&a);
     return r;

@@ -85,8 +85,10 @@ static int one_file(struct job *j, const char *path, struct cf_error *err)
             r = cf_error_errno(err, "standard output");
         cf_arena_reset(&j->batch);
     }
-    if (in)
+    if (in) {
         j->bytes += cf_input_bytes(in);
+        (void)cf_cli_damaged("normalise", path, in);
+    }
     cf_input_close(in);
     return r;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "normalise/input.h"
 
 #ifndef CF_VERSION
 #define CF_VERSION "0"
@@ -23,6 +24,16 @@ int cf_cli_fail(const char *what, const struct cf_error *err)
 {
     (void)fprintf(stderr, "chengfang: %s: %s\n", what, err->msg[0] ? err->msg : cf_err_text(err->code));
     return CF_EXIT_FAILED;
+}
+
+uint64_t cf_cli_damaged(const char *what, const char *path, const struct cf_input *in)
+{
+    const char *first;
+    uint64_t n = cf_input_damaged(in, &first);
+
+    if (n)
+        (void)fprintf(stderr, "chengfang: %s: %s: %llu damaged parts skipped, the first: %s\n", what, path, (unsigned long long)n, first);
+    return n;
 }
 
 int cf_cli_usage(const char *what, const char *why)

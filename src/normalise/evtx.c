@@ -375,9 +375,11 @@ int cf_evtx_chunk_next(struct cf_evtx_chunk *c, struct cf_buf *out, uint64_t *re
         return 0;
     if (le32(p) != RECORD_MAGIC) {
         resync(c, at);
-        if (c->pos >= c->end)
+        if (c->pos < c->end)
+            return cf_error_set(reterr, CF_ECORRUPT, "no record at byte %zu of the chunk; the next is at %zu", at, c->pos);
+        if (!p[0] && memcmp(p, p + 1, c->end - at - 1) == 0) /* unused space of a chunk whose header does not say where it begins */
             return 0;
-        return cf_error_set(reterr, CF_ECORRUPT, "no record at byte %zu of the chunk; the next is at %zu", at, c->pos);
+        return cf_error_set(reterr, CF_ECORRUPT, "no record at byte %zu of the chunk and none behind it", at);
     }
     size = le32(p + 4);
     if (size < RECORD_HEADER + 4 || size > c->end - at) {

@@ -73,4 +73,18 @@ describe('data quality', { skip: unable() }, () => {
     assert.match(await q.$('.page').textContent(), /Data quality.*Records nobody understood/s)
     if (process.env.CF_SHOTS) await q.page.screenshot({ path: `${process.env.CF_SHOTS}/quality-en.png` })
   })
+
+  test('of very many sources the silent ones are there, a name is found', async () => {
+    for (let k = 0; k < 230; k++) assert.equal((await api.post('/api/v1/sources', { name: `gate-${k}` })).status, 201)
+    await p.goto('/quality')
+    await p.page.waitForSelector('[data-test=quality-part]')
+    assert.equal(await p.$('tr[data-source]').first().getAttribute('data-source'), 'quiet')
+    assert.match(await p.$('.page-head').textContent(), /1 个静默/)
+    await p.test('quality-search').fill('gate-229')
+    await p.page.waitForFunction(() => [...document.querySelectorAll('tr[data-source]')].map((r) => r.dataset.source).join() === 'gate-229')
+    await p.test('quality-search').fill('no such "name')
+    await p.page.waitForFunction(() => !document.querySelector('tr[data-source]'))
+    assert.match(await p.page.textContent('.page'), /没有名称匹配的数据源/)
+    await p.clean()
+  })
 })

@@ -229,6 +229,28 @@ static void survives_damage(void **st)
     cf_buf_release(&out);
 }
 
+/* The last record's place holds something else: nothing comes of it, but it is told once. */
+static void lost_tail_is_told(void **st)
+{
+    static struct maker m;
+    size_t last = chunk(&m, 2);
+    struct cf_evtx_chunk c;
+    struct cf_error err = {0};
+    struct cf_buf out;
+    uint64_t id;
+
+    (void)st;
+    cf_buf_init(&out, 1 << 20);
+    m.c[last] ^= 0xff;
+    assert_ok(cf_evtx_chunk_init(&c, cf_str_n((const char *)m.c, sizeof m.c), &err), err);
+    assert_int_equal(cf_evtx_chunk_next(&c, &out, &id, &err), 1);
+    assert_int_equal(cf_evtx_chunk_next(&c, &out, &id, &err), CF_ECORRUPT);
+    assert_non_null(strstr(err.msg, "none behind it"));
+    assert_int_equal(cf_evtx_chunk_next(&c, &out, &id, &err), 0);
+    cf_evtx_chunk_release(&c);
+    cf_buf_release(&out);
+}
+
 static void through_input(void **st)
 {
     static struct maker m;
@@ -269,6 +291,6 @@ static void through_input(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_records), cmocka_unit_test(survives_damage), cmocka_unit_test(through_input)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_records), cmocka_unit_test(survives_damage), cmocka_unit_test(lost_tail_is_told), cmocka_unit_test(through_input)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

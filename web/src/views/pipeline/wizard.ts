@@ -49,3 +49,60 @@ export function renameSource(yaml: string, name: string, title: string): string 
   if (title) out = out.replace(/^doc: .*$/m, () => 'doc: ' + JSON.stringify(title))
   return out
 }
+/** What one look takes: the server reads so many lines and bytes. */
+export const LINES_MAX = 1000
+export const BYTES_MAX = 1 << 20
+const HEAD = 100
+export interface Sample { lines: string[]; all: number; long: number }
+/** Lines of a text, without empty ones; of more than one look takes, the first 100 (headers are there) and the rest evenly over the whole.
+ *  `long`: lines left out because one alone is more than a look takes. */
+export function sample(text: string): Sample {
+  const all = text.split('\n').map((l) => l.replace(/\r$/, '')).filter((l) => l.trim())
+  const bytes = (l: string) => (l.length * 3 < 4096 ? l.length * 3 : new TextEncoder().encode(l).length)
+  let lines = all.filter((l) => bytes(l) <= BYTES_MAX)
+  const long = all.length - lines.length
+  if (lines.length > LINES_MAX) {
+    const rest = lines.slice(HEAD)
+    lines = lines.slice(0, HEAD).concat(Array.from({ length: LINES_MAX - HEAD }, (_, k) => rest[Math.floor((k * rest.length) / (LINES_MAX - HEAD))]))
+  }
+  let room = BYTES_MAX
+  const fits = lines.findIndex((l) => (room -= bytes(l)) < 0)
+  return { lines: fits < 0 ? lines : lines.slice(0, fits), all: all.length, long }
+}
+const READ_MAX = 4 << 20
+async function head(stream: ReadableStream<Uint8Array>): Promise<{ bytes: Uint8Array; cut: boolean }> {
+  const reader = stream.getReader()
+  const parts: Uint8Array[] = []
+  let n = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    parts.push(value)
+    n += value.length
+    if (n > READ_MAX) { await reader.cancel(); break }
+  }
+  const bytes = new Uint8Array(n)
+  let at = 0
+  for (const p of parts) { bytes.set(p, at); at += p.length }
+  return { bytes, cut: n > READ_MAX }
+}
+/** The text at the beginning of a log file: gzip is unpacked; UTF-8, UTF-16 with its mark, GB18030. null: this is no text. */
+export async function readLog(file: Blob): Promise<{ text: string; encoding: string; cut: boolean } | null> {
+  const magic = new Uint8Array(await file.slice(0, 2).arrayBuffer())
+  let got
+  try {
+    got = await head(magic[0] === 0x1f && magic[1] === 0x8b ? file.stream().pipeThrough(new DecompressionStream('gzip') as unknown as ReadableWritablePair<Uint8Array, Uint8Array>) : file.stream())
+  } catch {
+    return null
+  }
+  const { bytes, cut } = got
+  const wide = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : ''
+  if (!wide && bytes.includes(0)) return null
+  for (const encoding of wide ? [wide] : ['utf-8', 'gb18030']) {
+    try {
+      const all = new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: cut })
+      return { text: cut ? all.slice(0, all.lastIndexOf('\n') + 1) : all, encoding, cut }
+    } catch { /* the next one */ }
+  }
+  return null
+}
