@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "normalise/formats.h"
+
 #define SNIFF_BYTES ((size_t)4096)
 
 enum format { F_NONE, F_STIX, F_MISP, F_GBT, F_WARNING, F_CSV, F_LIST, F_HOSTS };
@@ -27,6 +29,8 @@ struct ti_import {
     struct cf_buf buf; /* line, element or document not complete yet */
     struct ti_csv csv;
     struct split split;
+    struct cf_encoding *enc; /* lines that are not UTF-8 are read as GB18030 where that fits */
+    struct cf_arena line;
     bool skip_line;
     int64_t bytes, element_at; /* element_at: where the element being read begins */
 };
@@ -46,6 +50,12 @@ int ti_import_new(struct ti_writer *w, const struct ti_import_options *o, struct
     im->o.threat_type = cf_str_c(im->threat_type);
     im->o.family = cf_str_c(im->family);
     cf_buf_init(&im->buf, TI_DOC_BYTES_MAX);
+    cf_arena_init(&im->line, 0, 0);
+    im->enc = cf_encoding_new();
+    if (!im->enc) {
+        ti_import_free(im);
+        return cf_error_set(reterr, CF_ENOMEM, "import");
+    }
     for (int i = 1; i <= F_HOSTS && o->format.n; i++)
         if (cf_str_eqz(o->format, formats[i]))
             im->f = (enum format)i;
@@ -65,8 +75,11 @@ int ti_import_new(struct ti_writer *w, const struct ti_import_options *o, struct
 
 void ti_import_free(struct ti_import *im)
 {
-    if (im)
-        cf_buf_release(&im->buf);
+    if (!im)
+        return;
+    cf_buf_release(&im->buf);
+    cf_arena_release(&im->line);
+    cf_encoding_free(im->enc);
     free(im);
 }
 
@@ -93,7 +106,7 @@ static enum format sniff(cf_str s)
             return F_MISP;
         if (has(s, "\"list\"") && has(s, "\"name\""))
             return F_WARNING;
-        if (s.p[0] == '{')
+        if (s.p[0] == '{' || cf_str_starts(cf_str_trim(cf_str_sub(s, 1, s.n)), CF_STR("{")))
             return F_STIX;
     }
     if (s.n && s.p[0] == '<')
@@ -119,7 +132,12 @@ static enum format sniff(cf_str s)
 
 static int one_line(struct ti_import *im, cf_str line, struct cf_error *reterr)
 {
+    bool printable;
+
     im->w->line++;
+    cf_arena_reset(&im->line);
+    if (!cf_utf8_valid(line))
+        line = cf_encoding_text(im->enc, line, &im->line, &printable);
     if (im->w->line == 1 && cf_str_starts(line, CF_STR("\xef\xbb\xbf")))
         line = cf_str_sub(line, 3, line.n);
     if (im->f != F_CSV)
@@ -151,7 +169,7 @@ static int feed_lines(struct ti_import *im, cf_str piece, struct cf_error *reter
         if (im->buf.n || !lf) {
             if (im->buf.n + line.n > TI_LINE_MAX) {
                 im->w->line++;
-                ti_writer_bad(im->w, cf_buf_view(&im->buf), "the line is longer than 64 KiB");
+                ti_writer_bad(im->w, cf_str_sub(im->buf.n ? cf_buf_view(&im->buf) : line, 0, 200), "the line is longer than 64 KiB");
                 cf_buf_clear(&im->buf);
                 im->skip_line = !lf;
                 continue;
@@ -309,7 +327,17 @@ static int decide(struct ti_import *im, struct cf_error *reterr)
     struct cf_buf first = im->buf;
     int r;
 
-    im->f = sniff(cf_buf_view(&first));
+    cf_str head = cf_buf_view(&first);
+    bool printable;
+
+    if (cf_str_starts(head, CF_STR("\xff\xfe")) || cf_str_starts(head, CF_STR("\xfe\xff")))
+        return cf_error_set(reterr, CF_EINVAL, "the text is UTF-16: save it as UTF-8");
+    if (!cf_utf8_valid(head)) { /* whole lines only: a character may be cut at the end */
+        while (head.n && head.p[head.n - 1] != '\n' && first.n >= SNIFF_BYTES)
+            head.n--;
+        head = cf_encoding_text(im->enc, head, &im->line, &printable);
+    }
+    im->f = sniff(head);
     cf_buf_init(&im->buf, TI_DOC_BYTES_MAX);
     r = dispatch(im, cf_buf_view(&first), reterr);
     cf_buf_release(&first);
@@ -376,7 +404,8 @@ int ti_import_end(struct ti_import *im, struct cf_error *reterr)
         if (im->split.in_value || im->split.depth != 0)
             r = cf_error_set(reterr, CF_ESYNTAX, "the JSON text ends early, at byte %lld; %lld objects were read", (long long)im->bytes, (long long)im->w->line);
         else if (!im->split.done)
-            r = cf_error_set(reterr, CF_ESYNTAX, "no STIX bundle: the array \"objects\" is missing");
+            r = cf_error_set(reterr, CF_ESYNTAX, "%s", im->o.format.n ? "no STIX bundle: the array \"objects\" is missing"
+                                                               : "the JSON is no STIX bundle (the array \"objects\" is missing), no MISP event, no GB/T 36643 document and no warning list");
         break;
     case F_CSV:
     case F_LIST:

@@ -94,7 +94,8 @@ static int sightings(struct cf_tx *tx, const char *id, json_t *item, struct cf_e
     json_t *a = json_array();
     struct cf_stmt *st = NULL;
     int r = cf_tx_query(tx,
-                        "SELECT g.kind, g.field, g.first_us, g.last_us, g.count, g.org_id, o.name, g.note FROM ti_sighting g LEFT JOIN organisation o ON o.id = g.org_id"
+                         /* of those that came with an import the field is the source's own id */
+                        "SELECT g.kind, CASE WHEN g.kind IN ('told', 'denied') THEN NULL ELSE g.field END, g.first_us, g.last_us, g.count, g.org_id, o.name, g.note FROM ti_sighting g LEFT JOIN organisation o ON o.id = g.org_id"
                         " WHERE g.indicator_id = ? ORDER BY g.last_us DESC LIMIT 100",
                         &st, reterr, CF_Z(id));
 

@@ -69,5 +69,7 @@ const struct cf_migration cf_ti_migrations[] = {
      " valid_until_us BIGINT, last_seen_us BIGINT, description TEXT, tags TEXT, techniques TEXT, ext_id TEXT, status TEXT, conflict TEXT, updated_us BIGINT, PRIMARY KEY (import_id, id));\n"
      "CREATE TABLE ti_import_undo_object (import_id TEXT NOT NULL, id TEXT NOT NULL, name TEXT, modified TEXT, matchable BIGINT, added_us BIGINT, json TEXT, src TEXT, kind TEXT, dst TEXT,"
      " PRIMARY KEY (import_id, id))"},
+    {911, "sightings that an import brought", "ALTER TABLE ti_sighting ADD COLUMN import_id TEXT;\n"
+                                              "CREATE INDEX ti_sighting_import ON ti_sighting (import_id) WHERE import_id IS NOT NULL"},
 };
 const size_t cf_ti_n_migrations = sizeof cf_ti_migrations / sizeof *cf_ti_migrations;

@@ -79,6 +79,24 @@ static void read_tag(cf_str name, int *tlp, json_t *tags, json_t *techniques, ch
     }
 }
 
+/* type 0: met, 1: a false positive, 2: the date until which it is good */
+static int sightings(struct ti_writer *w, const json_t *a, struct cf_error *reterr)
+{
+    const json_t *j;
+    size_t i;
+    int r = 0;
+
+    json_array_foreach(json_object_get(a, "Sighting"), i, j)
+    {
+        const struct ti_seen s = {.id = cf_json_text(j, "uuid"), .of = cf_json_text(a, "uuid"), .note = cf_json_text(json_object_get(j, "Organisation"), "name"),
+                                  .last_us = when(j, "date_sighting"), .count = 1, .denied = num(j, "type") == 1};
+
+        if (r == 0 && num(j, "type") < 2)
+            r = ti_writer_seen(w, &s, reterr);
+    }
+    return r;
+}
+
 static int attribute(struct ctx *c, const json_t *a, struct cf_error *reterr)
 {
     cf_str type = cf_json_text(a, "type"), value = cf_json_text(a, "value");
@@ -125,6 +143,8 @@ static int attribute(struct ctx *c, const json_t *a, struct cf_error *reterr)
         else
             ti_writer_bad(c->w, value, why);
     }
+    if (known && r == 0)
+        r = sightings(c->w, a, reterr);
     if (!known)
         ti_writer_unmatchable(c->w, it.ext_id, value, "attributes of this type are kept as text only");
     json_decref(tags);

@@ -52,7 +52,7 @@ static int count(struct cf_tx *tx, json_t *out, struct cf_error *reterr)
                  by_source, 2, 9, reterr);
     if (r == 0)
         r = rows(tx, out, "by_org",
-                 "SELECT g.org_id, o.name, CAST(SUM(CASE WHEN g.kind <> 'report' THEN g.count ELSE 0 END) AS BIGINT), CAST(SUM(CASE WHEN g.kind = 'report' THEN g.count ELSE 0 END) AS BIGINT),"
+                 "SELECT g.org_id, o.name, CAST(SUM(CASE WHEN g.kind IN ('match', 'retro') THEN g.count ELSE 0 END) AS BIGINT), CAST(SUM(CASE WHEN g.kind = 'report' THEN g.count ELSE 0 END) AS BIGINT),"
                  " COUNT(DISTINCT g.indicator_id) FROM ti_sighting g LEFT JOIN organisation o ON o.id = g.org_id GROUP BY g.org_id, o.name ORDER BY 3 DESC LIMIT 50",
                  by_org, 2, 5, reterr);
     if (r == 0)

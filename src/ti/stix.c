@@ -127,6 +127,15 @@ static int read_indicator(struct ti_writer *w, const json_t *obj, bool *matchabl
     return r;
 }
 
+static int read_sighting(struct ti_writer *w, const json_t *obj, struct cf_error *reterr)
+{
+    const json_t *count = json_object_get(obj, "count");
+    const struct ti_seen s = {.id = cf_json_text(obj, "id"), .of = cf_json_text(obj, "sighting_of_ref"), .note = cf_json_text(obj, "description"), .first_us = when(obj, "first_seen"),
+                              .last_us = when(obj, "last_seen") ? when(obj, "last_seen") : when(obj, "modified"), .count = json_is_integer(count) ? json_integer_value(count) : 1};
+
+    return cf_str_starts(s.of, CF_STR("indicator--")) && !json_is_true(json_object_get(obj, "revoked")) ? ti_writer_seen(w, &s, reterr) : 0;
+}
+
 int ti_stix_object(struct ti_writer *w, const json_t *obj, struct cf_error *reterr)
 {
     cf_str type = cf_json_text(obj, "type"), id = cf_json_text(obj, "id");
@@ -143,6 +152,8 @@ int ti_stix_object(struct ti_writer *w, const json_t *obj, struct cf_error *rete
     }
     if (cf_str_eqz(type, "indicator"))
         r = read_indicator(w, obj, &matchable, reterr);
+    else if (cf_str_eqz(type, "sighting"))
+        r = read_sighting(w, obj, reterr);
     return r < 0 ? r : ti_writer_object(w, obj, type, id, matchable, reterr);
 }
 

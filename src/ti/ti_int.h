@@ -48,13 +48,16 @@ struct ti_writer {
     int (*tick)(void *ctx, const struct ti_writer *w, struct cf_error *reterr); /* after each transaction, may be NULL; its error ends the import */
     void *tick_ctx;
     /* results */
-    int64_t read, new_rows, updated, repeated, bad, conflicts, unmatchable, objects, relations;
+    int64_t sightings, read, new_rows, updated, repeated, bad, conflicts, unmatchable, objects, relations;
     json_t *bad_list, *conflict_list, *unmatchable_list, *preview; /* owned */
     /* private */
     struct cf_tx *tx;
     struct cf_arena arena;
     struct ti_row *row;                     /* the run: read, not yet written */
     struct ti_kept *kept;                   /* the run's objects */
+    struct cf_arena seen_arena;
+    struct ti_seen *seen;
+    size_t n_seen, cap_seen;
     size_t n, cap_row, n_kept, cap_kept, in_tx;
     int64_t written, objects_written;
     struct cf_dbval *v;
@@ -66,6 +69,13 @@ void ti_writer_bad(struct ti_writer *w, cf_str text, const char *why);
 void ti_writer_unmatchable(struct ti_writer *w, cf_str id, cf_str what, const char *why);
 /* A STIX object kept as it is. */
 int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr);
+/* Others met the indicator that its source knows as `of`; denied: they say that it is harmless. Written at the end. */
+struct ti_seen {
+    cf_str id, of, note;   /* id: the source's own of this sighting; one comes in once */
+    int64_t first_us, last_us, count;
+    bool denied;
+};
+int ti_writer_seen(struct ti_writer *w, const struct ti_seen *seen, struct cf_error *reterr);
 int ti_writer_end(struct ti_writer *w, struct cf_error *reterr); /* writes the rest */
 void ti_writer_release(struct ti_writer *w);
 json_t *ti_writer_report(const struct ti_writer *w); /* new reference */

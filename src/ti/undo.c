@@ -112,12 +112,28 @@ static int remove_new(struct cf_db *db, const char *source, int64_t stamp, struc
     return r;
 }
 
+static int remove_seen(struct cf_db *db, const char *id, struct cf_error *reterr)
+{
+    static const char *const sql[] = {"DELETE FROM ti_sighting WHERE id IN (SELECT id FROM ti_sighting WHERE import_id = ? ORDER BY id LIMIT " STEP ")"};
+    const struct cf_dbval v[] = {CF_Z(id)};
+    const struct cf_dbval *const vs[] = {v};
+    static const size_t n_v[] = {1};
+    int64_t n = 1;
+    int r = 0;
+
+    while (r == 0 && n > 0)
+        r = step(db, sql, 1, vs, n_v, &n, reterr);
+    return r;
+}
+
 int ti_undo_run(struct cf_db *db, const char *import_id, const char *source, int64_t stamp_us, struct cf_error *reterr)
 {
     int r = restore_rows(db, import_id, stamp_us, reterr);
 
     if (r == 0)
         r = restore_objects(db, import_id, stamp_us, reterr);
+    if (r == 0)
+        r = remove_seen(db, import_id, reterr);
     return r < 0 ? r : remove_new(db, source, stamp_us, reterr);
 }
 

@@ -60,6 +60,7 @@ static char *make_sql(size_t rows)
 int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr)
 {
     cf_arena_init(&w->arena, 256 << 10, 0);
+    cf_arena_init(&w->seen_arena, 0, (size_t)256 << 20);
     if (w->now_us == 0)
         w->now_us = cf_now_us();
     w->bad_list = json_array();
@@ -86,11 +87,13 @@ void ti_writer_release(struct ti_writer *w)
     free(w->v);
     free(w->row);
     free(w->kept);
+    free(w->seen);
     free(w->note_block);
     free(w->note_one);
     free(w->sql_block);
     free(w->sql_one);
     cf_arena_release(&w->arena);
+    cf_arena_release(&w->seen_arena);
 }
 
 static json_t *jstr(cf_str s)
@@ -313,9 +316,55 @@ static int count_new(struct ti_writer *w, struct cf_error *reterr)
     return r;
 }
 
+int ti_writer_seen(struct ti_writer *w, const struct ti_seen *seen, struct cf_error *reterr)
+{
+    struct ti_seen s = *seen;
+
+    if (!s.id.n || !s.of.n || s.last_us <= 0)
+        return 0;
+    w->sightings++;
+    if (w->dry)
+        return 0;
+    if (s.count < 1)
+        s.count = 1;
+    if (s.first_us <= 0 || s.first_us > s.last_us)
+        s.first_us = s.last_us;
+    s.id = cf_arena_copy(&w->seen_arena, cut(s.id, 200));
+    s.of = cf_arena_copy(&w->seen_arena, s.of);
+    s.note = s.note.n ? cf_arena_copy(&w->seen_arena, cut(s.note, 400)) : CF_STR_NONE;
+    if (!s.id.p || !s.of.p || !cf_grow((void **)&w->seen, &w->cap_seen, w->n_seen + 1, sizeof *w->seen))
+        return cf_error_set(reterr, CF_ENOMEM, "sightings");
+    w->seen[w->n_seen++] = s;
+    return 0;
+}
+
+/* Its indicator is in the library by now, if it is in this file or came earlier; otherwise nothing is written. */
+static int write_seen(struct ti_writer *w, const struct ti_seen *s, struct cf_error *reterr)
+{
+    char id[37];
+    int r = begin(w, reterr);
+
+    cf_uuid7(id);
+    if (r == 0)
+        r = cf_tx_exec(w->tx,
+                       "INSERT INTO ti_sighting (id, indicator_id, org_id, kind, field, day, first_us, last_us, count, note, import_id)"
+                       " SELECT CAST(? AS TEXT) || i.id, i.id, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT),"
+                       " CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT) FROM ti_indicator i WHERE i.ext_id = ? AND i.source_id = ?"
+                       " ON CONFLICT (indicator_id, org_id, kind, field, day) DO NOTHING",
+                       reterr, CF_Z(id), CF_Z(w->source->org), CF_Z(s->denied ? "denied" : "told"), CF_S(s->id), CF_I(s->last_us / CF_US_PER_DAY), CF_I(s->first_us), CF_I(s->last_us),
+                       CF_I(s->count), CF_S(s->note), CF_Z(w->import_id), CF_S(s->of), CF_Z(w->source->id));
+    return r == 0 && ++w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
+}
+
 int ti_writer_end(struct ti_writer *w, struct cf_error *reterr)
 {
     int r = w->dry ? 0 : flush(w, reterr);
+
+    for (size_t i = 0; i < w->n_seen && r == 0; i++)
+        r = write_seen(w, &w->seen[i], reterr);
+    w->n_seen = 0;
+    if (r == 0)
+        r = commit(w, reterr);
 
     return r == 0 && w->written ? count_new(w, reterr) : r;
 }
@@ -442,8 +491,8 @@ int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str
 
 json_t *ti_writer_report(const struct ti_writer *w)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O,s:O,s:b}", "read", (json_int_t)w->read, "new", (json_int_t)w->new_rows, "updated",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O,s:O,s:b}", "read", (json_int_t)w->read, "new", (json_int_t)w->new_rows, "updated",
                      (json_int_t)w->updated, "repeated", (json_int_t)w->repeated, "bad", (json_int_t)w->bad, "conflicts", (json_int_t)w->conflicts, "unmatchable",
-                     (json_int_t)w->unmatchable, "objects", (json_int_t)w->objects, "relations", (json_int_t)w->relations, "bad_rows", w->bad_list, "conflict_rows",
+                     (json_int_t)w->unmatchable, "objects", (json_int_t)w->objects, "relations", (json_int_t)w->relations, "sightings", (json_int_t)w->sightings, "bad_rows", w->bad_list, "conflict_rows",
                      w->conflict_list, "unmatchable_rows", w->unmatchable_list, "preview", w->preview, "dry_run", w->dry);
 }

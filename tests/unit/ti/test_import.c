@@ -264,7 +264,7 @@ static void broken(void **state)
         int r;
     } t[] = {{"{\"type\":\"bundle\",\"objects\":[{\"type\":\"malware\"", "stix", CF_ESYNTAX}, {"{\"type\":\"bundle\"}", "", CF_ESYNTAX}, {"{\"Event\":", "misp", CF_ESYNTAX},
              {"]]]", "stix", CF_ESYNTAX}, {"a,b\n1,2\n", "csv", CF_EINVAL}, {"{\"standard\":\"36643\"}", "", CF_ESYNTAX},
-             {"<a><indicators></a>", "", CF_ESYNTAX}, {"<威胁信息/>", "", CF_ESYNTAX}, {"<", "gbt", CF_ESYNTAX},
+             {"<a><indicators></a>", "", CF_ESYNTAX}, {"<威胁信息/>", "", CF_ESYNTAX}, {"<", "gbt", CF_ESYNTAX}, {"\xff\xfe" "a", "", CF_EINVAL}, {"{\"a\":[1]}", "", CF_ESYNTAX},
              {"<!DOCTYPE a [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><a><indicators><indicator id=\"&x;\"/></indicators></a>", "", CF_ESYNTAX}};
     struct world *w = *state;
 
@@ -334,10 +334,74 @@ static void life(void **state)
     json_decref(list);
 }
 
+static int64_t bad_of(struct world *w, const char *text, const char *reason)
+{
+    json_t *r = import(w, "upload", text, 9, "", true);
+    const char *why = json_string_value(json_object_get(json_array_get(json_object_get(r, "bad_rows"), 0), "reason"));
+    int64_t n = num(r, "bad");
+
+    if (n && !strstr(why, reason))
+        fail_msg("%s, not %s", why, reason);
+    json_decref(r);
+    return n;
+}
+
+/* Lists as Chinese software writes them, and what no list is. */
+static void encodings(void **state)
+{
+    struct world *w = *state;
+    char *longest = malloc(70001);
+    json_t *r = import(w, "upload", "gb-one.example # \xb6\xf1\xd2\xe2\n\ngb-two.example\n", 5, "", false), *bad;
+
+    assert_int_equal(num(r, "new"), 2);
+    json_decref(r);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'gb-one.example' AND description = '恶意'"), 1);
+    r = import(w, "upload", "\xd6\xb8\xb1\xea,\xbc\xd2\xd7\xe5\ngb-three.example,\xb6\xf1\xd2\xe2\n", 3, "", false); /* 指标,家族 */
+    assert_string_equal(json_string_value(json_object_get(r, "format")), "csv");
+    assert_int_equal(num(r, "new"), 1);
+    json_decref(r);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'gb-three.example' AND family = '恶意'"), 1);
+    /* JSON that is no STIX is not taken for lines */
+    assert_int_equal(bad_of(w, "[\n  {\"SharingGroup\": {\"id\": \"1\"}},\n  {\"SharingGroup\": {}}\n]\n", "type and id are needed"), 2);
+    assert_int_equal(bad_of(w, "{\"objects\":[{\"type\":\"malware\",nope}]}", "byte 34: "), 1);
+    memset(longest, 'a', 70000);
+    longest[70000] = 0;
+    r = import(w, "upload", longest, 70000, "list", true);
+    bad = json_array_get(json_object_get(r, "bad_rows"), 0);
+    assert_int_equal(strlen(json_string_value(json_object_get(bad, "text"))), 200);
+    json_decref(r);
+    free(longest);
+}
+
+static void seen(void **state)
+{
+    struct world *w = *state;
+    static const char stix[] = "{\"type\":\"bundle\",\"objects\":["
+                               "{\"type\":\"sighting\",\"id\":\"sighting--1\",\"sighting_of_ref\":\"indicator--1\",\"count\":7,\"first_seen\":\"2026-01-01T00:00:00Z\",\"last_seen\":\"2026-01-03T00:00:00Z\"},"
+                               "{\"type\":\"sighting\",\"id\":\"sighting--2\",\"sighting_of_ref\":\"malware--1\",\"modified\":\"2026-01-01T00:00:00Z\"},"
+                               "{\"type\":\"sighting\",\"id\":\"sighting--3\",\"sighting_of_ref\":\"indicator--nobody\",\"modified\":\"2026-01-01T00:00:00Z\"},"
+                               "{\"type\":\"indicator\",\"id\":\"indicator--1\",\"pattern_type\":\"stix\",\"pattern\":\"[domain-name:value = 'a.seen.example' OR domain-name:value = 'b.seen.example']\"}]}";
+    static const char misp[] = "{\"Event\":{\"info\":\"x\",\"Attribute\":[{\"type\":\"domain\",\"value\":\"c.seen.example\",\"uuid\":\"u-1\",\"to_ids\":true,\"Sighting\":["
+                               "{\"uuid\":\"s-1\",\"type\":\"0\",\"date_sighting\":\"1551253950\",\"Organisation\":{\"name\":\"CERT\"}},{\"uuid\":\"s-2\",\"type\":\"1\",\"date_sighting\":\"1551253959\"},"
+                               "{\"uuid\":\"s-3\",\"type\":\"2\",\"date_sighting\":\"1551253960\"}]}]}}";
+    json_t *r;
+
+    for (int again = 0; again < 2; again++) { /* the second time brings nothing new */
+        r = import(w, "upload", stix, 50, "", false);
+        assert_int_equal(num(r, "sightings"), 2);
+        json_decref(r);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting WHERE kind = 'told' AND count = 7 AND first_us < last_us"), 2); /* each value of the pattern */
+        json_decref(import(w, "upload", misp, 50, "", false));
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting"), 4);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting WHERE kind = 'told' AND note = 'CERT' AND last_us = 1551253950000000"), 1);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting WHERE kind = 'denied'"), 1);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(lists), T(csv), T(runs), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life)};
+    const struct CMUnitTest tests[] = {T(lists), T(csv), T(runs), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life), T(encodings), T(seen)};
 
     return records_both("intelligence imports", tests);
 }

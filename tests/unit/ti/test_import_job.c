@@ -54,7 +54,7 @@ static uint64_t fingerprint(struct cf_db *db)
         "SELECT id, value, confidence, severity, tlp, threat_type, family, grp, valid_from_us, valid_until_us, last_seen_us, description, tags, techniques, ext_id, status, conflict,"
         " added_us, updated_us, hits FROM ti_indicator ORDER BY id",
         "SELECT id, type, name, tlp, matchable, modified, added_us, json FROM ti_object ORDER BY id", "SELECT id, src, kind, dst FROM ti_relation ORDER BY id",
-        "SELECT import_id, id FROM ti_import_undo", "SELECT import_id, id FROM ti_import_undo_object"};
+        "SELECT import_id, id FROM ti_import_undo", "SELECT id, indicator_id, field FROM ti_sighting ORDER BY id", "SELECT import_id, id FROM ti_import_undo_object"};
     struct cf_error err = {0};
     struct cf_tx *tx = NULL;
     struct cf_buf b;
@@ -88,7 +88,8 @@ static uint64_t fingerprint(struct cf_db *db)
     "\"pattern\":\"[domain-name:value = '" value "']\",\"pattern_type\":\"stix\",\"valid_from\":\"2026-01-01T00:00:00Z\",\"valid_until\":\"2099-01-01T00:00:00Z\"}"
 static const char before[] = "{\"type\":\"bundle\",\"objects\":[" IND("old.evil.example", "1") "," OBJECT("00ca", "2026-01-01", "first") "," LINK("2026-01-01", "indicates") "]}";
 static const char after[] = "{\"type\":\"bundle\",\"objects\":[" IND("old.evil.example", "2") "," IND("new.evil.example", "3") "," OBJECT("00ca", "2026-02-01", "second") ","
-                            OBJECT("00cb", "2026-02-01", "new") "," LINK("2026-02-01", "related-to") "]}";
+                            OBJECT("00cb", "2026-02-01", "new") ","
+                            "{\"type\":\"sighting\",\"id\":\"sighting--1\",\"sighting_of_ref\":\"indicator--d81f86b9-975b-4c0b-875e-810c5ad45a4f\",\"modified\":\"2026-01-01T00:00:00Z\"}," LINK("2026-02-01", "related-to") "]}";
 
 static int run_job(struct world *w, const char *text, json_t **report, struct cf_error *err)
 {
@@ -144,6 +145,7 @@ static void an_error_takes_all_back(void **state)
     assert_ok(ti_import_end(im, &err), err);
     assert_true(fingerprint(w->r.db) != was);
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_relation WHERE kind = 'related-to'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting"), 2);
     assert_ok(ti_undo_run(w->r.db, "i-1", "upload", wr.now_us, &err), err);
     assert_true(fingerprint(w->r.db) == was);
     ti_import_free(im);

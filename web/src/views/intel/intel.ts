@@ -18,7 +18,7 @@ export interface IntelSource {
   valid_days: number; trusted: boolean; paused: boolean; licence?: string; last_run?: string; last_ok?: string; next_run?: string; last_error?: string; last_result?: Report
 }
 export interface Report {
-  format?: string; read: number; new: number; updated: number; repeated: number; bad: number; conflicts: number; unmatchable: number; objects: number; relations: number; seconds?: number; dry_run?: boolean
+  format?: string; read: number; new: number; updated: number; repeated: number; bad: number; conflicts: number; unmatchable: number; objects: number; relations: number; sightings?: number; seconds?: number; dry_run?: boolean
   bad_rows?: { line: number; reason: string; text: string }[]; conflict_rows?: { type: string; value: string; list: string }[]; unmatchable_rows?: { id: string; pattern: string; reason: string }[]
   preview?: { type: string; value: string; threat_type?: string; family?: string; confidence: number; status: string; conflict?: string }[]
 }
