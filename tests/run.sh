@@ -34,14 +34,17 @@ run_node() { # kind, glob...
     : >"$out/$kind.log"
     p=0 f=0 s=0
     for file in "$@"; do # one program at a time; one that hangs is a failure, not a stall
-        timeout 600 node --test --test-reporter=tap "$file" >"$out/one.log" 2>&1
-        [ $? -eq 124 ] && { echo "$file: no end within 600 s"; f=$((f + 1)); }
+        timeout 900 node --test --test-reporter=tap "$file" >"$out/one.log" 2>&1
+        [ $? -eq 124 ] && { echo "$file: no end within 900 s"; f=$((f + 1)); }
         p=$((p + $(num 's/^# pass \([0-9]*\)/\1/p' "$out/one.log"))); s=$((s + $(num 's/^# skipped \([0-9]*\)/\1/p' "$out/one.log")))
         f=$((f + $(num 's/^# fail \([0-9]*\)/\1/p' "$out/one.log") + $(num 's/^# cancelled \([0-9]*\)/\1/p' "$out/one.log")))
         cat "$out/one.log" >>"$out/$kind.log"
     done
     [ "$p" -eq 0 ] && [ "$f" -eq 0 ] && f=1
-    [ "$f" -gt 0 ] && grep -nE -A24 '^ *not ok' "$out/$kind.log" | head -120
+    if [ "$f" -gt 0 ]; then
+        grep -nE -A24 '^ *not ok' "$out/$kind.log" | head -120
+        grep -E '^# server [0-9]+: ' "$out/$kind.log" | tail -75 # what the servers of the files that failed said last
+    fi
     grep -E '# SKIP' "$out/$kind.log" | sed 's/^ *//'
     say_kind "$kind" "$p" "$f" "$s"; add "$p" "$f" "$s"
 }

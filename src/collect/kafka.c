@@ -10,6 +10,8 @@
 #include "collect/kafka_int.h"
 
 #define FRAME_BYTES ((size_t)1 << 20)
+#define ASK_US (2 * CF_US_PER_S)
+#define ASK_WAIT_MS 500
 #define PATIENCE_US (2 * CF_US_PER_S) /* the spool is full this long: the partitions are paused, what was fetched ahead goes */
 
 void kafka_error(struct cf_kafka *k, const char *what, const char *why)
@@ -187,14 +189,34 @@ static void take(struct cf_kafka *k, rd_kafka_message_t *m)
     k->bytes += s.n;
 }
 
+/* Of a partition that is not read the client learns nothing new: its end is asked for. A broker that does not answer is not asked
+ * for the others. */
+static void ask_ends(struct cf_kafka *k)
+{
+    int64_t now = cf_mono_us(), lo, hi;
+    bool ask = now - k->asked_us >= ASK_US;
+
+    if (ask)
+        k->asked_us = now;
+    for (size_t i = 0; i < k->n_part; i++) {
+        struct kafka_part *q = k->part[i];
+
+        if (!q->assigned || !(q->off || k->held))
+            q->end = -1;
+        else if (ask && (ask = rd_kafka_query_watermark_offsets(k->rk, q->pos.topic, q->pos.partition, &lo, &hi, ASK_WAIT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR))
+            q->end = hi;
+    }
+}
+
 static void measure(struct cf_kafka *k)
 {
+    ask_ends(k);
     (void)pthread_mutex_lock(&k->kept.mu);
     for (size_t i = 0; i < k->n_part; i++) {
         struct kafka_part *q = k->part[i];
         int64_t lo = -1, hi = -1;
 
-        if (q->assigned && rd_kafka_get_watermark_offsets(k->rk, q->pos.topic, q->pos.partition, &lo, &hi) == RD_KAFKA_RESP_ERR_NO_ERROR && hi >= 0)
+        if (q->assigned && rd_kafka_get_watermark_offsets(k->rk, q->pos.topic, q->pos.partition, &lo, &hi) == RD_KAFKA_RESP_ERR_NO_ERROR && (hi = hi > q->end ? hi : q->end) >= 0)
             q->lag = hi > (q->known ? q->pos.next : lo) ? hi - (q->known ? q->pos.next : lo > 0 ? lo : 0) : 0;
         if (q->lag && q->at >= hi && hi >= 0 && k->n == 0)
             q->lag = 0; /* only messages without a value are behind */

@@ -36,6 +36,7 @@ struct kafka_part {   /* one that this member has or had */
     int64_t committed, committing; /* what the brokers have, have been told; -1: nothing */
     uint64_t records;
     int64_t lag;
+    int64_t end;      /* of the partition, asked for while it is not read; -1: it is read */
 };
 struct cf_kafka {
     struct cf_kafka_options o;
@@ -67,7 +68,7 @@ struct cf_kafka {
         off_t bytes;
         ino_t inode;
     } password_of; /* the writing of the password's file that is in use */
-    int64_t looked_us;
+    int64_t looked_us, asked_us;
     _Atomic uint64_t s_records, s_bytes, s_empty, s_cut, s_rebalances, s_rewinds, s_commits, s_commit_failed, s_bad, s_errors;
     _Atomic bool connected, paused;
 };

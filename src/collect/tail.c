@@ -131,7 +131,7 @@ static void find_by_inode(struct cf_tail *t, size_t slot)
         (void)closedir(d);
 }
 
-static void look(struct cf_tail *t)
+void tail_look(struct cf_tail *t)
 {
     int64_t now = cf_mono_us();
 
@@ -206,7 +206,7 @@ static void *tail_main(void *arg)
         bool more = false;
 
         if (changed || now - looked_us >= (t->notify_fd < 0 ? t->o.poll_us : 5 * t->o.poll_us)) {
-            look(t);
+            tail_look(t);
             looked_us = now;
         }
         for (struct tail_file *f = t->files; f && !atomic_load(&t->stop); f = f->next) {

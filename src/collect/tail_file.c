@@ -58,7 +58,8 @@ struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cf
     f->fd = fd;
     f->named = !by_inode;
     f->more = true;
-    f->grown_us = cf_mono_us();
+    f->begun_us = f->grown_us = cf_mono_us();
+    f->known = packed || by_inode || !t->looked || tail_pos_find(t, st.st_dev, st.st_ino) != SIZE_MAX;
     f->slot = tail_find_slot(t, path, fd, &st, packed);
     if (f->slot == SIZE_MAX || !open_encoding(t, f)) {
         (void)close(fd);
@@ -261,6 +262,8 @@ static bool plain_step(struct cf_tail *t, struct tail_file *f, bool flush)
     if (fstat(f->fd, &st) < 0)
         return false;
     if (began_again(f, p, &st)) {
+        tail_settle_copies(t, f);
+        p = &t->pos[f->slot];
         tail_restart(t, p);
         f->at = 0;
         f->skip = skip = false;
@@ -270,7 +273,7 @@ static bool plain_step(struct cf_tail *t, struct tail_file *f, bool flush)
     if ((uint64_t)st.st_size != f->size)
         f->grown_us = cf_mono_us();
     f->size = (uint64_t)st.st_size;
-    if (f->size <= f->at)
+    if (f->size <= f->at || (!f->known && !flush && !tail_is_known(t, f)) || f->size <= f->at)
         return false;
     n = f->size - f->at < t->chunk ? (size_t)(f->size - f->at) : t->chunk;
     if (!tail_pread_all(f->fd, t->buf, n, f->at))

@@ -33,8 +33,10 @@ struct tail_file {
     struct tail_file *next;
     bool named;                /* its path led to it at the last look */
     bool skip;                 /* inside a line that was cut */
+    bool known;                /* it is clear that no copy of another file is being made here */
     uint64_t at;               /* read up to here; the position (last mark) is not behind it */
     int64_t lost_us, grown_us; /* since when it has no name; last growth */
+    int64_t begun_us;          /* followed since then */
     uint64_t size;             /* at the last look */
     struct timespec mtime;     /* of then */
     bool more;                 /* there may be something to read */
@@ -75,6 +77,9 @@ struct cf_tail {
 
 #define TAIL_RECS 4096u
 
+/* tail.c */
+void tail_look(struct cf_tail *t); /* which files are there; positions may move in memory */
+
 void tail_error(struct cf_tail *t, const char *path, const char *what, const char *why);
 /* tail_pos.c */
 size_t tail_pos_text(const struct tail_pos *p, uint64_t from, size_t path_max, struct cf_buf *out);
@@ -93,6 +98,8 @@ struct archive *tail_packed_open(const char *path);              /* NULL: not re
 bool tail_packed_take(struct archive *a, char *p, uint64_t n);   /* exactly n bytes; p NULL: into nowhere */
 void tail_restart(struct cf_tail *t, struct tail_pos *p);        /* the file began again */
 size_t tail_find_slot(struct cf_tail *t, const char *path, int fd, const struct stat *st, bool packed); /* SIZE_MAX: no memory */
+bool tail_is_known(struct cf_tail *t, struct tail_file *f); /* false: perhaps a copy that is still being made; it is not read yet */
+void tail_settle_copies(struct cf_tail *t, const struct tail_file *of); /* it is about to begin again: what was copied from it is looked for before */
 /* tail_file.c */
 struct tail_file *tail_file_attach(struct cf_tail *t, const struct cf_intake *cfg, const char *path, bool by_inode);
 bool tail_file_step(struct cf_tail *t, struct tail_file *f); /* true: took something, there may be more */

@@ -9,6 +9,8 @@
 
 #include "collect/tail_int.h"
 
+#define COPYING_US (60 * CF_US_PER_S) /* a file that begins as another one does is not read for that long, while it grows */
+
 bool tail_pread_all(int fd, char *p, size_t n, uint64_t off)
 {
     for (size_t got = 0; got < n;) {
@@ -184,6 +186,60 @@ void tail_restart(struct cf_tail *t, struct tail_pos *p)
     p->packed = p->done = false;
     t->kept.changed = true;
     (void)pthread_mutex_unlock(&t->kept.mu);
+}
+
+/* Is there a longer file of this name's family, followed now, that begins with the same bytes? */
+static bool begins_like_a_longer(const struct cf_tail *t, const struct tail_file *f)
+{
+    const char *path = t->pos[f->slot].path;
+    char mine[TAIL_HEAD_MAX], its[TAIL_HEAD_MAX];
+    size_t n = f->size < sizeof mine ? (size_t)f->size : sizeof mine;
+    struct stat st;
+
+    if (!tail_pread_all(f->fd, mine, n, 0))
+        return false;
+    for (const struct tail_file *g = t->files; g; g = g->next)
+        if (g != f && g->fd >= 0 && same_stem(t->pos[g->slot].path, path) && fstat(g->fd, &st) == 0 && (uint64_t)st.st_size > f->size &&
+            tail_pread_all(g->fd, its, n, 0) && memcmp(mine, its, n) == 0)
+            return true;
+    return false;
+}
+
+static void decide(struct cf_tail *t, struct tail_file *f)
+{
+    struct tail_pos *p = &t->pos[f->slot], found;
+
+    f->known = true;
+    if (p->off || !find_copy(t, p->path, f->fd, false, &found))
+        return;
+    (void)pthread_mutex_lock(&t->kept.mu);
+    p->off = found.off;
+    p->head = found.head;
+    p->head_n = found.head_n;
+    p->last = found.last;
+    p->last_n = found.last_n;
+    t->kept.changed = true;
+    (void)pthread_mutex_unlock(&t->kept.mu);
+    f->at = p->off;
+}
+
+bool tail_is_known(struct cf_tail *t, struct tail_file *f)
+{
+    int64_t now = cf_mono_us();
+
+    if (now - f->grown_us < 2 * t->o.poll_us && now - f->begun_us < COPYING_US && begins_like_a_longer(t, f))
+        return false;
+    decide(t, f);
+    return true;
+}
+
+/* Who truncates a file after copying it (copytruncate) has finished the copy by then; the position that tells it is still here. */
+void tail_settle_copies(struct cf_tail *t, const struct tail_file *of)
+{
+    tail_look(t);
+    for (struct tail_file *f = t->files; f; f = f->next)
+        if (!f->known && same_stem(t->pos[f->slot].path, t->pos[of->slot].path))
+            decide(t, f);
 }
 
 /* The position this file goes on from; made when it is new. */

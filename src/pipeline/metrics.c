@@ -130,6 +130,7 @@ void cf_pipeline_metrics(struct cf_app *app, struct cf_buf *out)
         {"records_failed_total", "records that could not be stored", (double)s.failed},
         {"records_unparsed_total", "records no source understood (stored as they are)", (double)s.unparsed},
         {"detection_hits_total", "rule hits", (double)s.hits},
+        {"rule_loads_total", "times the rules were loaded, the start included", (double)atomic_load(&p->rule_loads)},
         {"records_assembled_total", "events put together from several records", (double)atomic_load(&p->assembled)},
         {"records_assembled_open_total", "of these, events whose end was not in the same batch", (double)atomic_load(&p->assembled_open)},
         {"pipeline_batches_total", "batches stored", (double)s.batches},

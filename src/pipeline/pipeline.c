@@ -67,6 +67,7 @@ static int load_rules(struct cf_pipeline *p, struct cf_error *reterr)
         size_t n = cf_ruleset_refused(rs, &refused);
 
         cf_log_info("pipeline", "rules loaded", "rules=%zu refused=%zu", cf_ruleset_count(rs), n);
+        atomic_fetch_add(&p->rule_loads, 1);
         r = pipeline_swap_rules(p, rs, free_rules, reterr);
     }
     return r;

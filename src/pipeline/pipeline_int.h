@@ -112,7 +112,7 @@ struct cf_pipeline {
     bool keeper_on;
     _Atomic bool stop, assets_dirty;
     _Atomic uint64_t assembled, assembled_open; /* events made of several records; those whose end was not in the batch */
-    _Atomic uint64_t hits, batches, store_retries, fold_retries;
+    _Atomic uint64_t hits, batches, store_retries, fold_retries, rule_loads;
     struct cf_stream *streams;   /* column headers, over reloads and restarts */
     pthread_mutex_t order_mu;    /* taking a batch and announcing its header lines; guards the three below */
     struct cf_norm_thread *announcer;

@@ -167,10 +167,11 @@ test('a slow sender and a half-open one do not hold up others', async () => {
   const slow = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
   slow.on('error', () => {});
   slow.write(`POST /api/v1/events:bulk?source=slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${api.token}\r\nContent-Length: 1000000\r\n\r\n{"a":`);
-  const t0 = Date.now();
+  let ended = 0;
+  for (const c of [slow, half]) c.on('close', () => { ended++; }).on('error', () => {}).resume();
   assert.equal((await bulk('web', event(1, 'beside-slow'))).status, 200);
   await found('host.name:beside-slow', 1);
-  assert.ok(Date.now() - t0 < 10000);
+  assert.equal(ended, 0, 'they were there all the while');
   slow.destroy();
   half.destroy();
 });
@@ -213,9 +214,8 @@ test('archives: member by member, beside the server; a broken member is named an
 });
 
 test('the five numbers add up for every source', async () => {
-  await until('nothing in flight', async () => { const p = (await api.get('/api/v1/health')).body.pipeline; return p.accepted === p.stored + p.failed || p; });
-  const p = (await api.get('/api/v1/health')).body.pipeline;
-  assert.equal(p.received, p.accepted + p.rejected);
+  let p; // what the half-open sender of before had written comes as a record when it goes
+  await until('nothing in flight', async () => { p = (await api.get('/api/v1/health')).body.pipeline; return (p.accepted === p.stored + p.failed && p.received === p.accepted + p.rejected && p.queue_bytes === 0) || p; });
   assert.equal(p.failed, 0);
   for (const item of (await api.get('/api/v1/sources?limit=200')).body.items) {
     assert.equal(item.counters.received, item.counters.accepted + item.counters.rejected, item.name);

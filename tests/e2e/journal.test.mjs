@@ -122,7 +122,7 @@ test('sign-in: bearer, or the token as the password of the address; elsewhere ba
 test('a full spool is 507, a server that dies before the answer has kept what it answered for', async () => {
   const two = await startServer({ config: 'spool:\n  min_free: 900000G\n' }); // no disk has that
   const t = two.token('admin');
-  const r = await request(`${two.url}/upload`, { method: 'POST', body: entry(sshd('lee', 'j-6')), headers: { 'content-type': TYPE, authorization: `Bearer ${t.token}` }, timeout: 60000 });
+  const r = await request(`${two.url}/upload`, { method: 'POST', body: entry(sshd('lee', 'j-6')), headers: { 'content-type': TYPE, authorization: `Bearer ${t.token}` }, timeout: 500000 });
   assert.equal(r.status, 507);
   await two.stop();
   assert.equal((await post([entry(sshd('max', 'j-6'))])).status, 200);
@@ -143,7 +143,7 @@ test('systemd-journal-upload: a whole journal arrives, what comes later after it
     const p = spawn(UPLOAD, [`--url=${address}`, '--trust=all', `--key=${file('c.key')}`, `--cert=${file('c.crt')}`, `--save-state=${file('state')}`, `--file=${file(name)}`, '--follow=no']);
     let text = '';
     p.stderr.on('data', (d) => { text += d; });
-    p.on('exit', (code) => resolve({ code, text }));
+    p.on('close', (code) => resolve({ code, text }));
   });
   const at = s.url.replace('127.0.0.1', 'localhost');
   write('real', 0, 1500);

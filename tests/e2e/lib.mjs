@@ -21,10 +21,21 @@ export const binary = process.env.CF_BINARY || path.join(root, 'build/chengfang'
 export const shared = process.env.CF_SHARED || path.resolve(root, '../shared');
 /** CF_TEST_SLOW: how many times slower than usual the program is (sanitizers); times allowed are as many times longer. */
 export const slow = Number(process.env.CF_TEST_SLOW || 1);
+/** Seconds that something may take before a test gives it up: what comes, comes soon; only a failure waits this long. */
+const PATIENCE = 120;
 const agent = new https.Agent({ rejectUnauthorized: false, keepAlive: true, maxSockets: 64 });
 
 /** One HTTP request. body: object (JSON), string or Buffer. Resolves to {status, headers, body, text}. */
-export function request(url, { method = 'GET', headers = {}, body, cookie, timeout = 30000 * slow, agent: ag } = {}) {
+export async function request(url, options = {}) {
+  try {
+    return await ask(url, options);
+  } catch (e) {
+    // a kept connection that the server had closed as idle while this process was busy elsewhere: nothing was read of the request
+    if (!e.reused || !['ECONNRESET', 'EPIPE'].includes(e.code)) throw e;
+    return ask(url, options);
+  }
+}
+function ask(url, { method = 'GET', headers = {}, body, cookie, timeout = PATIENCE * 1000 * slow, agent: ag } = {}) {
   return new Promise((resolve, reject) => {
     const h = { ...headers };
     let data = body;
@@ -47,7 +58,7 @@ export function request(url, { method = 'GET', headers = {}, body, cookie, timeo
       res.on('error', reject);
     });
     req.on('timeout', () => req.destroy(new Error(`no reply within ${timeout} ms: ${method} ${url}`)));
-    req.on('error', reject);
+    req.on('error', (e) => reject(Object.assign(e, { reused: req.reusedSocket })));
     if (data !== undefined) req.write(data);
     req.end();
   });
@@ -104,7 +115,7 @@ export class Session {
         const k = seen.findIndex((e) => e.name === name);
         if (k >= 0) return Promise.resolve(seen.splice(k, 1)[0].data);
         return new Promise((resolve, reject) => {
-          const late = setTimeout(() => reject(new Error(`no ${name} event within 30 s`)), 30000);
+          const late = setTimeout(() => reject(new Error(`no ${name} event within ${PATIENCE} s`)), PATIENCE * 1000 * slow);
           waiting.push({ name, resolve: (v) => { clearTimeout(late); resolve(v); }, reject: (e) => { clearTimeout(late); reject(e); } });
         });
       },
@@ -116,7 +127,7 @@ export class Session {
 
 /** Runs a subcommand; resolves to {status, stdout, stderr}. */
 export function run(args, { input, env } = {}) {
-  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 120000 * slow });
+  const p = spawnSync(binary, args, { input, env: { ...process.env, ...env }, maxBuffer: 256 << 20, timeout: 2 * PATIENCE * 1000 * slow });
   keepReports(String(p.stderr));
   return { status: p.status, stdout: String(p.stdout), stderr: String(p.stderr) };
 }
@@ -137,6 +148,18 @@ function withEventsElsewhere(config, data) {
   return /^store:\n/m.test(config ?? '') ? config.replace(/^store:\n/m, store) : (config ?? '') + store;
 }
 
+// The last servers of this file: what they said is told once, at the end, when something failed.
+const started = [];
+process.on('exit', (code) => {
+  if (code === 0) return;
+  for (const s of started)
+    console.log(s.text().trimEnd().split('\n').slice(-25).map((l) => `server ${s.n}: ${l.slice(0, 300)}`).join('\n'));
+});
+function remember(text) {
+  started.push({ n: (started.at(-1)?.n ?? 0) + 1, text });
+  if (started.length > 3) started.shift();
+}
+
 /** Starts `chengfang serve`. config: text of chengfang.yaml. data: keep an existing directory (restart). */
 export async function startServer({ config, data, args = [], env = {} } = {}) {
   const own = !data;
@@ -145,17 +168,20 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
   if (config !== undefined) fs.writeFileSync(path.join(data, 'chengfang.yaml'), config);
   const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '', out = '';
-  const exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
-  const port = await new Promise((resolve, reject) => {
+  const exited = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal }))); // all that it wrote is read
+  const early = exited.then((e) => { throw new Error(`server ended with ${e.code ?? e.signal} before it was ready\n${out}${log}`); });
+  early.catch(() => {}); // only a server that is waited for is missed
+  remember(() => out + log);
+  const listens = new Promise((resolve) => {
     child.stdout.on('data', (d) => {
       out += d;
       const m = /listens on (https?) port (\d+)/.exec(out);
       if (m) resolve({ scheme: m[1], port: Number(m[2]) });
     });
     child.stderr.on('data', (d) => { log += d; });
-    child.on('exit', () => keepReports(log));
-    exited.then((e) => reject(new Error(`server ended with ${e.code ?? e.signal} before it was ready\n${out}${log}`)));
   });
+  exited.then(() => keepReports(log));
+  const port = await Promise.race([listens, early]);
   const s = {
     data, child, exited, url: `${port.scheme}://127.0.0.1:${port.port}`,
     adminPassword: /one-time password (\S+)/.exec(out)?.[1],
@@ -183,14 +209,8 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
       if (r.status !== 0) throw new Error(`token create: ${r.stderr}`);
       return new Session(s, { token: r.stdout.trim().split('\n').pop() });
     },
-    async ready() {
-      for (let i = 0; i < 600; i++) {
-        const r = await request(s.url + '/readyz').catch(() => null);
-        if (r?.status === 200) return s;
-        await new Promise((res) => setTimeout(res, 50)); // polled condition, bounded by the loop
-      }
-      throw new Error('server is not ready\n' + s.log());
-    },
+    /** A line of the log that has come to its end: it is written before the reply that shows the same, and may be read after it. */
+    logged: (line) => waitUntil(`log line ${line}`, () => s.log().split('\n').slice(0, -1).some((l) => line.test(l))),
     async kill(signal = 'SIGKILL') { child.kill(signal); return exited; },
     /** SIGTERM; removes a temporary data directory; resolves to {code, signal}. */
     async stop({ keep = false } = {}) {
@@ -200,7 +220,15 @@ export async function startServer({ config, data, args = [], env = {} } = {}) {
       return e;
     },
   };
-  return s.ready();
+  const gone = () => child.exitCode !== null || child.signalCode !== null;
+  await waitUntil('server is ready', async () => gone() || (await request(s.url + '/readyz').catch((e) => e)).status === 200);
+  if (gone()) await early;
+  return s;
+}
+
+/** A server that is to be killed at a named step (CF_CRASH_AT), perhaps before it is ready: then undefined. */
+export async function startCrashing(options) {
+  return startServer(options).catch((e) => { assert.match(e.message, /ended with SIGKILL before it was ready/); });
 }
 
 /** librdkafka's mock cluster (tests/tools/kafka_mock.c): ask(command) -> its answer. */
@@ -220,9 +248,10 @@ export async function startKafka(nodes) {
   };
 }
 
-/** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. */
-export async function waitUntil(what, fn, seconds) {
+/** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. Patient: less than two minutes judges the machine. */
+export async function waitUntil(what, fn, seconds = PATIENCE) {
   let last;
+  seconds = Math.max(seconds, PATIENCE);
   for (const end = Date.now() + seconds * 1000 * slow; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
     last = await fn();
     if (last === true) return;

@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, test } from 'node:test';
-import { startServer } from './lib.mjs';
+import { startServer, waitUntil } from './lib.mjs';
 
 let s;
 after(() => s?.stop());
-const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 const config = 'syslog:\n  tcp: 127.0.0.1:0\n';
 async function start(data) {
   const server = await startServer({ config, data });
@@ -18,11 +17,6 @@ async function start(data) {
     c.on('close', resolve).on('error', reject);
   }) };
 }
-async function until(what, fn) {
-  let last;
-  for (const end = Date.now() + 20000; Date.now() < end; await sleep(50)) if ((last = await fn()) === true) return;
-  assert.fail(`${what}: last ${JSON.stringify(last)}`);
-}
 const day = new Date().toISOString().slice(0, 10), clock = new Date().toISOString().slice(11, 19);
 const row = (code) => `${day} ${clock} 198.51.100.7 GET /a ${code}`;
 
@@ -30,7 +24,7 @@ test('rows find their header in later batches, after a reload and after kill -9'
   let x = await start();
   s = x.server;
   const count = async (q) => (await x.api.post('/api/v1/events:search', { query: q, from: 'now-2d', to: 'now+2d', limit: 1 })).body.total;
-  const reads = (code) => until(`status ${code}`, async () => { const n = await count(`http.response.status_code:${code} http.request.method:GET`); return n === 1 || n; });
+  const reads = (code) => waitUntil(`status ${code}`, async () => { const n = await count(`http.response.status_code:${code} http.request.method:GET`); return n === 1 || n; });
   await x.send(['#Software: Example', '#Fields: date time c-ip cs-method cs-uri-stem sc-status']);
   await x.send([row(501)]);
   await reads(501);

@@ -47,7 +47,7 @@ before(async () => {
   const print = new crypto.X509Certificate(fs.readFileSync(file('lone.crt'))).fingerprint256;
   s = await startServer({
     config: `syslog:\n  tls: 127.0.0.1:0\n  tls_certificate: ${file('server.crt')}\n  tls_key: ${file('server.key')}\n  tls_client: required\n` +
-      `  tls_ca: ${file('city.crt')}\n  tls_allowed: ["*.logs.example", "van.example", "sha-256:${print}"]\n  tls_handshake_timeout: 2s\n  connections: 1300\n`,
+      `  tls_ca: ${file('city.crt')}\n  tls_allowed: ["*.logs.example", "van.example", "sha-256:${print}"]\n  tls_handshake_timeout: 5s\n  connections: 1300\n`,
   });
   api = s.token('admin');
   port = (await listener()).port;
@@ -89,7 +89,7 @@ test('refused and counted: no certificate, strange authority, name not listed, T
   await new Promise((r) => { const c = net.connect(port, '127.0.0.1', () => c.end(`${sshd('mallory', 'tls-bad')}\n`)); c.on('close', r).on('error', () => {}).resume(); });
   await until('five refusals', async () => { const n = (await listener()).handshake_failed - was; return n === 5 || n; });
   assert.ok(results.every((r) => r !== 'ok'), results.join(' '));
-  assert.match(s.log(), /TLS handshake failed.*client certificate: its name and fingerprint are not in syslog.tls_allowed/);
+  await s.logged(/TLS handshake failed.*client certificate: its name and fingerprint are not in syslog.tls_allowed/);
   const m = (await api.get('/metrics')).text;
   assert.match(m, /cf_syslog_tls_handshakes_failed_total [5-9]/);
   await send(`${sshd('gus', 'tls-after')}\n`, pair('gate'));
@@ -105,18 +105,18 @@ test('openssl s_client as another sender', async () => {
   await found('host.name:tls-openssl', 2);
 });
 
-test('half-open handshakes hold nobody up and are given up; 1,000 idle connections', { timeout: 120000 * slow }, async () => {
+test('half-open handshakes hold nobody up and are given up; 1,000 idle connections', { timeout: 500000 * slow }, async () => {
   const dumb = Array.from({ length: 50 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
   await send(`${sshd('jon', 'tls-beside')}\n`, pair('gate'));
   await found('host.name:tls-beside', 1);
   await until('50 handshakes given up', async () => { const n = (await listener()).handshake_timeout; return n === 50 || n; });
   dumb.forEach((c) => c.destroy());
   const idle = [];
-  for (let k = 0; k < 20; k++)
-    idle.push(...await Promise.all(Array.from({ length: 50 }, () => new Promise((resolve, reject) => {
-      const c = tls.connect({ port, host: '127.0.0.1', ca: fs.readFileSync(file('city.crt')), servername: 'soc.example', ...pair('gate') }, () => resolve(c));
-      c.on('error', reject);
-    }))));
+  const open = () => new Promise((resolve) => { // on a machine that is slower than the handshake's limit: again
+    const c = tls.connect({ port, host: '127.0.0.1', ca: fs.readFileSync(file('city.crt')), servername: 'soc.example', ...pair('gate') }, () => resolve(c));
+    c.on('error', () => resolve(open()));
+  });
+  for (let k = 0; k < 100; k++) idle.push(...await Promise.all(Array.from({ length: 10 }, open)));
   await until('1,000 open', async () => { const n = (await listener()).connections; return n === 1000 || n; });
   idle.forEach((c, k) => { if (k % 100 === 0) c.write(`${sshd(`idle${k}`, 'tls-idle')}\n`); });
   await found('host.name:tls-idle', 10);

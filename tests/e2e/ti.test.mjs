@@ -7,7 +7,7 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { request, run, startServer } from './lib.mjs';
+import { request, run, startServer, waitUntil } from './lib.mjs';
 
 let s, admin, other;
 before(async () => {
@@ -19,13 +19,10 @@ after(async () => {
   await other?.stop();
 });
 
-async function until(what, fn, n = 300) {
-  for (let i = 0; i < n; i++) {
-    const v = await fn();
-    if (v) return v;
-    await new Promise((r) => setTimeout(r, 100)); // polled condition, bounded by the loop
-  }
-  throw new Error(`not within ${n / 10} s: ${what}`);
+async function until(what, fn) {
+  let v;
+  await waitUntil(what, async () => !!(v = await fn()) || v, 180);
+  return v;
 }
 const ndjson = (list) => list.map((e) => JSON.stringify(e)).join('\n') + '\n';
 const bulk = (list) => admin.call('POST', '/api/v1/events:bulk?source=ti-test', ndjson(list), { 'content-type': 'application/x-ndjson' });
@@ -63,7 +60,8 @@ test('events that meet an indicator are tagged and raise an alert; a rule of sev
   const hit = await until('the tagged event', async () => (await search('threat.indicator.name:"45.77.99.0/24"'))[0]);
   assert.equal(hit.threat.feed.name, 'upload');
   assert.equal(hit.threat.software.name, 'TestBot');
-  assert.equal((await search('source.ip:10.1.1.7'))[0].threat, undefined);
+  const plain = await until('the untagged event', async () => (await search('source.ip:10.1.1.7'))[0]);
+  assert.equal(plain.threat, undefined);
   const alerts = await until('the alerts', async () => {
     const a = (await admin.get('/api/v1/alerts?limit=50')).body.items.filter((x) => x.rule_id.startsWith('ti-'));
     return a.length >= 2 ? a : null;
@@ -88,7 +86,7 @@ test('a withdrawn indicator stops to match, an expired one too, both stay search
   assert.equal((await admin.patch('/api/v1/indicators/' + b.id, { valid_until: '2020-01-01T00:00:00Z' })).status, 200);
   await loaded(2);
   assert.equal((await admin.post('/api/v1/indicators:lookup', { value: '45.77.99.5' })).body.match, undefined);
-  await until('the expired state', async () => (await find('45.77.66.1')).status === 'expired', 600);
+  await until('the expired state', async () => (await find('45.77.66.1')).status === 'expired');
   assert.equal((await find('45.77.99.0/24')).status, 'withdrawn');
   const c = await find('8.8.8.8'); // somebody decides that it is meant
   assert.equal((await admin.post('/api/v1/indicators:review', { ids: [c.id], action: 'activate' })).body.changed, 1);
@@ -100,7 +98,7 @@ test('a retro-hunt finds new indicators in stored events, with progress, results
   await bulk([event({ '@timestamp': old, 'source.ip': '10.2.2.2', 'destination.ip': '91.7.7.7', 'host.name': 'old-1' }), event({ '@timestamp': old, 'source.ip': '10.2.2.3', 'destination.ip': '91.7.7.7', 'host.name': 'old-2' }),
     event({ '@timestamp': old, 'host.name': 'old-3', 'file.hash.sha256': hash.toUpperCase() }), event({ '@timestamp': old, 'host.name': 'old-4', 'url.domain': 'deep.late-zone.example' }),
     event({ '@timestamp': old, 'host.name': 'old-5', 'file.hash.md5': 'cd'.repeat(16) })]);
-  await until('the stored events', async () => (await search('host.name:old-5')).length === 1);
+  await until('the stored events', async () => (await search('host.name:old-*')).length === 5);
   for (const value of ['91.7.7.7', hash, 'late-zone.example', 'cd'.repeat(16)]) assert.equal((await admin.post('/api/v1/indicators', { value, family: 'Late', confidence: 90 })).status, 201);
   const ids = (await admin.get('/api/v1/indicators?filter=' + encodeURIComponent('family:Late'))).body.items.map((i) => i.id);
   const h = await admin.post('/api/v1/retro-hunts', { name: 'late', from: 'now-10d', filter: { ids } });
@@ -108,7 +106,7 @@ test('a retro-hunt finds new indicators in stored events, with progress, results
   const done = await until('the end of the hunt', async () => {
     const x = (await admin.get('/api/v1/retro-hunts/' + h.body.id)).body;
     return ['done', 'failed', 'cancelled'].includes(x.status) ? x : null;
-  }, 900);
+  });
   assert.equal(done.status, 'done', done.error);
   assert.equal(done.done, done.steps);
   const hits = (await admin.get(`/api/v1/retro-hunts/${h.body.id}/hits`)).body.items;
@@ -140,11 +138,13 @@ test('values of an incident become drafts, reviewed ones are served by feeds wit
   assert.match((await request(feed + '/csv')).text, /^value,type,/);
   const stix = JSON.parse((await request(feed + '/stix')).text);
   assert.ok(stix.objects.every((o) => o.type === 'indicator' && /^\[ipv[46]-addr:value = '/.test(o.pattern)));
-  assert.equal((await request(feed + '/txt')).status, 429);
+  let asked = 4, last = 200;
+  for (; last === 200 && asked < 12; asked++) last = (await request(feed + '/txt')).status; // four an hour of the clock, which may have begun meanwhile
+  assert.equal(last, 429);
   assert.equal((await request(`${s.url}/feeds/${'0'.repeat(48)}/txt`)).status, 401);
-  const use = (await admin.get(`/api/v1/intel-feeds/${made.body.id}/use`)).body.items[0];
-  assert.equal(use.requests, 5);
-  assert.equal(use.refused, 1);
+  const use = (await admin.get(`/api/v1/intel-feeds/${made.body.id}/use`)).body.items, sum = (k) => use.reduce((n, d) => n + d[k], 0); // a row a day
+  assert.equal(sum('requests'), asked);
+  assert.equal(sum('refused'), 1);
   assert.equal((await admin.patch(`/api/v1/intel-feeds/${made.body.id}`, { active: false })).status, 200);
   assert.equal((await request(feed + '/txt')).status, 401);
   assert.ok(!JSON.stringify((await admin.get('/api/v1/intel-feeds')).body).includes(made.body.token), 'the token is shown once');

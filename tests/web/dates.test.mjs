@@ -44,7 +44,7 @@ describe('dates', { skip: unable() }, () => {
     await type(p, 'range-to', '2026-11-02 09:30')
     await p.$('.range-own .el-button--primary').click()
     await p.page.waitForFunction(() => /11-01|11 月 1|2026/.test(document.querySelector('[data-test=range]')?.textContent ?? ''))
-    assert.equal(await p.page.evaluate(() => localStorage.getItem('cf.range')), '2026-11-01T00:00:00.000Z/2026-11-02T01:30:00.000Z', 'local time of the person')
+    await p.page.waitForFunction(() => localStorage.getItem('cf.range') === '2026-11-01T00:00:00.000Z/2026-11-02T01:30:00.000Z') // local time of the person
     await p.goto('/notices/new')
     await p.$('[data-field="deadline"] .datefield input').click()
     assert.match(await panel(p), /确定|此刻/)

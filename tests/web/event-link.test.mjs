@@ -67,7 +67,7 @@ describe('link to an event', { skip: unable() }, () => {
     await shown()
     await other.$('.side').getByRole('button', { name: 'Close' }).first().click()
     await closed(other)
-    assert.equal(new URL(other.page.url()).search, '?q=host.name:no-such-host')
+    await other.page.waitForURL((u) => u.search === '?q=host.name:no-such-host')
     await other.clean()
     await other.close()
     await p.clean()
@@ -75,8 +75,9 @@ describe('link to an event', { skip: unable() }, () => {
 
   test('an event that is not there is said so, and the search is left as it is', async () => {
     p.expected.push(/^404 GET \/api\/v1\/events\//)
+    const told = p.$('.el-message--error').waitFor() // it goes by itself: somebody looks from the beginning
     await p.goto('/search?q=' + encodeURIComponent('host.name:pier-1') + '&open=01a20011-70df-7000-9ade-000000000000')
-    await p.$('.el-message--error').waitFor()
+    await told
     await p.page.waitForFunction(() => !new URLSearchParams(location.search).has('open'))
     await row(1).waitFor()
     assert.equal(await p.$('.side').count(), 0)

@@ -70,6 +70,7 @@ describe('explained chain', { skip: unable() }, () => {
     const text = async (l) => (await l.textContent()).replace(/\s+/g, ' ')
     const top = p.$('[data-test=explain] .xpc').first()
     const rows = top.locator('> .xpc-r')
+    await rows.nth(1).waitFor()
     assert.equal(await rows.count(), 2)
     const chain = rows.nth(0).locator('[data-test=chain]')
     return { outcome: await text(p.test('outcome')), window: await text(top.locator('> [data-test=window]')), tries: await text(rows.nth(0).locator('> p')), triesWindow: await text(chain.locator('> [data-test=window], > [data-test=no-bearing]')), letin: await text(rows.nth(1).locator('> p')), inner: await text(chain.locator('.xpc-r')) }

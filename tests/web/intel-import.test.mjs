@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict'
 import https from 'node:https'
 import { after, before, describe, test } from 'node:test'
-import { openConsole, Person, unable } from './lib.mjs'
+import { openConsole, Person, unable, until } from './lib.mjs'
 
 describe('import of intelligence', { skip: unable() }, () => {
   let c, p
   before(async () => {
-    c = await openConsole({ config: 'store:\n  events: none\n' })
+    c = await openConsole({ config: 'store:\n  events: none\nhttp:\n  idle_timeout: 1h\n' }) // an upload stands still as long as the browser needs
     p = c.p
   })
   after(() => c?.close())
@@ -26,20 +26,21 @@ describe('import of intelligence', { skip: unable() }, () => {
 
   test('an import that is there shows its progress, also after a reload; cancelled, it leaves nothing', async () => {
     const req = halfUpload('城市清单.txt')
+    await until(async () => (await c.api.get('/api/v1/intel-imports?limit=1')).body.items.some((j) => j.state === 'uploading' && j.progress.uploaded > 0), () => 'the file does not arrive')
     await p.goto('/intel/import')
     await state(p, 'uploading')
     await p.page.reload()
     await state(p, 'uploading')
     await p.page.waitForFunction(() => Number(document.querySelector('[data-test=bar]')?.getAttribute('aria-valuenow')) > 0)
-    assert.match(await p.$('.imp-out').textContent(), /城市清单\.txt.*已上传.*MiB/s)
+    await p.says('.imp-out', /城市清单\.txt.*已上传.*MiB/s)
     await p.test('paste').fill('x.example\n')
-    assert.match(await p.test('busy').textContent(), /“城市清单\.txt”正在导入/)
+    await p.says('[data-test=busy]', /“城市清单\.txt”正在导入/)
     assert.equal(await p.test('import').isDisabled(), true)
     const en = await Person.at(c.browser, c.server, { locale: 'en', theme: 'dark' })
     await en.signIn('admin', c.server.passwords.admin)
     await en.goto('/intel/import')
     await state(en, 'uploading')
-    assert.match(await en.$('.imp-out').textContent(), /Uploading.*uploaded.*Cancel the import/s)
+    await en.says('.imp-out', /Uploading.*uploaded.*Cancel the import/s)
     await en.clean()
     await en.close()
     await p.test('cancel-import').click()
@@ -47,7 +48,7 @@ describe('import of intelligence', { skip: unable() }, () => {
     await p.page.waitForFunction(() => !document.querySelector('[data-test=cancel-import]'))
     req.end('x'.repeat(2000000 - 13 * 80000))
     await state(p, 'cancelled')
-    assert.match(await p.test('kept').textContent(), /没有留下任何内容/)
+    await p.says('[data-test=kept]', /没有留下任何内容/)
     assert.equal((await c.api.get('/api/v1/indicators?limit=1')).body.total, 0)
     await p.clean()
   })
@@ -58,14 +59,14 @@ describe('import of intelligence', { skip: unable() }, () => {
     await p.test('paste').fill(`{"type":"bundle","objects":[${ind(1, "[domain-name:value = 'one.example']")},`)
     await p.test('import').click()
     await state(p, 'failed')
-    assert.match(await p.test('job-error').textContent(), /byte \d+/)
-    assert.match(await p.test('kept').textContent(), /没有留下任何内容/)
+    await p.says('[data-test=job-error]', /byte \d+/)
+    await p.says('[data-test=kept]', /没有留下任何内容/)
     await p.$('.imp-out').getByRole('button', { name: '继续导入' }).click()
     await p.test('paste').fill(`{"type":"bundle","objects":[${ind(1, "[domain-name:value = 'one.example']")},${ind(2, "[process:name = 'x'] FOLLOWEDBY [file:name = 'y']")}]}`)
     await p.test('import').click()
     await state(p, 'done')
-    assert.match(await p.test('unmatchable').textContent(), /FOLLOWEDBY/)
-    assert.equal(await p.test('jobs').locator('tr[data-id]').count(), 3)
+    await p.says('[data-test=unmatchable]', /FOLLOWEDBY/)
+    await p.page.waitForFunction(() => document.querySelectorAll('[data-test=jobs] tr[data-id]').length === 3)
     assert.equal((await c.api.get('/api/v1/indicators?limit=1')).body.total, 1)
     await p.test('jobs').locator('tr[data-id]').last().click()
     await state(p, 'cancelled')

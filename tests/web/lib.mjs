@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import { root, startServer } from '../e2e/lib.mjs'
+import { root, slow, startServer } from '../e2e/lib.mjs'
 
 const require = createRequire(path.join(root, 'web/package.json'))
 export const chromium = process.env.CF_CHROMIUM || '/usr/bin/chromium'
@@ -43,7 +43,7 @@ export class Person {
       if (!localStorage.getItem('cf.locale')) localStorage.setItem('cf.locale', l)
     }, [theme, locale])
     p.page = await p.context.newPage()
-    p.page.setDefaultTimeout(30000)
+    p.page.setDefaultTimeout(120000 * slow) // what comes, comes soon; only a failure waits this long
     p.page.on('pageerror', (e) => p.faults.push(`exception: ${e.message}`))
     p.page.on('console', (m) => {
       if (m.type() !== 'error' && m.type() !== 'warning') return
@@ -69,6 +69,16 @@ export class Person {
   }
   test(name) {
     return this.page.locator(`[data-test="${name}"]`)
+  }
+  /** Waits until what is there holds the text; with a regular expression also over several elements of it. */
+  async says(selector, text) {
+    await this.$(selector).filter({ hasText: text }).first().waitFor()
+  }
+  /** Does what changes something that the server keeps with the person, and waits until it is kept. */
+  async kept(act) {
+    const reply = this.page.waitForResponse((r) => r.request().method() === 'PATCH' && /\/api\/v1\/me$/.test(r.url()))
+    await act()
+    await reply
   }
   /** Through the form, as a person does it; a forced change is made on the way. */
   async signIn(name, password, change) {

@@ -83,7 +83,7 @@ describe('pages', { skip: unable() }, () => {
     await p.goto('/assets')
     await p.page.waitForSelector('.tbl tbody tr[data-id]')
     await p.page.keyboard.press('/')
-    assert.equal(await p.page.evaluate(() => document.activeElement.type), 'search')
+    await p.page.waitForFunction(() => document.activeElement.type === 'search')
     await p.page.keyboard.press('Escape')
     await p.page.getByRole('button', { name: '登记资产' }).focus()
     await p.page.keyboard.press('Enter')

@@ -38,7 +38,7 @@ describe('data quality', { skip: unable() }, () => {
     await p.$('tr[data-source=gateway]').click()
     await p.page.waitForSelector('[data-test=fields] .fillrow')
     assert.match(p.page.url(), /source=gateway/)
-    assert.match(await p.$('[data-test=fields]').textContent(), /source\.ip/)
+    await p.says('[data-test=fields]', /source\.ip/)
     if (process.env.CF_SHOTS) await p.page.screenshot({ path: `${process.env.CF_SHOTS}/quality-zh.png` })
   })
 
@@ -49,7 +49,7 @@ describe('data quality', { skip: unable() }, () => {
     await p.$('[data-test=again]').click()
     await p.$('.el-message-box .el-button--primary').click()
     await p.page.waitForSelector('[data-test=job][data-state=done]')
-    assert.match(await p.$('[data-test=job]').textContent(), /60 条中 0 条/)
+    await p.says('[data-test=job]', /60 条中 0 条/)
     assert.equal((await api.get('/api/v1/quality/reprocess')).body.done, 60)
   })
 
