@@ -3,14 +3,6 @@
  *   set -> extract (patterns) -> map (pairs) -> switch -> when -> time -> derive */
 #include "normalise/source.h"
 
-void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
-{
-    if (to->field != CF_F_EXTRA)
-        (void)cf_run_add(r, cf_event_put(r->ev, (enum cf_field)to->field, v, raw, kind));
-    else
-        (void)cf_run_add(r, cf_event_put_extra(r->ev, to->name, v, raw, kind));
-}
-
 /* The source's constants, its base's first. */
 void cf_run_constants(struct cf_run *r, const struct cf_source *s)
 {

@@ -36,6 +36,25 @@ static const char *skip_blanks(const char *p, const char *end)
     return p;
 }
 
+/* Up to the next blank or quote. */
+static const char *skip_word(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    for (const __m128i blank = _mm_set1_epi8(' '), quote = _mm_set1_epi8('"'), control = _mm_set1_epi8('\n'); end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, control), v); /* tab, new line and what stands seldom */
+        unsigned m = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(_mm_cmpeq_epi8(v, blank), _mm_cmpeq_epi8(v, quote))));
+        if (m) {
+            p += __builtin_ctz(m);
+            break;
+        }
+    }
+#endif
+    while (p < end && !ends[(unsigned char)*p])
+        p++;
+    return p;
+}
+
 /* An argument with quotes in it: a copy without them. *p is set behind it. */
 static cf_str unquoted(struct cf_run *r, const char **p, const char *end)
 {
@@ -45,11 +64,16 @@ static cf_str unquoted(struct cf_run *r, const char **p, const char *end)
 
     if (!out)
         return CF_STR_NONE;
-    for (; *p < end && (quote || !blanks[(unsigned char)**p]); (*p)++) {
-        if (**p == '"')
-            quote = !quote;
-        else
-            out[n++] = **p;
+    while (*p < end) {
+        const char *from = *p, *stop = quote ? memchr(from, '"', (size_t)(end - from)) : skip_word(from, end);
+        stop = stop ? stop : end;
+        memcpy(out + n, from, (size_t)(stop - from));
+        n += (size_t)(stop - from);
+        *p = stop;
+        if (stop == end || *stop != '"')
+            break;
+        quote = !quote;
+        (*p)++;
     }
     return cf_str_n(out, n);
 }
@@ -76,8 +100,7 @@ void cf_run_args(struct cf_run *r, const struct cf_ref *to, cf_str v)
     for (; n < 200 && (p = skip_blanks(p, end)) < end; n++) {
         const char *from = p;
         cf_str one;
-        while (p < end && !ends[(unsigned char)*p])
-            p++;
+        p = skip_word(p, end);
         one = cf_str_n(from, (size_t)(p - from));
         if (p < end && *p == '"') {
             p = from;

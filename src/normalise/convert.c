@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Values on their way into fields: conversions a mapping asks for, and the check that text fits the field's type. */
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/digits.h"
 #include "normalise/source.h"
 
@@ -33,17 +37,18 @@ static bool fits_ip(cf_str *v)
     return cf_ip_parse(*v, &ip);
 }
 
-static bool fits(enum cf_field f, cf_str *v)
+static __attribute__((noinline)) bool fits_type(enum cf_ftype type, cf_str *v)
 {
     double d;
 
-    switch (cf_fields[f].type) {
-    case CF_T_IP: return fits_ip(v);
-    case CF_T_LONG: return all_digits(*v);
-    case CF_T_FLOAT: return cf_str_f64(*v, &d);
-    case CF_T_KEYWORD: case CF_T_TEXT: case CF_T_DATE: case CF_T_BOOL: break;
-    }
-    return true;
+    return type == CF_T_IP ? fits_ip(v) : type == CF_T_LONG ? all_digits(*v) : cf_str_f64(*v, &d);
+}
+
+static inline bool fits(enum cf_field f, cf_str *v)
+{
+    enum cf_ftype type = cf_fields[f].type;
+
+    return (type != CF_T_IP && type != CF_T_LONG && type != CF_T_FLOAT) || fits_type(type, v);
 }
 
 bool cf_run_fit(struct cf_run *r, const struct cf_ref *to, cf_str v)
@@ -54,7 +59,7 @@ bool cf_run_fit(struct cf_run *r, const struct cf_ref *to, cf_str v)
     return true;
 }
 
-static bool put(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
+static inline bool put(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
 {
     if (to->field != CF_F_EXTRA && !fits((enum cf_field)to->field, &v))
         return false;
@@ -62,20 +67,24 @@ static bool put(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t ra
     return true;
 }
 
+/* In lower case, or upper case: letters from `first` on change theirs. */
 static cf_str fold(struct cf_run *r, cf_str v, bool upper)
 {
+    const char first = upper ? 'a' : 'A';
     char *p = cf_arena_bytes(r->a, v.n);
+    size_t i = 0;
 
     if (!p)
         return v;
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (upper && c >= 'a' && c <= 'z')
-            c = (char)(c - 32);
-        else if (!upper && c >= 'A' && c <= 'Z')
-            c = (char)(c + 32);
-        p[i] = c;
+#ifdef __SSE2__
+    for (; i + 16 <= v.n; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(v.p + i)), from_first = _mm_sub_epi8(x, _mm_set1_epi8(first));
+        __m128i letter = _mm_cmpeq_epi8(_mm_min_epu8(from_first, _mm_set1_epi8(25)), from_first);
+        _mm_storeu_si128((__m128i *)(void *)(p + i), _mm_xor_si128(x, _mm_and_si128(letter, _mm_set1_epi8(0x20))));
     }
+#endif
+    for (; i < v.n; i++)
+        p[i] = (char)(v.p[i] ^ ((unsigned char)(v.p[i] - first) < 26 ? 0x20 : 0));
     return cf_str_n(p, v.n);
 }
 
@@ -137,7 +146,7 @@ static cf_str scaled(struct cf_run *r, cf_str v, double unit)
     int64_t i;
     double d;
 
-    if (v.n < 9 && v.n && v.p[0] > '0' && cf_plain_number(v) && cf_number(v, &i)) {
+    if (v.n - 1 < 8 && v.p[0] > '0' && cf_number(v, &i) && v.p[0] <= '9') {
         v = with_zeros(r, v, unit > 1e8 ? 9 : unit > 1e5 ? 6 : 3);
         r->num[cf_num_place(CF_F_EVENT_DURATION)] = (struct cf_num_memo){v.p, v.n, i * (int64_t)unit};
         return v;
@@ -448,6 +457,7 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
 {
     cf_str o = v;
     uint64_t h;
+    bool number_made = false;
 
     *same = false;
     if (t->lookup) {
@@ -485,9 +495,9 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
             o = cf_str_sub(o, 1, o.n);
         break;
     case CF_C_HEX: o = cf_str_hex64(v, &h) ? number(r, (int64_t)h) : CF_STR_NONE; break;
-    case CF_C_S_TO_NS: o = scaled(r, v, 1e9); break;
-    case CF_C_MS_TO_NS: o = scaled(r, v, 1e6); break;
-    case CF_C_US_TO_NS: o = scaled(r, v, 1e3); break;
+    case CF_C_S_TO_NS: o = scaled(r, v, 1e9), number_made = true; break;
+    case CF_C_MS_TO_NS: o = scaled(r, v, 1e6), number_made = true; break;
+    case CF_C_US_TO_NS: o = scaled(r, v, 1e3), number_made = true; break;
     case CF_C_TIME: o = time_text(r, v); break;
     case CF_C_PROTO: o = protocol(r, v); break;
     case CF_C_NOBRACES:
@@ -515,5 +525,9 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
     if (!o.p || !o.n)
         return false;
     *same = o.n == v.n && (o.p == v.p || cf_same_text(o.p, v.p, o.n));
+    if (number_made && t->to.field != CF_F_EXTRA && cf_fields[t->to.field].type == CF_T_LONG) { /* no need to look at its digits */
+        cf_run_set(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
+        return true;
+    }
     return put(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
 }

@@ -67,7 +67,7 @@ static bool remembered(struct cf_norm_thread *t, cf_str name, size_t *reg_at, si
         return look_up(name, reg_at, top_at);
     h = cf_hash64(name);
     d = &t->domain[h % CF_DOMAINS];
-    if (d->hash != h || d->n != name.n || memcmp(d->name, name.p, name.n) != 0) {
+    if (d->hash != h || d->n != name.n || !cf_same_text(d->name, name.p, name.n)) {
         size_t reg = 0, top = 0;
         d->cut = look_up(name, &reg, &top);
         d->hash = h;
@@ -81,12 +81,14 @@ static bool remembered(struct cf_norm_thread *t, cf_str name, size_t *reg_at, si
     return d->cut;
 }
 
-/* Which of the three names of `which` the event has as extras, a bit each: one pass. */
-static unsigned taken(const struct cf_run *r, unsigned which)
+/* Which of the three names of `which` the event has as extras, a bit each. */
+static unsigned taken(struct cf_run *r, unsigned which)
 {
     const uint16_t reg = names[which][D_REGISTERED], top = names[which][D_TOP], sub = names[which][D_SUB];
     unsigned found = 0;
 
+    if (!cf_run_named(r, reg) && !cf_run_named(r, top) && !cf_run_named(r, sub))
+        return 0;
     for (const struct cf_value *v = r->ev->val, *end = v + r->ev->n; v < end; v++)
         found |= (unsigned)(v->name == reg) << D_REGISTERED | (unsigned)(v->name == top) << D_TOP | (unsigned)(v->name == sub) << D_SUB;
     return found;

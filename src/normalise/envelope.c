@@ -69,6 +69,21 @@ static void put_priority(struct cf_run *r, int pri)
     }
 }
 
+/* Records of one sender come together. */
+static bool peer_is_address(struct cf_norm_thread *t, cf_str peer)
+{
+    struct cf_ip ip;
+
+    if (peer.n > sizeof t->peer.text)
+        return false; /* longer than any address */
+    if (t->peer.n != peer.n || !cf_same_text(t->peer.text, peer.p, peer.n)) {
+        memcpy(t->peer.text, peer.p, peer.n);
+        t->peer.n = peer.n;
+        t->peer.address = cf_ip_parse(peer, &ip);
+    }
+    return t->peer.address;
+}
+
 void cf_run_envelope(struct cf_run *r)
 {
     struct cf_syslog *s = &r->sl;
@@ -83,8 +98,7 @@ void cf_run_envelope(struct cf_run *r)
         if (s->addr.n)
             put(r, CF_F_HOST_IP, s->addr);
     } else if (r->rec->peer.n && s->pri >= 0) {
-        struct cf_ip ip;
-        if (cf_ip_parse(r->rec->peer, &ip)) {
+        if (peer_is_address(r->t, r->rec->peer)) {
             put(r, CF_F_HOST_NAME, r->rec->peer);
             put(r, CF_F_HOST_IP, r->rec->peer);
         }

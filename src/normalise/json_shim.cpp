@@ -52,16 +52,16 @@ static cf_jnode *add_node(cf_json *j)
     return n;
 }
 
-// Token k of the structure; its text ends before the next token.
+// Token k of the structure; its text ends before the next token. Behind the last one stands a NUL, which begins no value.
 struct cursor {
-    const char *buf;
-    const uint32_t *idx;
-    size_t n, k, len;
-    char at() const { return k < n ? buf[idx[k]] : '\0'; }
-    size_t end() const { return k + 1 < n ? idx[k + 1] : len; }
+    const char *buf, *text; // the padded copy, which is read; what nodes point into
+    const uint32_t *idx;    // n + 1 places
+    size_t n, k;
+    char at() const { return buf[idx[k]]; }
+    size_t end() const { return idx[k + 1]; }
 };
 
-static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+static inline bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 // p lies in the padded copy: up to 16 bytes behind it may be read.
 static inline bool has_backslash(const char *p, size_t n)
@@ -77,25 +77,25 @@ static inline bool has_backslash(const char *p, size_t n)
 #endif
 }
 
-static const char *read_string(cursor &c, const char **p, uint32_t *n, uint8_t *esc, uint8_t bit)
+// False: there is text behind the string. Stage 1 saw that it is closed and that it holds no control characters.
+static inline __attribute__((always_inline)) bool read_string(cursor &c, const char **p, uint32_t *n, uint8_t *esc, uint8_t bit)
 {
     size_t from = c.idx[c.k] + 1, to = c.end();
 
     while (to > from && is_blank(c.buf[to - 1]))
         to--;
     if (to <= from || c.buf[to - 1] != '"')
-        return "text behind a string";
+        return false;
     to--;
-    *p = c.buf + from;
+    *p = c.text + from;
     *n = static_cast<uint32_t>(to - from);
-    if (has_backslash(*p, *n))
+    if (has_backslash(c.buf + from, to - from))
         *esc = static_cast<uint8_t>(*esc | bit);
-    for (uint32_t i = 0; i < *n && *n < 8; i++) // a bare quote inside cannot be: stage 1 pairs quotes
-        if (static_cast<unsigned char>((*p)[i]) < 0x20)
-            return "control character in a string";
     c.k++;
-    return nullptr;
+    return true;
 }
+
+static const char *const kBehindString = "text behind a string";
 
 static const char *read_scalar(cursor &c, cf_jnode *n)
 {
@@ -104,7 +104,7 @@ static const char *read_scalar(cursor &c, cf_jnode *n)
 
     while (len && is_blank(p[len - 1]))
         len--;
-    n->p = p;
+    n->p = c.text + c.idx[c.k];
     n->n = static_cast<uint32_t>(len);
     c.k++;
     if (len == 4 && memcmp(p, "true", 4) == 0) {
@@ -124,68 +124,89 @@ static const char *read_scalar(cursor &c, cf_jnode *n)
     return nullptr;
 }
 
-// One value at the cursor, without recursion: open[] holds the containers not yet closed.
+// The containers not yet closed.
+struct opened {
+    uint32_t node[CF_JSON_DEPTH_MAX];
+    size_t depth = 0;
+    bool object = false; // the innermost one is an object
+};
+
+// The value at the cursor, or the beginning of a container.
+static inline const char *read_value(cf_json *j, cursor &c, opened &o, cf_jnode *n)
+{
+    char ch = c.at();
+
+    switch (ch) {
+    case '"':
+        n->kind = CF_J_STR;
+        return read_string(c, &n->p, &n->n, &n->esc, 2) ? nullptr : kBehindString;
+    case '{': case '[':
+        n->kind = ch == '{' ? CF_J_OBJ : CF_J_ARR;
+        if (o.depth == CF_JSON_DEPTH_MAX)
+            return "nested deeper than 64";
+        o.node[o.depth++] = static_cast<uint32_t>(j->n - 1);
+        o.object = ch == '{';
+        c.k++;
+        return nullptr;
+    case '\0': case '}': case ']': case ',': case ':':
+        return "a value is missing";
+    default:
+        return read_scalar(c, n);
+    }
+}
+
+// Behind a value, or in a container that just began: closes what ends here. False: *why, or the document has ended.
+static inline bool close_ended(cf_json *j, cursor &c, opened &o, bool fresh, const char **why)
+{
+    while (o.depth) {
+        char ch = c.at();
+        if (ch == ',' && !fresh) {
+            c.k++;
+            return true;
+        }
+        if (ch != (o.object ? '}' : ']')) {
+            if (fresh)
+                return true;
+            *why = c.k >= c.n ? "the document ends too early" : "a comma or closing bracket is missing";
+            return false;
+        }
+        c.k++;
+        j->node[o.node[--o.depth]].next = static_cast<uint32_t>(j->n);
+        o.object = o.depth && j->node[o.node[o.depth - 1]].kind == CF_J_OBJ;
+        fresh = false;
+    }
+    *why = c.k == c.n ? nullptr : "text behind the end of the document";
+    return false;
+}
+
+// The document, without recursion.
 static const char *build(cf_json *j, cursor &c)
 {
-    uint32_t open[CF_JSON_DEPTH_MAX];
-    size_t depth = 0;
-    const char *err;
+    const char *why;
+    opened o;
 
-    for (;;) {
-        cf_jnode key = cf_jnode();
-        // a member or element
-        if (depth && j->node[open[depth - 1]].kind == CF_J_OBJ) {
+    do {
+        size_t depth = o.depth;
+        cf_jnode *n = add_node(j);
+        if (!n)
+            return "more than 200,000 values";
+        n->depth = static_cast<uint16_t>(depth);
+        if (o.object) {
             if (c.at() != '"')
                 return "a name in quotes is missing";
-            if ((err = read_string(c, &key.key, &key.key_n, &key.esc, 1)))
-                return err;
+            if (!read_string(c, &n->key, &n->key_n, &n->esc, 1))
+                return kBehindString;
             if (c.at() != ':')
                 return "a colon is missing";
             c.k++;
         }
-        cf_jnode *n = add_node(j);
-        if (!n)
-            return "more than 200,000 values";
-        n->key = key.key;
-        n->key_n = key.key_n;
-        n->esc = key.esc;
-        n->depth = static_cast<uint16_t>(depth);
-        char ch = c.at();
-        if (ch == '{' || ch == '[') {
-            n->kind = ch == '{' ? CF_J_OBJ : CF_J_ARR;
-            if (depth == CF_JSON_DEPTH_MAX)
-                return "nested deeper than 64";
-            c.k++;
-            if (c.at() != (ch == '{' ? '}' : ']')) {
-                open[depth++] = static_cast<uint32_t>(j->n - 1);
-                continue;
-            }
-            c.k++;
-            n->next = static_cast<uint32_t>(j->n);
-        } else if (ch == '"') {
-            n->kind = CF_J_STR;
-            if ((err = read_string(c, &n->p, &n->n, &n->esc, 2)))
-                return err;
-        } else if (ch == '\0' || ch == '}' || ch == ']' || ch == ',' || ch == ':') {
-            return "a value is missing";
-        } else if ((err = read_scalar(c, n))) {
-            return err;
-        }
-        // behind a value: close what ends here
-        for (;;) {
-            if (!depth)
-                return c.k == c.n ? nullptr : "text behind the end of the document";
-            ch = c.at();
-            if (ch == ',') {
-                c.k++;
-                break;
-            }
-            if (ch != (j->node[open[depth - 1]].kind == CF_J_OBJ ? '}' : ']'))
-                return c.k >= c.n ? "the document ends too early" : "a comma or closing bracket is missing";
-            c.k++;
-            j->node[open[--depth]].next = static_cast<uint32_t>(j->n);
-        }
-    }
+        why = read_value(j, c, o, n);
+        if (why)
+            return why;
+        why = nullptr;
+        if (!close_ended(j, c, o, o.depth > depth, &why))
+            return why;
+    } while (true);
 }
 
 extern "C" struct cf_json *cf_json_new(void)
@@ -227,18 +248,12 @@ extern "C" const char *cf_json_stage(struct cf_json *j, const char *text, size_t
     if (e)
         return e == simdjson::UNCLOSED_STRING ? "a string is not closed" : e == simdjson::UTF8_ERROR ? "it is not UTF-8"
                : e == simdjson::UNESCAPED_CHARS ? "control character in a string" : simdjson::error_message(e);
-    cursor c = {j->pad, j->impl->structural_indexes.get(), j->impl->n_structural_indexes, 0, len};
-    const char *why = build(j, c);
-    if (why)
-        return why;
-    ptrdiff_t shift = text - j->pad;
-    for (size_t i = 0; i < j->n; i++) {
-        if (j->node[i].key)
-            j->node[i].key += shift;
-        if (j->node[i].p)
-            j->node[i].p += shift;
-    }
-    return nullptr;
+    size_t n = j->impl->n_structural_indexes;
+    uint32_t *idx = j->impl->structural_indexes.get(); // has room for more than n
+    idx[n] = static_cast<uint32_t>(len);
+    j->pad[len] = '\0';
+    cursor c = {j->pad, text, idx, n, 0};
+    return build(j, c);
 }
 
 extern "C" struct cf_jnode *cf_json_nodes(struct cf_json *j, size_t *n)

@@ -331,17 +331,16 @@ void cf_run_keys(struct cf_run *r, size_t from)
         }
     }
     generation = t->generation;
-    for (size_t i = from, n = r->pairs.n; i < n; i++) {
+    for (struct cf_pair *p = v + from, *end = v + r->pairs.n; p < end; p++) {
         struct cf_key *key;
-        uint16_t e = v[i].ent;
-        if (!guided || !e)
-            v[i].ent = e = entry_of(r, &v[i], *guess);
-        if (*guess != e)
-            *guess = e;
-        key = &keys[e];
+        if (!p->ent || !guided)
+            p->ent = entry_of(r, p, *guess);
+        if (*guess != p->ent)
+            *guess = p->ent;
+        key = &keys[p->ent];
         guess = &key->known.next; /* of the unused entry 0 when there is none */
         if (key->kid)
-            note_place(&t->kid[key->kid], generation, &v[i], i);
+            note_place(&t->kid[key->kid], generation, p, (size_t)(p - v));
     }
     r->keyed = true;
 }

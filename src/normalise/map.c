@@ -138,25 +138,24 @@ static const struct cf_maprow *row_of(const struct cf_run *r, const struct cf_pa
     return row || !s->base ? row : cf_map_find(&s->base->map, key, hash);
 }
 
-static __attribute__((noinline)) void map_any(struct cf_run *r, struct cf_pair *p, struct cf_key *k, const struct cf_map *special)
+static __attribute__((noinline)) void map_any(struct cf_run *r, const struct cf_pair *p, struct cf_key *k, const struct cf_map *special)
 {
     const struct cf_maprow *row = row_of(r, p, k, special);
 
-    if (row && (row->n == 0 || map_pair(r, p, row))) /* no target: a helper that is not kept */
-        p->group = CF_G_DONE;
-    else
+    if (!row || (row->n && !map_pair(r, p, row))) /* no target: a helper that is not kept */
         keep_extra(r, p, k);
 }
 
-/* The end of the event's values, kept apart while pairs go their usual ways. */
+/* What the usual ways write, apart from the run while pairs go them: the end of the event's values and its slots. */
 struct tail {
     struct cf_value *v; /* of the event */
+    uint8_t *slot;
     unsigned n, limit;  /* n up to limit: there is room for two more that slots can name */
 };
 
-static inline struct tail tail_of(const struct cf_event *ev)
+static inline struct tail tail_of(struct cf_event *ev)
 {
-    return (struct tail){ev->val, ev->n, (ev->cap < 254u ? ev->cap : 254u) - 2u};
+    return (struct tail){ev->val, ev->slot, ev->n, (ev->cap < 254u ? ev->cap : 254u) - 2u};
 }
 
 /* One more value as the key says, with the pair's text. */
@@ -170,60 +169,48 @@ static inline void append(struct tail *t, const struct cf_value *as, const struc
     v->kind = p->kind;
 }
 
-/* The value may go to the key's field: there is none yet, and it is of the field's type. */
-static inline bool may_place(struct cf_run *r, const struct cf_pair *p, const struct cf_key *k, enum cf_way way)
+/* The value is one, and of the type of the key's field. null_first: of the source. */
+static inline bool may_place(struct cf_run *r, const bool *null_first, const struct cf_pair *p, const struct cf_key *k, enum cf_way way)
 {
-    if (r->ev->slot[k->to] || !p->val.n || p->kind == CF_V_NULL)
+    if (!p->val.n || p->kind == CF_V_NULL || (null_first[(unsigned char)p->val.p[0]] && cf_is_null(r->src, p->val)))
         return false;
-    if (r->src->null_first[(unsigned char)p->val.p[0]] && cf_is_null(r->src, p->val))
-        return false;
-    switch (way) {
-    case CF_WAY_NUMBER: return plain_number(r, k->num, p->val);
-    case CF_WAY_IP: return plain_address(r, k->to, p->val);
-    case CF_WAY_ADDRESS: return k->as_extra.name && plain_address(r, k->to, p->val);
-    case CF_WAY_TEXT: case CF_WAY_BOTH: return true;
-    case CF_WAY_ANY: case CF_WAY_CONVERT: case CF_WAY_SKIP: case CF_WAY_KEEP: break;
-    }
-    return false;
+    if (way == CF_WAY_NUMBER)
+        return plain_number(r, k->num, p->val);
+    if (way == CF_WAY_IP)
+        return plain_address(r, k->to, p->val);
+    return way != CF_WAY_ADDRESS || (k->as_extra.name && plain_address(r, k->to, p->val));
 }
 
 /* The key's usual way. False: it does not fit this value, nothing was done. */
-static inline __attribute__((always_inline)) bool map_usual(struct cf_run *r, struct tail *t, struct cf_pair *p, const struct cf_key *k)
+static inline __attribute__((always_inline)) bool map_usual(struct cf_run *r, struct tail *t, const bool *null_first, const struct cf_pair *p, const struct cf_key *k)
 {
     enum cf_way way = (enum cf_way)k->way;
 
-    if (t->n > t->limit)
-        return false;
+    if (t->n > t->limit || p->group == CF_G_DONE)
+        return p->group == CF_G_DONE;
     if (way == CF_WAY_KEEP) {
         append(t, &k->as_extra, p);
         return true;
     }
-    if (way >= CF_WAY_TEXT) {
-        if (!may_place(r, p, k, way))
-            return false;
-        append(t, &k->as_field, p);
-        r->ev->slot[k->to] = (uint8_t)t->n;
-        if (way >= CF_WAY_ADDRESS)
-            append(t, &k->as_extra, p);
-        if (way == CF_WAY_ADDRESS)
-            return true;
-    } else if (way <= CF_WAY_CONVERT) {
+    if (way < CF_WAY_TEXT)
+        return way == CF_WAY_SKIP;
+    if (t->slot[k->to] || !may_place(r, null_first, p, k, way))
         return false;
-    }
-    p->group = CF_G_DONE;
+    append(t, &k->as_field, p);
+    t->slot[k->to] = (uint8_t)t->n;
+    if (way >= CF_WAY_ADDRESS)
+        append(t, &k->as_extra, p);
     return true;
 }
 
 /* Through its conversion into the key's field, which has no value yet; its own text stays as an extra unless nothing changed. */
-static bool map_converted(struct cf_run *r, struct cf_pair *p, const struct cf_key *k)
+static bool map_converted(struct cf_run *r, const struct cf_pair *p, const struct cf_key *k)
 {
     bool same = false;
 
     if (r->ev->slot[k->to] || !k->as_extra.name || p->kind == CF_V_NULL || cf_is_null(r->src, p->val))
         return false;
-    if (cf_run_convert(r, &k->row->t[0], p->val, k->row->raw, (enum cf_vkind)p->kind, &same) && same)
-        p->group = CF_G_DONE;
-    else
+    if (!cf_run_convert(r, &k->row->t[0], p->val, k->row->raw, (enum cf_vkind)p->kind, &same) || !same)
         (void)cf_run_add(r, cf_event_put_extra(r->ev, k->extra, p->val, k->raw, (enum cf_vkind)p->kind));
     return true;
 }
@@ -231,11 +218,12 @@ static bool map_converted(struct cf_run *r, struct cf_pair *p, const struct cf_k
 void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from)
 {
     struct cf_key *keys = r->t->key;
+    const bool *null_first = r->src->null_first;
     struct tail t = tail_of(r->ev);
 
     for (struct cf_pair *p = r->pairs.v + from, *end = r->pairs.v + r->pairs.n; p < end; p++) {
         struct cf_key *k = &keys[p->ent]; /* entry 0, of keys that are not kept, is CF_WAY_ANY */
-        if (p->group == CF_G_DONE || (!special && map_usual(r, &t, p, k)))
+        if (special ? p->group == CF_G_DONE : map_usual(r, &t, null_first, p, k))
             continue;
         r->ev->n = (uint16_t)t.n;
         if (special || k->way != CF_WAY_CONVERT || !map_converted(r, p, k))

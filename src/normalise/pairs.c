@@ -217,7 +217,7 @@ static inline uint16_t expected_name(struct cf_key_guide *g, cf_str name)
     uint16_t at = g->at;
     const struct cf_known_key *k = at ? cf_known_at(g, at) : NULL;
 
-    if (!k || k->text.n != name.n || memcmp(k->text.p, name.p, name.n) != 0)
+    if (!k || k->text.n != name.n || !cf_same_text(k->text.p, name.p, name.n))
         return 0;
     g->at = k->next;
     return at;

@@ -332,6 +332,11 @@ struct cf_norm_thread {
         bool zoned;
     } time;
     struct cf_stamp_memo memo;
+    struct {                   /* the sender of the last record: is its name an address? */
+        char text[48];
+        size_t n;
+        bool address;
+    } peer;
     char stamp_text[40];       /* last syslog stamp and its time */
     size_t stamp_n;
     int64_t stamp_us, stamp_now;
@@ -368,7 +373,7 @@ struct cf_run { /* one record on its way */
     int64_t now_us;
     struct cf_ip4_memo ip4[2];  /* source.ip, destination.ip */
     struct cf_num_memo num[CF_NUM_MEMOS]; /* ports, bytes and packets: see map.c */
-    uint64_t names[2];         /* names of the event's first n_names values, hashed to a bit: see cf_run_named */
+    uint64_t names[2];         /* bits of the names of the event's first n_names values: see cf_run_named */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
 };
@@ -471,12 +476,16 @@ static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
 /* False: no value has this name (of an extra). */
 static inline bool cf_run_named(struct cf_run *r, uint16_t name)
 {
-    for (; r->n_names < r->ev->n; r->n_names++) {
-        unsigned id = r->ev->val[r->n_names].name;
-        if (id)
-            r->names[id % 128 / 64] |= UINT64_C(1) << id % 64;
+    uint64_t low = r->names[0], high = r->names[1];
+
+    for (const struct cf_value *v = r->ev->val + r->n_names, *end = r->ev->val + r->ev->n; v < end; v++) {
+        low |= UINT64_C(1) << v->name % 64;
+        high |= UINT64_C(1) << v->name / 64 % 64;
     }
-    return r->names[name % 128 / 64] >> name % 64 & 1;
+    r->names[0] = low;
+    r->names[1] = high;
+    r->n_names = r->ev->n;
+    return low >> name % 64 & high >> name / 64 % 64 & 1;
 }
 /* A value that says there is none. */
 static inline bool cf_is_null(const struct cf_source *s, cf_str v)
@@ -493,6 +502,13 @@ static inline bool cf_run_add(struct cf_run *r, int rc)
     if (rc == CF_ENOMEM)
         r->oom = true;
     return rc == 0;
+}
+static inline void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind)
+{
+    if (to->field != CF_F_EXTRA)
+        (void)cf_run_add(r, cf_event_put(r->ev, (enum cf_field)to->field, v, raw, kind));
+    else
+        (void)cf_run_add(r, cf_event_put_extra(r->ev, to->name, v, raw, kind));
 }
 /* keys.c */
 void cf_keys_reset(struct cf_norm_thread *t);
@@ -525,7 +541,6 @@ void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, w
 void cf_run_device(struct cf_run *r, const struct cf_source *device); /* parts and when of the device whose service r->src knows */
 void cf_run_sets(struct cf_run *r, const struct cf_sets *s);
 void cf_run_constants(struct cf_run *r, const struct cf_source *s);
-void cf_run_set(struct cf_run *r, const struct cf_ref *to, cf_str v, uint16_t raw, enum cf_vkind kind);
 bool cf_run_payload(struct cf_run *r, const struct cf_source *s); /* msg -> pairs, by the source's payload */
 bool cf_regex_test(struct cf_run *r, const pcre2_code *code, cf_str text);
 /* convert.c */

@@ -237,7 +237,7 @@ static void body(cf_str s, bool stamped, struct cf_syslog *r)
         s = cf_str_sub(s, 1, s.n);
     if (stamped && s.n > 5 && s.p[0] == '<')
         s = verbose_priority(s, r);
-    while (n < s.n && n < 80 && tag_char(s.p[n]))
+    while (stamped && n < s.n && n < 80 && tag_char(s.p[n]))
         n++;
     if (stamped && n && n < 80 && n < s.n && s.p[n] == ' ') { /* the usual case: a word that can be a host and is no tag */
         r->host = cf_str_n(s.p, n);

@@ -264,13 +264,14 @@ static bool clock_at(cf_str s, size_t at, struct cf_stamp *st)
 
 size_t cf_stamp_bsd(cf_str s, struct cf_stamp *ret)
 {
-    struct cf_stamp st = {0};
+    struct cf_stamp st;
     size_t i;
     unsigned y;
     int32_t off;
 
-    if (s.n < 14)
+    if (s.n < 14 || (s.p[3] != ' ' && (s.p[0] < 'A' || s.p[0] > 'S'))) /* no name of a month */
         return 0;
+    st = (struct cf_stamp){0};
     if (s.p[3] == ' ') {
         st.month = month_of(s.p);
         i = 3;
@@ -321,11 +322,14 @@ size_t cf_stamp_bsd(cf_str s, struct cf_stamp *ret)
 
 size_t cf_stamp_iso(cf_str s, struct cf_stamp *ret)
 {
-    struct cf_stamp st = {0};
+    struct cf_stamp st;
     size_t i = 10, n;
     unsigned y;
 
-    if (s.n < 19 || !digits(s, 0, 4, &y) || (s.p[4] != '-' && s.p[4] != '/') || s.p[7] != s.p[4] || !digits(s, 5, 2, &st.month) ||
+    if (s.n < 19 || (s.p[4] != '-' && s.p[4] != '/'))
+        return 0;
+    st = (struct cf_stamp){0};
+    if ( !digits(s, 0, 4, &y) || s.p[7] != s.p[4] || !digits(s, 5, 2, &st.month) ||
         !digits(s, 8, 2, &st.day))
         return 0;
     st.year = (int)y;

@@ -10,23 +10,29 @@
 
 #include "normalise/source.h"
 
-static const struct cf_jnode *child(const struct cf_jnode *nodes, size_t obj, const char *key)
+static const struct cf_jnode *child_named(const struct cf_jnode *nodes, size_t obj, cf_str key)
 {
-    size_t n = strlen(key);
-
     if (nodes[obj].kind != CF_J_OBJ)
         return NULL;
     for (size_t i = obj + 1; i < nodes[obj].next;) {
-        if (nodes[i].key_n == n && memcmp(nodes[i].key, key, n) == 0)
+        if (nodes[i].key_n == key.n && cf_same_text(nodes[i].key, key.p, key.n))
             return &nodes[i];
         i = nodes[i].kind <= CF_J_ARR ? nodes[i].next : i + 1;
     }
     return NULL;
 }
 
+/* inline: strlen is a constant */
+__attribute__((always_inline)) static inline const struct cf_jnode *child(const struct cf_jnode *nodes, size_t obj, const char *key)
+{
+    return child_named(nodes, obj, cf_str_c(key));
+}
+
 __attribute__((always_inline)) static inline bool key_is(const struct cf_jnode *n, const char *key) /* inline: strlen is a constant */
 {
-    return n->key_n == strlen(key) && memcmp(n->key, key, n->key_n) == 0;
+    size_t len = strlen(key);
+
+    return n->key_n == len && cf_same_text(n->key, key, len);
 }
 
 enum cf_json_shape cf_json_shape(const struct cf_jnode *nodes, size_t n)
@@ -115,7 +121,7 @@ static struct known *known_find(cf_str key) /* or the free slot for it */
 {
     unsigned i = known_slot(key);
 
-    while (known[i].from.n && !cf_str_eq(known[i].from, key))
+    while (known[i].from.n && (known[i].from.n != key.n || !cf_same_text(known[i].from.p, key.p, key.n)))
         i = (i + 1) % KNOWN_SLOTS;
     return &known[i];
 }
@@ -226,11 +232,13 @@ static void event_data(const struct cf_jnode *nodes, size_t obj, struct cf_pairs
 
 static void attributes(const struct cf_jnode *nodes, size_t obj, const struct cf_jnode *of, struct cf_pairs *ps)
 {
+#define T(part, attr, name) {{part, sizeof part - 1}, {attr, sizeof attr - 1}, {name, sizeof name - 1}}
     static const struct {
-        const char *part, *attr, *name;
-    } t[] = {{"Provider", "Name", "Provider_Name"}, {"Provider", "Guid", "Provider_Guid"}, {"TimeCreated", "SystemTime", "TimeCreated"},
-             {"Execution", "ProcessID", "ExecutionProcessID"}, {"Execution", "ThreadID", "ExecutionThreadID"}, {"Security", "UserID", "UserID"},
-             {"Correlation", "ActivityID", "ActivityID"}, {"Correlation", "RelatedActivityID", "RelatedActivityID"}};
+        cf_str part, attr, name;
+    } t[] = {T("Provider", "Name", "Provider_Name"), T("Provider", "Guid", "Provider_Guid"), T("TimeCreated", "SystemTime", "TimeCreated"),
+             T("Execution", "ProcessID", "ExecutionProcessID"), T("Execution", "ThreadID", "ExecutionThreadID"), T("Security", "UserID", "UserID"),
+             T("Correlation", "ActivityID", "ActivityID"), T("Correlation", "RelatedActivityID", "RelatedActivityID")};
+#undef T
 
     for (size_t i = obj + 1; i < nodes[obj].next; i = step(nodes, i)) {
         cf_str attr = key_of(&nodes[i]);
@@ -243,8 +251,8 @@ static void attributes(const struct cf_jnode *nodes, size_t obj, const struct cf
         if (attr.n && attr.p[0] == '@')
             attr = cf_str_sub(attr, 1, attr.n);
         for (size_t k = 0; k < sizeof t / sizeof *t; k++)
-            if (key_is(of, t[k].part) && cf_str_eqz(attr, t[k].attr))
-                (void)put(ps, cf_str_c(t[k].name), &nodes[i], CF_G_WIN_SYSTEM);
+            if (of->key_n == t[k].part.n && attr.n == t[k].attr.n && cf_same_text(of->key, t[k].part.p, of->key_n) && cf_same_text(attr.p, t[k].attr.p, attr.n))
+                (void)put(ps, t[k].name, &nodes[i], CF_G_WIN_SYSTEM);
     }
 }
 
