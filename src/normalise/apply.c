@@ -12,7 +12,7 @@ void cf_run_constants(struct cf_run *r, const struct cf_source *s)
 }
 
 /* Constants of a block of which some fields have values already: those go in the place of the first one, the rest behind. */
-static void set_over(struct cf_event *ev, const struct cf_sets *s)
+static __attribute__((noinline)) void set_over(struct cf_event *ev, const struct cf_sets *s)
 {
     const struct cf_sethead *h = s->head, *end = h + s->n_head;
     uint8_t place[CF_SETS_BLOCK_MAX];
@@ -184,7 +184,7 @@ static cf_str time_value(struct cf_run *r, const struct cf_time *t, size_t k)
 
     if (!p->n)
         return cf_run_ref(r, &t->from[k]);
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = p->n; i-- > 0;) { /* the zone, which comes last, is missing most often */
         v[i] = cf_run_ref(r, &p->part[i]);
         if (!v[i].n)
             return CF_STR_NONE;

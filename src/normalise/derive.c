@@ -235,13 +235,13 @@ static void duration(struct cf_run *r)
 static int protocol_number(cf_str t)
 {
     static const struct {
-        const char *name;
+        cf_str name;
         int n;
-    } p[] = {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"icmpv6", 58}, {"sctp", 132}, {"igmp", 2}, {"gre", 47}, {"esp", 50},
-             {"eigrp", 88}, {"ospf", 89}, {"pim", 103}};
+    } p[] = {{{"tcp", 3}, 6}, {{"udp", 3}, 17}, {{"icmp", 4}, 1}, {{"ipv6-icmp", 9}, 58}, {{"icmpv6", 6}, 58}, {{"sctp", 4}, 132}, {{"igmp", 4}, 2}, {{"gre", 3}, 47},
+             {{"esp", 3}, 50}, {{"eigrp", 5}, 88}, {{"ospf", 4}, 89}, {{"pim", 3}, 103}};
 
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
-        if (cf_str_eqz(t, p[i].name))
+        if (t.n == p[i].name.n && cf_same_text(t.p, p[i].name.p, t.n))
             return p[i].n;
     return -1;
 }
@@ -438,7 +438,8 @@ void cf_run_derive(struct cf_run *r)
         addresses(r);
         if (has(r, CF_F_SOURCE_IP) && !has(r, CF_F_NETWORK_TYPE) && (has(r, CF_F_NETWORK_TRANSPORT) || has(r, CF_F_DESTINATION_IP))) {
             cf_str ip = get(r, CF_F_SOURCE_IP);
-            put(r, CF_F_NETWORK_TYPE, ip.p && memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
+            bool four = ip.p == r->ip4[0].p && ip.n == r->ip4[0].n; /* read when it was put there */
+            put(r, CF_F_NETWORK_TYPE, !four && memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
         }
         if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_DESTINATION_IP) && !has(r, CF_F_NETWORK_COMMUNITY_ID))
             community_id(r);

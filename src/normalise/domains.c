@@ -7,7 +7,7 @@
 #include "normalise/source.h"
 
 enum { D_REGISTERED, D_TOP, D_SUB, D_N };
-static uint16_t names[2][D_N];
+static uint16_t names[2][D_N], lowest[2], highest[2];
 static pthread_once_t names_once = PTHREAD_ONCE_INIT;
 
 static void names_fill(void)
@@ -18,6 +18,13 @@ static void names_fill(void)
     names[1][D_REGISTERED] = cf_name_intern(CF_STR("url.registered_domain"));
     names[1][D_TOP] = cf_name_intern(CF_STR("url.top_level_domain"));
     names[1][D_SUB] = cf_name_intern(CF_STR("url.subdomain"));
+    for (unsigned i = 0; i < 2; i++) {
+        lowest[i] = highest[i] = names[i][0];
+        for (unsigned k = 1; k < D_N; k++) {
+            lowest[i] = names[i][k] < lowest[i] ? names[i][k] : lowest[i];
+            highest[i] = names[i][k] > highest[i] ? names[i][k] : highest[i];
+        }
+    }
 }
 
 static bool is_domain(cf_str s)
@@ -82,15 +89,14 @@ static bool remembered(struct cf_norm_thread *t, cf_str name, size_t *reg_at, si
 }
 
 /* Which of the three names of `which` the event has as extras, a bit each. */
-static unsigned taken(struct cf_run *r, unsigned which)
+static unsigned taken(const struct cf_run *r, unsigned which)
 {
-    const uint16_t reg = names[which][D_REGISTERED], top = names[which][D_TOP], sub = names[which][D_SUB];
-    unsigned found = 0;
+    unsigned found = 0, low = lowest[which], span = highest[which] - low;
 
-    if (!cf_run_named(r, reg) && !cf_run_named(r, top) && !cf_run_named(r, sub))
-        return 0;
     for (const struct cf_value *v = r->ev->val, *end = v + r->ev->n; v < end; v++)
-        found |= (unsigned)(v->name == reg) << D_REGISTERED | (unsigned)(v->name == top) << D_TOP | (unsigned)(v->name == sub) << D_SUB;
+        if (v->name - low <= span) /* seldom: the three were numbered one after the other */
+            for (unsigned k = 0; k < D_N; k++)
+                found |= (unsigned)(v->name == names[which][k]) << k;
     return found;
 }
 

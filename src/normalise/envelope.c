@@ -58,14 +58,16 @@ static void put_priority(struct cf_run *r, int pri)
 {
     struct cf_event *ev = r->ev;
 
+    if (!ev->n) { /* nothing came before: cap is never below 5 */
+        memcpy(ev->val, pri_values[pri], sizeof pri_values[pri]);
+        for (size_t k = 0; k < 5; k++)
+            ev->slot[pri_field[k]] = (uint8_t)(k + 1);
+        ev->n = 5;
+        return;
+    }
     for (size_t k = 0; k < 5; k++) {
         const struct cf_value *v = &pri_values[pri][k];
-        if (ev->n == k) { /* nothing came before: cap is never below 5 */
-            ev->val[k] = *v;
-            ev->slot[v->id] = (uint8_t)++ev->n;
-        } else {
-            (void)cf_event_put(ev, (enum cf_field)v->id, cf_str_n(v->p, v->n), 0, (enum cf_vkind)v->kind);
-        }
+        (void)cf_event_put(ev, (enum cf_field)v->id, cf_str_n(v->p, v->n), 0, (enum cf_vkind)v->kind);
     }
 }
 

@@ -214,6 +214,8 @@ static void choose_way(struct cf_key *k)
 {
     const struct cf_target *t = k->row && k->row->n == 1 ? &k->row->t[0] : NULL;
 
+    if (k->group == CF_G_DONE)
+        return;
     if (k->row && k->row->n == 0)
         k->way = CF_WAY_SKIP;
     if (k->row && k->row->n == 2 && k->row->t[0].fast == CF_FAST_TEXT && k->row->t[1].fast == CF_FAST_EXTRA) {
@@ -242,7 +244,7 @@ static void choose_way(struct cf_key *k)
 }
 
 /* Slow way: hash table; a new entry when the key was never seen. 0: no room or too long. */
-static uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
+static __attribute__((noinline, cold)) uint16_t find_key(struct cf_run *r, const struct cf_pair *p)
 {
     struct cf_norm_thread *t = r->t;
     const struct cf_source *s = r->src;

@@ -186,8 +186,8 @@ static inline __attribute__((always_inline)) bool map_usual(struct cf_run *r, st
 {
     enum cf_way way = (enum cf_way)k->way;
 
-    if (t->n > t->limit || p->group == CF_G_DONE)
-        return p->group == CF_G_DONE;
+    if (t->n > t->limit)
+        return false;
     if (way == CF_WAY_KEEP) {
         append(t, &k->as_extra, p);
         return true;
@@ -219,15 +219,21 @@ void cf_run_map(struct cf_run *r, const struct cf_map *special, size_t from)
 {
     struct cf_key *keys = r->t->key;
     const bool *null_first = r->src->null_first;
+    const struct cf_pair *p = r->pairs.v + from, *end = r->pairs.v + r->pairs.n;
     struct tail t = tail_of(r->ev);
 
-    for (struct cf_pair *p = r->pairs.v + from, *end = r->pairs.v + r->pairs.n; p < end; p++) {
-        struct cf_key *k = &keys[p->ent]; /* entry 0, of keys that are not kept, is CF_WAY_ANY */
-        if (special ? p->group == CF_G_DONE : map_usual(r, &t, null_first, p, k))
+    for (; special && p < end; p++)
+        if (p->group != CF_G_DONE)
+            map_any(r, p, &keys[p->ent], special);
+    if (special)
+        return;
+    for (; p < end; p++) {
+        struct cf_key *k = &keys[p->ent]; /* CF_WAY_ANY: of entry 0, for keys that are not kept, and of CF_G_DONE */
+        if (map_usual(r, &t, null_first, p, k))
             continue;
         r->ev->n = (uint16_t)t.n;
-        if (special || k->way != CF_WAY_CONVERT || !map_converted(r, p, k))
-            map_any(r, p, k, special);
+        if (p->group != CF_G_DONE && (k->way != CF_WAY_CONVERT || !map_converted(r, p, k)))
+            map_any(r, p, k, NULL);
         t = tail_of(r->ev);
     }
     r->ev->n = (uint16_t)t.n;

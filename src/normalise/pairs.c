@@ -31,6 +31,11 @@ static int header(cf_str *s, cf_str *part, size_t n, struct cf_arena *a)
         const char *end = s->p + s->n, *p = find2(s->p, end, '|', '\\');
         bool esc = false;
         size_t i;
+        if (p < end && *p == '|') { /* the usual part */
+            part[k] = cf_str_n(s->p, (size_t)(p - s->p));
+            *s = cf_str_n(p + 1, (size_t)(end - p - 1));
+            continue;
+        }
         while (p < end && *p == '\\') {
             esc = esc || p + 1 < end;
             p = p + 1 < end ? find2(p + 2, end, '|', '\\') : end;
@@ -83,6 +88,8 @@ static cf_str unescape(cf_str v, const char *which, struct cf_arena *a)
 }
 
 static inline bool is_gap(char c) { return c == ' ' || c == '\t'; }
+/* cf_str_trim, without a call for what has nothing to take off. */
+static inline cf_str trimmed(cf_str s) { return s.n && s.p[0] > ' ' && s.p[s.n - 1] > ' ' ? s : cf_str_trim(s); }
 
 /* The text in [v, eq) ends with a blank and the expected key, or the one behind it: its entry, and *len; otherwise 0. Such keys
  * hold nothing that ends a key. */
@@ -241,7 +248,7 @@ int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_e
     if (r < 0)
         return cf_error_set(reterr, r, "CEF header has fewer than 7 parts");
     for (size_t i = 0; i < 7; i++) {
-        struct cf_pair *p = cf_pair_add(ret, names[i].name, cf_str_trim(part[i]), CF_V_STR);
+        struct cf_pair *p = cf_pair_add(ret, names[i].name, trimmed(part[i]), CF_V_STR);
         if (!p)
             continue;
         p->leaf = names[i].leaf;

@@ -49,13 +49,32 @@ unsigned cf_text_signs(cf_str text)
     return ret;
 }
 
-static inline unsigned message_signs(struct cf_run *r)
+/* The message lacks one of these signs. Of long ones one sign after the other is looked for, and only those that are asked for:
+ * a few searches take less than to see which of all signs there are. */
+static bool lacks(struct cf_run *r, unsigned signs)
 {
+    static const char of[8] = {'%', ',', '|', '@', '_', '[', '(', 0};
+
     if (r->signs_of.p != r->msg.p || r->signs_of.n != r->msg.n) {
         r->signs_of = r->msg;
-        r->signs = cf_text_signs(r->msg);
+        r->signs = r->msg.n < 128 ? cf_text_signs(r->msg) : 0;
+        r->no_signs = r->msg.n < 128 ? ~r->signs : 0;
     }
-    return r->signs;
+    while (!(signs & r->no_signs)) {
+        unsigned open = signs & ~r->signs;
+        if (!open)
+            return false;
+        open &= -open;
+        if (open == 0x80) { /* bytes from 0x80 on */
+            r->signs = cf_text_signs(r->msg);
+            r->no_signs = ~r->signs;
+        } else if (memchr(r->msg.p, of[__builtin_ctz(open)], r->msg.n)) {
+            r->signs |= open;
+        } else {
+            r->no_signs |= open;
+        }
+    }
+    return true;
 }
 
 /* The text holds lit, whose two rarest bytes are known: the first place of one of them, from there on both at a time. */
@@ -105,7 +124,7 @@ static bool row_holds(struct cf_run *r, const struct cf_match *m)
         if (!hit)
             return false;
     }
-    if (m->signs && (m->signs & ~message_signs(r)))
+    if (m->signs && lacks(r, m->signs))
         return false;
     for (size_t i = 0; i < m->n_contains; i++)
         if (!holds(r->msg, m->contains[i], &m->rare[i]))
@@ -148,7 +167,7 @@ static const struct cf_source *select_row(struct cf_run *r, bool *extracted)
     memcpy(&head, r->msg.p, r->msg.n < 8 ? r->msg.n : 8);
     for (size_t i = 0, end = r->msg.n ? n->n_row_of[first] : n->n_row; i < end; i++) {
         const struct cf_textrow *row = &n->row[r->msg.n ? n->row_of[first][i] : i];
-        if ((head ^ row->head) & row->mask || (row->signs && (row->signs & ~message_signs(r))) || !row_holds(r, row->m))
+        if ((head ^ row->head) & row->mask || (row->signs && lacks(r, row->signs)) || !row_holds(r, row->m))
             continue;
         if (!row->m->extract)
             return row->s;
@@ -166,6 +185,7 @@ const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted)
 {
     const struct cf_normaliser *n = r->n;
 
+    r->asked.ref = NULL;
     *extracted = false;
     if (r->sl.app.n) {
         uint64_t h = cf_hash64(r->sl.app);
@@ -196,6 +216,7 @@ const struct cf_source *cf_select_parsed(struct cf_run *r)
 
     unsigned bit = (unsigned)__builtin_ctz(r->format);
 
+    r->asked.ref = NULL;
     for (size_t i = 0; i < n->n_obj[bit]; i++) {
         const struct cf_source *s = &n->src[n->obj[bit][i]];
         for (size_t m = 0; m < s->n_match; m++)

@@ -367,12 +367,17 @@ struct cf_run { /* one record on its way */
     struct cf_syslog sl;
     bool has_sl, parsed, oom, keyed, printable; /* keyed: pairs have their ent. printable: text is ASCII without control characters, one line */
     cf_str signs_of;           /* the message whose signs are known */
-    unsigned signs;
+    unsigned signs, no_signs;  /* bits: it has them, it lacks them */
     unsigned format;           /* one CF_NF_ bit */
     struct cf_pairs pairs;
     int64_t now_us;
     struct cf_ip4_memo ip4[2];  /* source.ip, destination.ip */
     struct cf_num_memo num[CF_NUM_MEMOS]; /* ports, bytes and packets: see map.c */
+    struct {                   /* where the key that a row of match asked for last stands, while a source is being chosen: see when.c */
+        const struct cf_ref *ref;
+        size_t n_pairs, first; /* first: n_pairs when there is none */
+        enum { CF_OTHERS_UNKNOWN, CF_OTHERS_NONE, CF_OTHERS } others;
+    } asked;
     uint64_t names[2];         /* bits of the names of the event's first n_names values: see cf_run_named */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
@@ -473,6 +478,8 @@ static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
             return false;
     }
 }
+/* Names of one source have numbers that follow each other: spread. */
+static inline unsigned cf_name_bit(uint16_t name) { return name * 40503u >> 9 & 63; }
 /* False: no value has this name (of an extra). */
 static inline bool cf_run_named(struct cf_run *r, uint16_t name)
 {
@@ -480,12 +487,12 @@ static inline bool cf_run_named(struct cf_run *r, uint16_t name)
 
     for (const struct cf_value *v = r->ev->val + r->n_names, *end = r->ev->val + r->ev->n; v < end; v++) {
         low |= UINT64_C(1) << v->name % 64;
-        high |= UINT64_C(1) << v->name / 64 % 64;
+        high |= UINT64_C(1) << cf_name_bit(v->name);
     }
     r->names[0] = low;
     r->names[1] = high;
     r->n_names = r->ev->n;
-    return low >> name % 64 & high >> name / 64 % 64 & 1;
+    return low >> name % 64 & high >> cf_name_bit(name) & 1;
 }
 /* A value that says there is none. */
 static inline bool cf_is_null(const struct cf_source *s, cf_str v)

@@ -204,6 +204,7 @@ bool cf_run_whole_line(struct cf_run *r)
 {
     r->msg = r->text;
     r->format = CF_NF_TEXT;
+    r->asked.ref = NULL;
     for (size_t i = 0; i < r->n->n_whole; i++) {
         const struct cf_source *s = &r->n->src[r->n->whole[i]];
         for (size_t m = 0; m < s->n_match; m++) {

@@ -5,16 +5,58 @@
  *   key ─► absent, or cf_text_sign of its value ─► mask ─► AND over keys ─► the rules that are looked at more closely */
 #include "normalise/source.h"
 
+static inline bool same_ref(const struct cf_ref *a, const struct cf_ref *b)
+{
+    return a == b || (a->text.n == b->text.n && cf_same_text(a->text.p, b->text.p, a->text.n));
+}
+
+/* The first pair from `at` on with the key; pairs.n: there is none. */
+static size_t pair_named(const struct cf_run *r, const struct cf_ref *ref, size_t at)
+{
+    for (; at < r->pairs.n; at++) {
+        const struct cf_pair *p = &r->pairs.v[at];
+        cf_str k = p->group == CF_G_SD ? cf_str_sub(p->key, p->leaf, p->key.n) : p->key;
+        if (k.n == ref->text.n && k.n && k.p[0] == ref->text.p[0] && cf_same_text(k.p, ref->text.p, k.n))
+            break;
+    }
+    return at;
+}
+
+/* The rows of match ask for the same key one after the other, before keys are looked up: what was found last. */
+static inline bool asked_before(const struct cf_run *r, const struct cf_ref *ref)
+{
+    return !r->keyed && r->asked.ref && r->asked.n_pairs == r->pairs.n && same_ref(r->asked.ref, ref);
+}
+
+static size_t first_pair(struct cf_run *r, const struct cf_ref *ref)
+{
+    if (!asked_before(r, ref)) {
+        r->asked.ref = ref;
+        r->asked.n_pairs = r->pairs.n;
+        r->asked.first = pair_named(r, ref, 0);
+        r->asked.others = CF_OTHERS_UNKNOWN;
+    }
+    return r->asked.first;
+}
+
+/* There may be a second pair with the key that was asked for last. With structured data, whose keys have two names: look closely. */
+static bool asked_others(struct cf_run *r, const struct cf_ref *ref)
+{
+    size_t first = r->asked.first, n = r->pairs.n;
+
+    if (!asked_before(r, ref) || first == n || r->pairs.v[first].group == CF_G_SD)
+        return true;
+    if (r->asked.others == CF_OTHERS_UNKNOWN)
+        r->asked.others = pair_named(r, ref, first + 1) < n || r->pairs.v[n - 1].group == CF_G_SD || r->pairs.v[0].group == CF_G_SD ? CF_OTHERS : CF_OTHERS_NONE;
+    return r->asked.others == CF_OTHERS;
+}
+
 static __attribute__((noinline)) cf_str search_ref(struct cf_run *r, const struct cf_ref *ref)
 {
-    for (size_t i = 0; i < r->pairs.n && !(r->keyed && ref->kid); i++) {
-        cf_str k = r->pairs.v[i].key;
-        if (r->pairs.v[i].group == CF_G_SD)
-            k = cf_str_sub(k, r->pairs.v[i].leaf, k.n);
-        if (!k.n)
-            continue;
-        if (k.n == ref->text.n && k.p[0] == ref->text.p[0] && memcmp(k.p, ref->text.p, k.n) == 0)
-            return r->pairs.v[i].val;
+    if (!(r->keyed && ref->kid)) {
+        size_t at = first_pair(r, ref);
+        if (at < r->pairs.n)
+            return r->pairs.v[at].val;
     }
     for (size_t i = 0; ref->name && i < r->ev->n; i++)
         if (r->ev->val[i].name == ref->name)
@@ -78,13 +120,13 @@ static __attribute__((noinline)) bool any_other(struct cf_run *r, const struct c
     return false;
 }
 
-static inline bool may_have_others(const struct cf_run *r, const struct cf_cond *c)
+static inline bool may_have_others(struct cf_run *r, const struct cf_cond *c)
 {
     if (c->ref.field != CF_F_EXTRA && r->ev->slot[c->ref.field])
         return cf_event_val(r->ev, (enum cf_field)c->ref.field)->next != 0;
     if (r->keyed && c->ref.kid)
         return r->t->kid[c->ref.kid].multi && r->t->kid[c->ref.kid].generation == r->t->generation;
-    return true;
+    return asked_others(r, &c->ref);
 }
 
 static inline __attribute__((always_inline)) bool cond_holds(struct cf_run *r, const struct cf_cond *c)
