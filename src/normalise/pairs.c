@@ -1,313 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The scanners of delimited text: CEF, LEEF, key=value, CSV. */
-#include "normalise/formats.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-/* First place of a or b in [p, end), or end. */
-static inline const char *find2(const char *p, const char *end, char a, char b)
-{
-#ifdef __SSE2__
-    const __m128i va = _mm_set1_epi8(a), vb = _mm_set1_epi8(b);
-
-    for (; end - p >= 16; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        unsigned m = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, va), _mm_cmpeq_epi8(v, vb)));
-        if (m)
-            return p + __builtin_ctz(m);
-    }
-#endif
-    while (p < end && *p != a && *p != b)
-        p++;
-    return p;
-}
-
-/* Splits a header of n parts at unescaped '|'. Parts are unescaped (\| \\) in arena only when needed. */
-static int header(cf_str *s, cf_str *part, size_t n, struct cf_arena *a)
-{
-    for (size_t k = 0; k < n; k++) {
-        const char *end = s->p + s->n, *p = find2(s->p, end, '|', '\\');
-        bool esc = false;
-        size_t i;
-        if (p < end && *p == '|') { /* the usual part */
-            part[k] = cf_str_n(s->p, (size_t)(p - s->p));
-            *s = cf_str_n(p + 1, (size_t)(end - p - 1));
-            continue;
-        }
-        while (p < end && *p == '\\') {
-            esc = esc || p + 1 < end;
-            p = p + 1 < end ? find2(p + 2, end, '|', '\\') : end;
-        }
-        i = (size_t)(p - s->p);
-        if (i >= s->n && k + 1 < n)
-            return CF_ESYNTAX;
-        part[k] = cf_str_n(s->p, i > s->n ? s->n : i);
-        *s = cf_str_sub(*s, i + 1, s->n);
-        if (esc) {
-            char *o = cf_arena_bytes(a, part[k].n);
-            size_t w = 0;
-            if (!o)
-                return CF_ENOMEM;
-            for (size_t c = 0; c < part[k].n; c++) {
-                if (part[k].p[c] == '\\' && c + 1 < part[k].n && (part[k].p[c + 1] == '|' || part[k].p[c + 1] == '\\'))
-                    c++;
-                o[w++] = part[k].p[c];
-            }
-            part[k] = cf_str_n(o, w);
-        }
-    }
-    return 0;
-}
-
-static const bool key_chars[256] = {['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['_'] = true, ['-'] = true, ['.'] = true,
-                                    ['['] = true, [']'] = true, [0x80 ... 0xff] = true};
-static inline bool key_char(char c) { return key_chars[(unsigned char)c]; }
-
-static cf_str unescape(cf_str v, const char *which, struct cf_arena *a)
-{
-    char *o;
-    size_t w = 0;
-
-    if (!memchr(v.p, '\\', v.n))
-        return v;
-    o = cf_arena_bytes(a, v.n);
-    if (!o)
-        return v;
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (c == '\\' && i + 1 < v.n && (strchr(which, v.p[i + 1]) || v.p[i + 1] == '\\')) {
-            c = v.p[++i];
-            if (c == 'n' || c == 'r')
-                c = c == 'n' ? '\n' : '\r';
-        }
-        o[w++] = c;
-    }
-    return cf_str_n(o, w);
-}
-
-static inline bool is_gap(char c) { return c == ' ' || c == '\t'; }
-/* cf_str_trim, without a call for what has nothing to take off. */
-static inline cf_str trimmed(cf_str s) { return s.n && s.p[0] > ' ' && s.p[s.n - 1] > ' ' ? s : cf_str_trim(s); }
-
-/* The text in [v, eq) ends with a blank and the expected key, or the one behind it: its entry, and *len; otherwise 0. Such keys
- * hold nothing that ends a key. */
-static inline uint16_t expected_before(struct cf_key_guide *g, const char *v, const char *eq, size_t *len)
-{
-    uint16_t at = g->at;
-
-    for (unsigned i = 0; at && i < 2; i++) {
-        const struct cf_known_key *k = cf_known_at(g, at);
-        size_t n = k->plain;
-        if (n && (size_t)(eq - v) > n && is_gap(eq[-(ptrdiff_t)n - 1]) && cf_same_text(eq - n, k->text.p, n)) {
-            g->at = k->next;
-            *len = n;
-            return at;
-        }
-        at = k->next;
-    }
-    return 0;
-}
-
-struct next_key { /* of spaced pairs; text.p NULL: none */
-    cf_str text;
-    uint16_t ent;
-};
-
-/* Where the value that starts at v ends: at the blank in front of the next "key=", which goes to *next. *esc: it holds a
- * backslash. A sign behind a backslash assigns nothing, and "a=b=c" is all value. */
-static inline const char *value_end(const char *v, const char *end, char assign, struct cf_key_guide *g, struct next_key *next, bool *esc)
-{
-    const char *p = find2(v, end, assign, '\\');
-
-    *esc = false;
-    next->text.p = NULL;
-    while (p < end) {
-        const char *b = p;
-        size_t n;
-        if (*p == '\\') {
-            *esc = true;
-            p = p + 2 < end ? find2(p + 2, end, assign, '\\') : end;
-            continue;
-        }
-        next->ent = expected_before(g, v, p, &n);
-        if (next->ent) {
-            next->text = cf_str_n(p - n, n);
-            return p - n - 1;
-        }
-        while (b > v && key_char(b[-1]))
-            b--;
-        if (b < p && b > v && is_gap(b[-1])) {
-            next->text = cf_str_n(b, (size_t)(p - b));
-            return b - 1;
-        }
-        p = find2(p + 1, end, assign, '\\');
-    }
-    return end;
-}
-
-/* The first key at or behind p. False: there is none. */
-static bool first_key(const char *p, const char *end, char assign, cf_str *key)
-{
-    while (p < end) {
-        const char *from;
-        while (p < end && is_gap(*p))
-            p++;
-        from = p;
-        while (p < end && key_char(*p))
-            p++;
-        if (p > from && p < end && *p == assign) {
-            *key = cf_str_n(from, (size_t)(p - from));
-            return true;
-        }
-        while (p < end && *p != ' ') /* not a key: skip the word */
-            p++;
-    }
-    return false;
-}
-
-/* key=value with blanks in values: a value ends before the blank in front of the next "key=". sep ' ' in CEF. */
-static int spaced_pairs(cf_str s, char assign, struct cf_arena *a, const char *escapes, struct cf_pairs *ret)
-{
-    const char *end = s.p + s.n;
-    struct next_key next = {0};
-
-    if (!first_key(s.p, end, assign, &next.text))
-        return 0;
-    while (next.text.p) {
-        cf_str key = next.text;
-        const char *p = key.p + key.n + 1, *stop;
-        uint16_t ent = next.ent;
-        struct cf_pair *pair;
-        bool esc;
-        cf_str val;
-        stop = value_end(p, end, assign, &ret->guide, &next, &esc);
-        while (stop > p && is_gap(stop[-1]))
-            stop--;
-        val = cf_str_n(p, (size_t)(stop - p));
-        pair = cf_pair_add(ret, key, esc ? unescape(val, escapes, a) : val, CF_V_STR);
-        if (!pair)
-            return CF_ELIMIT;
-        pair->ent = ent;
-    }
-    return 0;
-}
-
-/* cs1Label=Policy cs1=Block -> also a pair "Policy" */
-static void labels(struct cf_pairs *ps, size_t from, struct cf_arena *a)
-{
-    size_t n = ps->n;
-
-    for (size_t i = from; i < n; i++) {
-        cf_str k = ps->v[i].key;
-        if (k.n < 6 || k.p[k.n - 1] != 'l' || !cf_str_ends(k, CF_STR("Label")) || !ps->v[i].val.n || ps->v[i].val.n > 64)
-            continue;
-        k.n -= 5;
-        for (size_t j = from; j < n; j++)
-            if (cf_str_eq(ps->v[j].key, k)) {
-                cf_str name = cf_arena_copy(a, ps->v[i].val);
-                if (!name.p)
-                    return;
-                for (size_t c = 0; c < name.n; c++)
-                    if (name.p[c] == ' ' || name.p[c] == '.')
-                        ((char *)(uintptr_t)name.p)[c] = '_';
-                (void)cf_pair_add(ps, name, ps->v[j].val, CF_V_STR);
-                break;
-            }
-    }
-}
-
-/* The entry of the expected key when it is this one. */
-static inline uint16_t expected_name(struct cf_key_guide *g, cf_str name)
-{
-    uint16_t at = g->at;
-    const struct cf_known_key *k = at ? cf_known_at(g, at) : NULL;
-
-    if (!k || k->text.n != name.n || !cf_same_text(k->text.p, name.p, name.n))
-        return 0;
-    g->at = k->next;
-    return at;
-}
-
-int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
-{
-    static const struct {
-        cf_str name;
-        uint32_t leaf;
-    } names[] = {{{"cef.version", 11}, 4}, {{"cef.device.vendor", 17}, 11}, {{"cef.device.product", 18}, 11}, {{"cef.device.version", 18}, 11},
-                 {{"cef.device.event_class_id", 25}, 11}, {{"cef.name", 8}, 4}, {{"cef.severity", 12}, 4}};
-    cf_str part[7];
-    size_t from;
-    int r;
-
-    if (!cf_str_starts(s, CF_STR("CEF:")))
-        return cf_error_set(reterr, CF_ESYNTAX, "not CEF: it does not start with CEF:");
-    s = cf_str_sub(s, 4, s.n);
-    r = header(&s, part, 7, a);
-    if (r < 0)
-        return cf_error_set(reterr, r, "CEF header has fewer than 7 parts");
-    for (size_t i = 0; i < 7; i++) {
-        struct cf_pair *p = cf_pair_add(ret, names[i].name, trimmed(part[i]), CF_V_STR);
-        if (!p)
-            continue;
-        p->leaf = names[i].leaf;
-        p->ent = expected_name(&ret->guide, names[i].name);
-    }
-    from = ret->n;
-    r = spaced_pairs(s, '=', a, "=nr|", ret);
-    labels(ret, from, a);
-    return r;
-}
-
-static char leef_delimiter(cf_str d)
-{
-    uint64_t v;
-
-    if (d.n == 1)
-        return d.p[0];
-    if (d.n >= 2 && (d.p[0] == 'x' || d.p[0] == 'X') && cf_str_hex64(cf_str_sub(d, 1, d.n), &v) && v && v < 128)
-        return (char)v;
-    if (d.n >= 3 && d.p[0] == '0' && (d.p[1] | 32) == 'x' && cf_str_hex64(d, &v) && v && v < 128)
-        return (char)v;
-    return '\t';
-}
-
-int cf_leef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
-{
-    static const char *const names[] = {"leef.version", "leef.vendor", "leef.product", "leef.product_version", "leef.event_id"};
-    cf_str part[5], d, field;
-    char sep = '\t';
-    int r;
-
-    if (!cf_str_starts(s, CF_STR("LEEF:")))
-        return cf_error_set(reterr, CF_ESYNTAX, "not LEEF: it does not start with LEEF:");
-    s = cf_str_sub(s, 5, s.n);
-    r = header(&s, part, 5, a);
-    if (r < 0)
-        return cf_error_set(reterr, r, "LEEF header has fewer than 5 parts");
-    for (size_t i = 0; i < 5; i++) {
-        struct cf_pair *p = cf_pair_add(ret, cf_str_c(names[i]), cf_str_trim(part[i]), CF_V_STR);
-        if (p)
-            p->leaf = 5;
-    }
-    if (part[0].n && part[0].p[0] == '2') { /* 2.0 names its delimiter, or leaves it out */
-        const char *bar = memchr(s.p, '|', s.n), *eq = memchr(s.p, '=', s.n);
-        if (bar && (!eq || bar < eq) && bar - s.p <= 4 && cf_str_cut(&s, '|', &d))
-            sep = leef_delimiter(d);
-    }
-    if (sep == '\t' && !memchr(s.p ? s.p : "", '\t', s.n)) /* senders that write blanks instead */
-        return spaced_pairs(s, '=', a, "=", ret);
-    while (cf_str_cut(&s, sep, &field)) {
-        const char *eq = memchr(field.p, '=', field.n);
-        if (!eq || eq == field.p)
-            continue;
-        if (!cf_pair_add(ret, cf_str_trim(cf_str_n(field.p, (size_t)(eq - field.p))), cf_str_n(eq + 1, (size_t)(field.p + field.n - eq - 1)),
-                         CF_V_STR))
-            return CF_ELIMIT;
-    }
-    return 0;
-}
+ * The scanners of key=value and CSV. */
+#include "normalise/pairs_int.h"
 
 static bool is_sep(const struct cf_kv_style *st, char c)
 {
@@ -331,6 +24,22 @@ static const bool plain_key_chars[256] = {['0' ... '9'] = true, ['a' ... 'z'] = 
                   gaps[256] = {[' '] = true, ['\t'] = true, ['\n'] = true, ['\r'] = true};
 static inline bool plain_key_char(char c) { return plain_key_chars[(unsigned char)c]; }
 
+/* auditd: msg='op=login acct="x" res=success': the pairs inside count. */
+static inline bool opens_pairs(cf_str key, const char *p, const char *end)
+{
+    return p < end && *p == '\'' && key.n == 3 && memcmp(key.p, "msg", 3) == 0 && memchr(p, '=', (size_t)(end - p));
+}
+
+/* A value without quotes, less the apostrophe that closes what opens_pairs opened. */
+static inline cf_str bare_value(const char *from, const char *to, bool blank_sep)
+{
+    cf_str val = cf_str_n(from, (size_t)(to - from));
+
+    if (val.n && val.p[val.n - 1] == '\'' && val.p[0] != '\'')
+        val.n--;
+    return blank_sep ? val : cf_str_trim(val);
+}
+
 /* A value in quotes q that opens at *p; *p is set behind it. False: it is an apostrophe, not a quote. */
 static inline bool quoted_value(const char **p, const char *end, char q, cf_str *val, struct cf_arena *a)
 {
@@ -349,7 +58,7 @@ static inline bool quoted_value(const char **p, const char *end, char q, cf_str 
         return false;
     *val = cf_str_n(from, (size_t)(e - from));
     if (esc)
-        *val = unescape(*val, "\"'", a);
+        *val = cf_unescape(*val, "\"'", a);
     *p = e < end ? e + 1 : end;
     return true;
 }
@@ -486,8 +195,8 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
         p++;
         while (!blank_sep && p < end && *p == ' ')
             p++;
-        if (p < end && *p == '\'' && key.n == 3 && memcmp(key.p, "msg", 3) == 0 && memchr(p, '=', (size_t)(end - p))) {
-            p++; /* auditd: msg='op=login acct="x" res=success': the pairs inside count */
+        if (opens_pairs(key, p, end)) {
+            p++;
             continue;
         }
         if (p < end && (*p == '"' || *p == '\'') && quoted_value(&p, end, *p, &val, a)) {
@@ -497,11 +206,43 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
         }
         from = p;
         p = find2(p, end, sep, sep);
-        val = cf_str_n(from, (size_t)(p - from));
-        if (val.n && val.p[val.n - 1] == '\'' && val.p[0] != '\'')
-            val.n--;
-        if (!blank_sep)
-            val = cf_str_trim(val);
+        val = bare_value(from, p, blank_sep);
+        if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
+            return CF_ELIMIT;
+    }
+    return 0;
+}
+
+/* Several separator characters, or none. */
+static int many_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, struct cf_pairs *ret)
+{
+    const char *p = s.p, *end = s.p + s.n;
+    bool blank_sep = is_sep(st, ' ');
+
+    while (p < end) {
+        const char *from;
+        cf_str key, val;
+        while (p < end && (is_sep(st, *p) || gaps[(unsigned char)*p]))
+            p++;
+        from = p;
+        while (p < end && *p != st->assign && !is_sep(st, *p))
+            p++;
+        if (p >= end || *p != st->assign)
+            continue; /* a word without value */
+        key = trim_key(cf_str_n(from, (size_t)(p - from)));
+        p++;
+        while (!blank_sep && p < end && *p == ' ')
+            p++;
+        if (opens_pairs(key, p, end)) {
+            p++;
+            continue;
+        }
+        if (p >= end || (*p != '"' && *p != '\'') || !quoted_value(&p, end, *p, &val, a)) {
+            from = p;
+            while (p < end && !is_sep(st, *p))
+                p++;
+            val = bare_value(from, p, blank_sep);
+        }
         if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
             return CF_ELIMIT;
     }
@@ -510,77 +251,16 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
 
 int cf_kv_parse(cf_str s, const struct cf_kv_style *st, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
 {
-    size_t i = 0, had = ret->n;
-    bool blank_sep = is_sep(st, ' ');
+    size_t had = ret->n;
+    int r;
 
-    if (st->spaced) {
-        int r = spaced_pairs(s, st->assign, a, "=\"", ret);
-        if (r == 0 && ret->n == had)
-            r = cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
-        return r;
-    }
-    if (st->sep[0] && !st->sep[1]) {
-        int r = one_sep_pairs(s, st, a, ret);
-        return r < 0 || ret->n > had ? r : cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
-    }
-    while (i < s.n) {
-        size_t from, end;
-        cf_str key, val;
-        while (i < s.n && (is_sep(st, s.p[i]) || s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\n' || s.p[i] == '\r'))
-            i++;
-        from = i;
-        while (i < s.n && s.p[i] != st->assign && !is_sep(st, s.p[i]))
-            i++;
-        if (i >= s.n || s.p[i] != st->assign)
-            continue; /* a word without value */
-        key = trim_key(cf_str_n(s.p + from, i - from));
-        i++;
-        while (!blank_sep && i < s.n && s.p[i] == ' ')
-            i++;
-        if (i < s.n && s.p[i] == '\'' && key.n == 3 && memcmp(key.p, "msg", 3) == 0 && memchr(s.p + i, '=', s.n - i)) {
-            i++; /* auditd: msg='op=login acct="x" res=success': the pairs inside count */
-            continue;
-        }
-        if (i < s.n && (s.p[i] == '"' || s.p[i] == '\'')) {
-            char q = s.p[i];
-            bool esc = false;
-            size_t open = i;
-            from = ++i;
-            while (i < s.n && s.p[i] != q) {
-                if (s.p[i] == '\\' && i + 1 < s.n) {
-                    esc = true;
-                    i++;
-                }
-                i++;
-            }
-            if (i >= s.n && q == '\'') { /* an apostrophe, not a quote */
-                i = open;
-                goto plain;
-            }
-            end = i < s.n ? i : s.n;
-            val = cf_str_n(s.p + from, end - from);
-            if (esc)
-                val = unescape(val, "\"'", a);
-            i = end + 1;
-        } else {
-        plain:
-            from = i;
-            if (st->sep[0] && !st->sep[1]) {
-                const char *e = i < s.n ? memchr(s.p + i, st->sep[0], s.n - i) : NULL;
-                i = e ? (size_t)(e - s.p) : s.n;
-            }
-            while (i < s.n && !is_sep(st, s.p[i]))
-                i++;
-            val = cf_str_n(s.p + from, i - from);
-            if (val.n && val.p[val.n - 1] == '\'' && val.p[0] != '\'')
-                val.n--;
-            if (!blank_sep)
-                val = cf_str_trim(val);
-        }
-        if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
-            return CF_ELIMIT;
-    }
-    return ret->n > had ? 0 : cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
+    if (st->spaced)
+        r = cf_spaced_pairs(s, st->assign, a, "=\"", ret);
+    else if (st->sep[0] && !st->sep[1])
+        r = one_sep_pairs(s, st, a, ret);
+    else
+        r = many_sep_pairs(s, st, a, ret);
+    return r < 0 || ret->n > had ? r : cf_error_set(reterr, CF_ESYNTAX, "no key%cvalue pairs", st->assign);
 }
 
 int cf_csv_parse(cf_str s, char sep, struct cf_arena *a, cf_str *cols, size_t max, size_t *ret_n, struct cf_error *reterr)
