@@ -507,6 +507,29 @@ static int each_pred(struct item *it, struct cf_node **ret)
     return *ret ? r : CF_ENOMEM;
 }
 
+/* A list of addresses may hold networks ("10.0.0.0/8"): where it is compared as it is, an address in one of them fits too. */
+static int networks_pred(struct item *it, const struct cf_svals *l, struct cf_node **inout)
+{
+    struct cf_svals nets = {0};
+    struct cf_node *both, *net = NULL;
+    struct cf_cidr c;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < l->n; i++)
+        if (!l->v[i].wild && memchr(l->v[i].s.p, '/', l->v[i].s.n) && cf_cidr_parse(l->v[i].s, &c))
+            r = cf_svals_add(it->c, &nets, l->v[i]);
+    if (r < 0 || nets.n == 0)
+        return r;
+    r = cidr_pred(it, &nets, &net);
+    both = r == 0 ? cf_node_new(it->c, CF_ND_OR, 2) : NULL;
+    if (!both)
+        return r < 0 ? r : CF_ENOMEM;
+    both->child[0] = *inout;
+    both->child[1] = net;
+    *inout = both;
+    return 0;
+}
+
 static int compile_values(struct item *it, struct cf_node **ret)
 {
     struct cf_svals l = {0};
@@ -531,8 +554,11 @@ static int compile_values(struct item *it, struct cf_node **ret)
     else if (l.n && (HAS(it, M_WINDASH) || HAS(it, M_BASE64OFFSET))) { /* one value: its forms are alternatives */
         it->has &= ~(1u << M_ALL);
         r = values_pred(it, &l, &a);
-    } else if (l.n)
+    } else if (l.n) {
         r = values_pred(it, &l, &a);
+        if (r == 0 && HAS(it, M_EXPAND) && it->rf != CF_RF_KEYWORD && !(it->has & ~((1u << M_EXPAND) | (1u << M_NEQ) | (1u << M_CASED))))
+            r = networks_pred(it, &l, &a);
+    }
     return r < 0 ? r : wrap(it, a, b, ret);
 }
 

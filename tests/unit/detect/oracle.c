@@ -2,7 +2,6 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "detect/oracle_int.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <locale.h>
 #include <pcre2.h>
@@ -152,35 +151,6 @@ static bool regex_test(cf_str pattern, cf_str mods, cf_str v)
     return r;
 }
 
-static bool address(cf_str s, unsigned char out[16])
-{
-    char z[64];
-    if (s.n >= sizeof z)
-        return false;
-    memcpy(z, s.p, s.n);
-    z[s.n] = 0;
-    memset(out, 0, 16);
-    out[10] = out[11] = 0xff;
-    return inet_pton(AF_INET, z, out + 12) == 1 || inet_pton(AF_INET6, z, out) == 1;
-}
-
-static bool in_net(cf_str net, cf_str v)
-{
-    cf_str base;
-    unsigned char a[16], b[16];
-    int64_t bits;
-    bool v4 = !memchr(net.p, ':', net.n);
-    if (!cf_str_cut(&net, '/', &base) || !address(base, a) || !address(v, b))
-        return false;
-    if (!cf_str_i64(net, &bits))
-        bits = v4 ? 32 : 128;
-    bits += v4 ? 96 : 0;
-    for (int i = 0; i < bits; i++)
-        if (((a[i / 8] ^ b[i / 8]) >> (7 - i % 8)) & 1)
-            return false;
-    return true;
-}
-
 static bool number(cf_str s, double *ret)
 {
     char z[64], *end;
@@ -267,7 +237,7 @@ static bool value_fits(struct ctx *c, cf_str mods, bool keyword, const struct cf
         if (oracle_has(mods, "re"))
             r = regex_test(want->text, mods, vs->v[i]);
         else if (oracle_has(mods, "cidr"))
-            r = in_net(want->text, vs->v[i]);
+            r = oracle_in_net(want->text, vs->v[i]);
         else
             r = number(want->text, &x) && (date ? date_part(vs->v[i], mods, &v) : number(vs->v[i], &v)) && compare(mods, v, x);
     }
@@ -295,9 +265,14 @@ static bool value_fits(struct ctx *c, cf_str mods, bool keyword, const struct cf
             if (special) {
                 unsigned char b[256];
                 size_t n = l->t[k].n < 60 ? oracle_utf8(&l->t[k], b) : 0;
-                r = in_net((cf_str){(char *)b, n}, vs->v[i]);
+                r = oracle_in_net((cf_str){(char *)b, n}, vs->v[i]);
             } else {
                 r = oracle_like_text(c->o, &l->t[k], vs->v[i], oracle_has(mods, "cased"));
+            }
+            if (!r && cf_str_eqz(mods, "expand") && !keyword && l->t[k].n < 60) { /* networks of a list */
+                unsigned char b[256];
+                cf_str net = {(char *)b, oracle_utf8(&l->t[k], b)};
+                r = memchr(b, '/', net.n) && oracle_in_net(net, vs->v[i]);
             }
         }
     }

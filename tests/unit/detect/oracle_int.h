@@ -40,6 +40,7 @@ struct alts {
 struct text oracle_decode(struct oracle *o, cf_str s);
 bool oracle_like(const uint32_t *p, size_t pn, const uint32_t *s, size_t sn);
 bool oracle_like_text(struct oracle *o, const struct text *pat, cf_str value, bool cased);
+bool oracle_in_net(cf_str net, cf_str v);
 bool oracle_has(cf_str mods, const char *m);
 void oracle_expand(struct oracle *o, struct alts *l, cf_str v);
 uint32_t oracle_lower(struct oracle *o, uint32_t c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/oracle_int.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,6 +262,35 @@ void oracle_apply(struct alts *l, cf_str mod)
     }
     free(buf);
     free(w);
+}
+
+static bool address(cf_str s, unsigned char out[16])
+{
+    char z[64];
+    if (s.n >= sizeof z)
+        return false;
+    memcpy(z, s.p, s.n);
+    z[s.n] = 0;
+    memset(out, 0, 16);
+    out[10] = out[11] = 0xff;
+    return inet_pton(AF_INET, z, out + 12) == 1 || inet_pton(AF_INET6, z, out) == 1;
+}
+
+bool oracle_in_net(cf_str net, cf_str v)
+{
+    cf_str base;
+    unsigned char a[16], b[16];
+    int64_t bits;
+    bool v4 = !memchr(net.p, ':', net.n);
+    if (!cf_str_cut(&net, '/', &base) || !address(base, a) || !address(v, b))
+        return false;
+    if (!cf_str_i64(net, &bits))
+        bits = v4 ? 32 : 128;
+    bits += v4 ? 96 : 0;
+    for (int i = 0; i < bits; i++)
+        if (((a[i / 8] ^ b[i / 8]) >> (7 - i % 8)) & 1)
+            return false;
+    return true;
 }
 
 /* "%name%" of a value replaced by each entry of the list of that name. */

@@ -73,6 +73,8 @@ static const struct row rows[] = {
     {SEL("    A|fieldref|neq: B\n"), {"{\"A\":\"x\",\"B\":\"y\"}"}, {"{\"A\":\"x\",\"B\":\"x\"}"}},
     {SEL("    A|fieldref|endswith: B\n"), {"{\"A\":\"c:/x\",\"B\":\"/x\"}"}, {"{\"A\":\"/x\",\"B\":\"c:/x\"}"}},
     {SEL("    A|cidr|expand: '%Legitimate_IP_Ranges%'\n"), {"{\"A\":\"192.168.1.1\"}"}, {"{\"A\":\"8.8.8.8\"}"}},
+    {SEL("    A|expand: '%Legitimate_IP_Ranges%'\n"), {"{\"A\":\"192.168.1.1\"}", "{\"A\":\"10.0.0.0/8\"}"}, {"{\"A\":\"8.8.8.8\"}", "{\"A\":\"x\"}", "{}"}},
+    {SEL("    A|expand|neq: '%Legitimate_IP_Ranges%'\n"), {"{\"A\":\"8.8.8.8\"}", "{}"}, {"{\"A\":\"192.168.1.1\"}"}},
     {SEL("    A|expand: '\\%x%LegitCountries%'\n"), {"{\"A\":\"%xCN\"}"}, {"{\"A\":\"xCN\"}", "{\"A\":\"\\\\%xCN\"}"}},
     {SEL("    A|re|expand: '^%LegitCountries%$'\n"), {"{\"A\":\"CN\"}"}, {"{\"A\":\"US\"}"}},
     {SEL("    A|contains|windash|all: ['-a', '/b']\n"), {"{\"A\":\"/a –b\"}", "{\"A\":\"x —b ―a\"}"}, {"{\"A\":\"-a b\"}", "{\"A\":\"-a\"}"}},
