@@ -94,7 +94,10 @@ struct silent_row {
     char id[40], name[96], owner[128];
     int64_t last_us, after_us, since_us;
     bool silent;
+    bool changed; /* and nobody was told yet */
 };
+/* When more than so many of one person's sources fall silent or come back at once, one message says so. */
+#define TELL_EACH 10
 
 /* The responsible person by login or display name; without one, those who administer the system. */
 static int recipients(struct cf_tx *tx, const char *owner, struct cf_arena *a, cf_str *ids, size_t max, size_t *ret_n, struct cf_error *reterr)
@@ -121,27 +124,60 @@ static int recipients(struct cf_tx *tx, const char *owner, struct cf_arena *a, c
     return r;
 }
 
-static int tell(struct cf_pipeline *p, struct cf_tx *tx, const struct silent_row *s, int64_t now, struct cf_arena *a, struct cf_error *reterr)
+static int tell_one(struct cf_pipeline *p, struct cf_tx *tx, const struct silent_row *s, const cf_str *ids, size_t n, int64_t now, struct cf_error *reterr)
 {
-    const struct cf_dbval v[] = {s->silent ? CF_I(now) : CF_NUL, CF_Z(s->id)};
     char minutes[32], last[32];
-    cf_str ids[50];
-    size_t n = 0;
-    int r = cf_tx_execv(tx, "UPDATE data_source SET silent_us = ? WHERE id = ?", v, 2, NULL, reterr);
 
-    if (r < 0 || !p->o.messenger)
-        return r;
-    r = recipients(tx, s->owner, a, ids, 50, &n, reterr);
     (void)snprintf(minutes, sizeof minutes, "%lld", (long long)((s->silent ? now - s->last_us : now - s->since_us) / (60 * CF_US_PER_S)));
     last[cf_time_format(s->last_us, last)] = '\0';
-    if (r == 0 && n) {
-        const struct cf_msg_var vars[] = {{"name", cf_str_c(s->name)}, {"minutes", cf_str_c(minutes)}, {"last", cf_str_c(last)}};
-        const struct cf_msg m = {.template = s->silent ? CF_STR("source-silent") : CF_STR("source-back"), .users = ids, .n_users = n, .vars = vars, .n_vars = 3,
-                                 .href = CF_STR("/quality"), .level = s->silent ? CF_STR("high") : CF_STR("informational")};
+    const struct cf_msg_var vars[] = {{"name", cf_str_c(s->name)}, {"minutes", cf_str_c(minutes)}, {"last", cf_str_c(last)}};
+    const struct cf_msg m = {.template = s->silent ? CF_STR("source-silent") : CF_STR("source-back"), .users = ids, .n_users = n, .vars = vars, .n_vars = 3,
+                             .href = CF_STR("/quality"), .level = s->silent ? CF_STR("high") : CF_STR("informational")};
 
-        r = cf_messenger_send(p->o.messenger, tx, &m, reterr);
+    return cf_messenger_send(p->o.messenger, tx, &m, reterr);
+}
+
+static int tell_many(struct cf_pipeline *p, struct cf_tx *tx, bool silent, const char *names, size_t count, const cf_str *ids, size_t n, struct cf_error *reterr)
+{
+    char number[32];
+
+    (void)snprintf(number, sizeof number, "%zu", count);
+    const struct cf_msg_var vars[] = {{"count", cf_str_c(number)}, {"names", cf_str_c(names)}};
+    const struct cf_msg m = {.template = silent ? CF_STR("sources-silent") : CF_STR("sources-back"), .users = ids, .n_users = n, .vars = vars, .n_vars = 2,
+                             .href = CF_STR("/quality"), .level = silent ? CF_STR("high") : CF_STR("informational")};
+
+    return cf_messenger_send(p->o.messenger, tx, &m, reterr);
+}
+
+/* The messages about row[at] and all behind it that changed alike and are the same person's. */
+static int tell(struct cf_pipeline *p, struct cf_tx *tx, struct silent_row *row, size_t n, size_t at, int64_t now, struct cf_arena *a, struct cf_error *reterr)
+{
+    const struct silent_row first = row[at];
+    char names[200] = "";
+    size_t used = 0, count = 0, n_ids = 0;
+    cf_str ids[50];
+    int r = recipients(tx, first.owner, a, ids, 50, &n_ids, reterr);
+
+    for (size_t i = at; i < n; i++)
+        count += row[i].changed && row[i].silent == first.silent && strcmp(row[i].owner, first.owner) == 0;
+    for (size_t i = at; i < n && r == 0; i++) {
+        if (!row[i].changed || row[i].silent != first.silent || strcmp(row[i].owner, first.owner) != 0)
+            continue;
+        row[i].changed = false;
+        if (count <= TELL_EACH && n_ids)
+            r = tell_one(p, tx, &row[i], ids, n_ids, now, reterr);
+        else if (used + strlen(row[i].name) + 8 < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", row[i].name);
     }
-    return r;
+    return r == 0 && n_ids && count > TELL_EACH ? tell_many(p, tx, first.silent, names, count, ids, n_ids, reterr) : r;
+}
+
+static int note_change(struct cf_tx *tx, struct silent_row *s, int64_t now, struct cf_error *reterr)
+{
+    const struct cf_dbval v[] = {s->silent ? CF_I(now) : CF_NUL, CF_Z(s->id)};
+
+    s->changed = true;
+    return cf_tx_execv(tx, "UPDATE data_source SET silent_us = ? WHERE id = ?", v, 2, NULL, reterr);
 }
 
 static bool silent_now(struct cf_pipeline *p, struct silent_row *s, int64_t now)
@@ -213,12 +249,15 @@ void quality_check_silent(struct cf_pipeline *p)
             if (!tx)
                 r = cf_tx_begin(p->o.db, CF_TX_WRITE, &tx, &err);
             if (r == 0)
-                r = tell(p, tx, &row[i], now, &a, &err);
+                r = note_change(tx, &row[i], now, &err);
             changed++;
         }
         if (now_silent && n_silent++ < 5 && n_names + strlen(row[i].name) + 3 < sizeof names)
             n_names += (size_t)snprintf(names + n_names, sizeof names - n_names, "%s%s", n_names ? ", " : "", row[i].name);
     }
+    for (size_t i = 0; i < n && r == 0 && p->o.messenger; i++)
+        if (row[i].changed)
+            r = tell(p, tx, row, n, i, now, &a, &err);
     if (r == 0 && tx)
         r = cf_tx_commit(&tx, &err);
     cf_tx_rollback(&tx);
