@@ -24,6 +24,12 @@ static int check(int argc, char **argv)
     for (size_t i = 0; i < cf_ruleset_count(rs); i++)
         corr += cf_ruleset_rule(rs, i)->correlation;
     cf_cli_refused(rs, stdout, true, false);
+    for (size_t i = 0; i < cf_ruleset_count(rs); i++) {
+        const struct cf_rule_info *ri = cf_ruleset_rule(rs, i);
+
+        if (ri->warning.p)
+            (void)printf("warning %.*s: \"%.*s\": %.*s\n", CF_ARG(ri->file), CF_ARG(ri->title), CF_ARG(ri->warning));
+    }
     (void)printf("%zu rules loaded (%zu correlations), %zu refused, %.0f ms\n", cf_ruleset_count(rs), corr, n_refused,
                  (double)(cf_mono_us() - t) / 1e3);
     cf_cli_refused(rs, stdout, false, true);

@@ -297,8 +297,10 @@ test('a unit officer sees no rules, changes none and sees no alert of the city',
 test('refused rules are summed up by what they have in common, names included', () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-refused-'));
   for (const [name, cond] of [['a', 'sel | near x'], ['b', 'sel | near y'], ['c', 'sel and gone'], ['d', 'sel and gone']]) fs.writeFileSync(path.join(dir, `${name}.yml`), rule().replace('condition: sel', `condition: ${cond}`).replace(id, `${id.slice(0, -1)}${name}`));
+  fs.writeFileSync(path.join(dir, 'e.yml'), rule({ user: "'%no_such_list%'" }).replace('user.name:', 'user.name|expand:'));
   const r = run(['rules', 'check', dir]);
   fs.rmSync(dir, { recursive: true });
+  assert.match(r.stdout, /warning .*e\.yml: ".*": the list %no_such_list% is unknown/);
   assert.match(r.stdout, /2 refused: .*"…": "near" is not part of Sigma any more/);
   assert.match(r.stdout, /2 refused: condition "sel and gone": there is no search named "gone"/);
 });
