@@ -156,6 +156,84 @@ void cf_norm_announce(struct cf_norm_thread *t, struct cf_arena *arena, const st
         (void)cf_stream_header(&r);
 }
 
+/* An entry of the journal's export format: its MESSAGE, with an envelope made of its other fields. */
+static void run_journal(struct cf_run *r, const struct cf_source *hint)
+{
+    cf_str inner;
+
+    if (!cf_journal_entry(r, r->rec->raw, &inner)) {
+        (void)cf_error_set(&r->err, CF_ESYNTAX, "a journal entry without MESSAGE");
+        return;
+    }
+    inner = cf_encoding_text(r->t->enc, inner, r->a, &r->printable); /* values may hold bytes of any kind */
+    if (!inner.p) {
+        r->oom = true;
+        return;
+    }
+    r->msg = r->text = inner;
+    r->has_sl = true;
+    r->sl.pri = -1;
+    cf_run_envelope(r);
+    cf_run_text(r, hint);
+    if (!r->parsed && !r->oom) {
+        r->src = r->n->builtin;
+        put(r, CF_F_EVENT_DATASET, CF_STR("journald"));
+        cf_run_apply(r);
+        r->parsed = true;
+    }
+}
+
+/* A header line that names columns, or a row below one. False: neither. first: the record's first character. */
+static bool run_columns(struct cf_run *r, const struct cf_source *hint, char first)
+{
+    enum cf_col_kind k = CF_COL_NONE;
+
+    r->src = hint;
+    if ((first == '#' || cf_str_eqz(r->rec->format, "csv")) && cf_stream_header(r)) {
+        put(r, CF_F_EVENT_KIND, CF_STR("state"));
+        put(r, CF_F_EVENT_ACTION, CF_STR("log-header"));
+        r->src = r->n->builtin;
+        r->ev->flags |= CF_EV_HEADER;
+        r->parsed = true;
+        return true;
+    }
+    if (!hint || hint->payload == CF_P_TEXT)
+        k = cf_stream_row(r);
+    if (k == CF_COL_NONE)
+        return false;
+    r->format = k == CF_COL_ZEEK ? CF_NF_ZEEK : k == CF_COL_IIS ? CF_NF_IIS : CF_NF_CSV;
+    cf_run_object(r, hint);
+    return true;
+}
+
+/* Well-formed syslog of a program nobody described is an event, not an error; but first the whole line may be a source's own
+ * format whose start only looks like an envelope. */
+static void run_unknown_program(struct cf_run *r, const struct cf_source *hint)
+{
+    static const uint16_t env[] = {CF_F_HOST_NAME, CF_F_HOST_HOSTNAME, CF_F_HOST_IP, CF_F_PROCESS_NAME, CF_F_PROCESS_PID};
+    const struct cf_source *s;
+    cf_str msg = r->msg;
+    bool extracted = false;
+
+    r->msg = r->text;
+    r->format = CF_NF_TEXT;
+    r->pairs.n = 0;
+    s = hint ? NULL : cf_select_text(r, &extracted);
+    if (s) {
+        for (size_t i = 0; r->sl.pri < 0 && !extracted && i < sizeof env / sizeof *env; i++)
+            cf_event_unset(r->ev, (enum cf_field)env[i]);
+        if (extracted)
+            cf_run_not_syslog(r);
+        cf_run_source(r, s, extracted);
+        return;
+    }
+    r->msg = msg;
+    r->src = r->n->builtin;
+    put(r, CF_F_EVENT_DATASET, CF_STR("syslog"));
+    cf_run_apply(r);
+    r->parsed = true;
+}
+
 static void run_record(struct cf_run *r)
 {
     const struct cf_source *hint = cf_source_hinted(r->n, r->rec->source);
@@ -175,46 +253,11 @@ static void run_record(struct cf_run *r)
         r->pairs.n = 0; /* text that begins so */
     }
     if (s.p[0] == '_' && cf_journal_is(s)) {
-        cf_str inner;
-        if (!cf_journal_entry(r, r->rec->raw, &inner)) {
-            (void)cf_error_set(&r->err, CF_ESYNTAX, "a journal entry without MESSAGE");
-            return;
-        }
-        inner = cf_encoding_text(r->t->enc, inner, r->a, &r->printable); /* values may hold bytes of any kind */
-        if (!inner.p) {
-            r->oom = true;
-            return;
-        }
-        r->msg = r->text = inner;
-        r->has_sl = true;
-        r->sl.pri = -1;
-        cf_run_envelope(r);
-        cf_run_text(r, hint);
-        if (!r->parsed && !r->oom) {
-            r->src = r->n->builtin;
-            put(r, CF_F_EVENT_DATASET, CF_STR("journald"));
-            cf_run_apply(r);
-            r->parsed = true;
-        }
+        run_journal(r, hint);
         return;
     }
-    r->src = hint;
-    if ((s.p[0] == '#' || cf_str_eqz(r->rec->format, "csv")) && cf_stream_header(r)) {
-        put(r, CF_F_EVENT_KIND, CF_STR("state"));
-        put(r, CF_F_EVENT_ACTION, CF_STR("log-header"));
-        r->src = r->n->builtin;
-        r->ev->flags |= CF_EV_HEADER;
-        r->parsed = true;
+    if (run_columns(r, hint, s.p[0]))
         return;
-    }
-    if (!hint || hint->payload == CF_P_TEXT) {
-        enum cf_col_kind k = cf_stream_row(r);
-        if (k != CF_COL_NONE) {
-            r->format = k == CF_COL_ZEEK ? CF_NF_ZEEK : k == CF_COL_IIS ? CF_NF_IIS : CF_NF_CSV;
-            cf_run_object(r, hint);
-            return;
-        }
-    }
     if (!hint && r->n->whole_first[(unsigned char)r->text.p[0]] && cf_run_whole_line(r))
         return;
     r->msg = r->text;
@@ -224,39 +267,8 @@ static void run_record(struct cf_run *r)
         cf_run_envelope(r);
     }
     cf_run_text(r, hint);
-    if (r->parsed || !r->has_sl || r->oom)
-        return;
-    /* well-formed syslog of a program nobody described is an event, not an error; but first the whole line may be a
-     * source's own format whose start only looks like an envelope */
-    {
-        cf_str msg = r->msg;
-        bool extracted = false;
-        r->msg = r->text;
-        r->format = CF_NF_TEXT;
-        r->pairs.n = 0;
-        const struct cf_source *s2 = hint ? NULL : cf_select_text(r, &extracted);
-        if (s2) {
-            static const uint16_t env[] = {CF_F_HOST_NAME, CF_F_HOST_HOSTNAME, CF_F_HOST_IP, CF_F_PROCESS_NAME, CF_F_PROCESS_PID};
-            for (size_t i = 0; r->sl.pri < 0 && !extracted && i < sizeof env / sizeof *env; i++)
-                cf_event_unset(r->ev, (enum cf_field)env[i]);
-            r->src = s2;
-            if (extracted)
-                cf_run_not_syslog(r);
-            if (!extracted) {
-                (void)cf_run_payload(r, s2);
-                if (!cf_run_extract(r, s2))
-                    cf_run_constants(r, s2);
-            }
-            cf_run_apply(r);
-            r->parsed = true;
-            return;
-        }
-        r->msg = msg;
-    }
-    r->src = r->n->builtin;
-    put(r, CF_F_EVENT_DATASET, CF_STR("syslog"));
-    cf_run_apply(r);
-    r->parsed = true;
+    if (!r->parsed && r->has_sl && !r->oom)
+        run_unknown_program(r, hint);
 }
 
 static cf_str base64(struct cf_arena *a, cf_str raw)

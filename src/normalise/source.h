@@ -395,6 +395,8 @@ void cf_run_json(struct cf_run *r, cf_str text, const struct cf_source *hint);
 void cf_run_text(struct cf_run *r, const struct cf_source *hint);
 bool cf_run_whole_line(struct cf_run *r);
 void cf_run_not_syslog(struct cf_run *r);
+/* s applied to r->msg: its pairs and patterns (extracted: they have run already), then what follows from them. */
+void cf_run_source(struct cf_run *r, const struct cf_source *s, bool extracted);
 static inline bool cf_has_patterns(const struct cf_source *s) { return cf_tpl_count(s->tpl) || s->n_regex; }
 static inline cf_str cf_skip_blanks(cf_str s)
 {

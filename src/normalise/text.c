@@ -199,6 +199,18 @@ void cf_run_text(struct cf_run *r, const struct cf_source *hint)
     r->parsed = true;
 }
 
+void cf_run_source(struct cf_run *r, const struct cf_source *s, bool extracted)
+{
+    r->src = s;
+    if (!extracted) {
+        (void)cf_run_payload(r, s);
+        if (!cf_run_extract(r, s))
+            cf_run_constants(r, s);
+    }
+    cf_run_apply(r);
+    r->parsed = true;
+}
+
 /* A line that a source knows as a whole: no envelope is taken off. */
 bool cf_run_whole_line(struct cf_run *r)
 {
@@ -214,13 +226,7 @@ bool cf_run_whole_line(struct cf_run *r)
             r->src = s;
             if (s->match[m].extract && !(extracted = cf_run_extract(r, s)))
                 continue;
-            if (!extracted) {
-                (void)cf_run_payload(r, s);
-                if (!cf_run_extract(r, s))
-                    cf_run_constants(r, s);
-            }
-            cf_run_apply(r);
-            r->parsed = true;
+            cf_run_source(r, s, extracted);
             return true;
         }
     }

@@ -48,6 +48,20 @@ static void services_of_a_named_device(void **state)
            "host.name=ns1.example host.ip=192.0.2.1 client.ip=192.0.2.44 event.action=dhcpack");
 }
 
+/* The rows of CEF sources ask for the same key, one after the other. */
+static void cef_by_its_product(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* once more with the keys of the lines before known */
+        expect("", "CEF:0|Acme|Gate|1|7|Web request|5|src=192.0.2.1 act=blocked", "event.module=cef observer.vendor=Acme source.ip=192.0.2.1");
+        expect("", "CEF:0|Citrix|NetScaler|1|7|Web request|5|src=192.0.2.1 act=blocked", "event.module=citrix observer.product=NetScaler");
+        expect("", "CEF:0|Trend Micro|Deep Security Agent|1|21|Event|5|src=192.0.2.1", "event.module=trendmicro");
+        expect("", "CEF:0|Trend Micro|Something Else|1|21|Event|5|src=192.0.2.1", "event.module=cef event.code=21");
+        /* a later value of the same key counts as well */
+        expect("", "CEF:0|Acme|Gate|1|7|Web request|5|src=192.0.2.1 cef.device.vendor=Citrix", "event.module=citrix");
+    }
+}
+
 static void key_value_by_its_keys(void **state)
 {
     (void)state;
@@ -139,7 +153,7 @@ static void named_in_vain(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(services_of_a_named_device), cmocka_unit_test(key_value_by_its_keys), cmocka_unit_test(priority_written_out),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(services_of_a_named_device), cmocka_unit_test(key_value_by_its_keys), cmocka_unit_test(cef_by_its_product), cmocka_unit_test(priority_written_out),
                                        cmocka_unit_test(structured_data), cmocka_unit_test(named_in_vain)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
