@@ -25,46 +25,76 @@ static const struct cf_list roles = {.from = "role r", .id_sql = "r.id", .defaul
 
 static int list_roles(struct cf_req *req, struct cf_error *reterr) { return cf_list_reply(req, db_of(req), &roles, reterr); }
 
-static bool permission_known(const char *p)
+/* What operations ask for, and what the built-in roles hold beside that: workflows ask for some of it. {id: operations}, new reference. */
+static int known_permissions(struct cf_req *req, json_t **ret, struct cf_error *reterr)
 {
-    for (size_t i = 0; i < cf_routes_count(); i++) {
-        if (strcmp(cf_routes_get(i)->permission, p) == 0)
-            return true;
-    }
-    return false;
-}
+    json_t *known = json_object(), *list, *one;
+    struct cf_tx *tx = NULL;
+    struct cf_stmt *st = NULL;
+    size_t k;
+    int r = cf_tx_begin(db_of(req), CF_TX_READ, &tx, reterr);
 
-static int list_permissions(struct cf_req *req, struct cf_error *reterr)
-{
-    json_t *seen = json_object(), *items = json_array(), *v;
-    const char *key;
-
-    (void)reterr;
     for (size_t i = 0; i < cf_routes_count(); i++) {
         const char *p = cf_routes_get(i)->permission;
 
         if (strchr(p, '.'))
-            (void)json_object_set_new(seen, p, json_integer(json_integer_value(json_object_get(seen, p)) + 1));
+            (void)json_object_set_new(known, p, json_integer(json_integer_value(json_object_get(known, p)) + 1));
     }
-    json_object_foreach(seen, key, v) (void)json_array_append_new(items, json_pack("{s:s,s:O}", "id", key, "operations", v));
-    json_decref(seen);
+    if (r == 0)
+        r = cf_tx_query(tx, "SELECT permissions FROM role WHERE builtin = 1", &st, reterr);
+    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
+        list = json_loadb(cf_stmt_str(st, 0).p, cf_stmt_str(st, 0).n, 0, NULL);
+        json_array_foreach(list, k, one)
+        {
+            const char *p = json_string_value(one);
+
+            if (p && strchr(p, '.') && !json_object_get(known, p))
+                (void)json_object_set_new(known, p, json_integer(0));
+        }
+        json_decref(list);
+        r = 0;
+    }
+    cf_stmt_free(st);
+    cf_tx_rollback(&tx);
+    if (r < 0)
+        json_decref(known);
+    else
+        *ret = known;
+    return r;
+}
+
+static int list_permissions(struct cf_req *req, struct cf_error *reterr)
+{
+    json_t *known = NULL, *items, *v;
+    const char *key;
+    int r = known_permissions(req, &known, reterr);
+
+    if (r < 0)
+        return r;
+    items = json_array();
+    json_object_foreach(known, key, v) (void)json_array_append_new(items, json_pack("{s:s,s:O}", "id", key, "operations", v));
+    json_decref(known);
     cf_reply_list(req, items, NULL, (int64_t)json_array_size(items));
     return 0;
 }
 
 static int check_permissions(struct cf_req *req, struct cf_error *reterr)
 {
-    json_t *list = json_object_get(req->json, "permissions"), *one;
+    json_t *list = json_object_get(req->json, "permissions"), *known = NULL, *one;
     size_t i;
+    int r = known_permissions(req, &known, reterr);
 
     json_array_foreach(list, i, one)
     {
-        if (permission_known(json_string_value(one)))
+        const char *p = json_string_value(one);
+
+        if (r < 0 || json_object_get(known, p))
             continue;
-        (void)cf_req_field_error(req, "permissions", "\"%s\" is not a permission of any operation", json_string_value(one));
-        return cf_error_set(reterr, CF_EINVAL, "\"%s\" is not a permission of any operation", json_string_value(one));
+        (void)cf_req_field_error(req, "permissions", "\"%s\" is not a permission of any operation", p);
+        r = cf_error_set(reterr, CF_EINVAL, "\"%s\" is not a permission of any operation", p);
     }
-    return 0;
+    json_decref(known);
+    return r;
 }
 
 static int put_role(struct cf_req *req, cf_str id, bool create, struct cf_error *reterr)

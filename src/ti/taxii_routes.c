@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * TAXII 2.1 server. One API root, /taxii2/api/. Collections are selections of the library; whoever holds ti.read and is named by a
- * collection (or nobody is) reads it. Tokens are the product's API tokens (Authorization: Bearer). */
+ * collection (or nobody is) reads it. Tokens are the product's API tokens (Authorization: Bearer, or as the password of
+ * Basic). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,27 +36,53 @@ static int reply(struct cf_req *req, int status, json_t *takes)
     return 0;
 }
 
-static int accept_ok(struct cf_req *req, struct cf_error *reterr)
+/* 1: the reply is set. */
+static int refuse(struct cf_req *req, int status, const char *title, const char *detail)
+{
+    (void)reply(req, status, json_pack("{s:s,s:s,s:s}", "title", title, "description", detail, "http_status", status == 406 ? "406" : "415"));
+    return 1;
+}
+
+/* The TAXII media type without a version, or with ours. */
+static bool is_media(cf_str h)
+{
+    ptrdiff_t at = cf_str_ifind(h, CF_STR("application/taxii+json")), v;
+    cf_str one;
+
+    if (at < 0)
+        return false;
+    h = cf_str_sub(h, (size_t)at, h.n);
+    (void)cf_str_cut(&h, ',', &one);
+    v = cf_str_ifind(one, CF_STR("version="));
+    return v < 0 || cf_str_starts(cf_str_sub(one, (size_t)v + 8, one.n), CF_STR("2.1"));
+}
+
+static int accept_ok(struct cf_req *req)
 {
     cf_str a = cf_req_header(req, "Accept");
 
-    if (!a.n || cf_str_find(a, CF_STR("application/taxii+json")) >= 0 || cf_str_find(a, CF_STR("*/*")) >= 0 || cf_str_find(a, CF_STR("application/json")) >= 0)
+    if (!a.n || is_media(a) || cf_str_find(a, CF_STR("*/*")) >= 0 || cf_str_find(a, CF_STR("application/json")) >= 0)
         return 0;
-    return cf_error_set(reterr, CF_EINVAL, "Accept must allow " MEDIA);
+    return refuse(req, 406, "Not acceptable", "Accept must allow " MEDIA);
 }
+
+/* What a handler returns: a refusal has its reply. */
+static int over(int r) { return r < 0 ? r : 0; }
 
 static int discovery(struct cf_req *req, struct cf_error *reterr)
 {
-    int r = accept_ok(req, reterr);
+    int r = accept_ok(req);
 
-    return r < 0 ? r : reply(req, 200, json_pack("{s:s,s:s,s:s,s:[s]}", "title", "Chengfang", "description", "Threat intelligence of the city", "default", "/taxii2/api/", "api_roots", "/taxii2/api/"));
+    (void)reterr;
+    return r != 0 ? over(r) : reply(req, 200, json_pack("{s:s,s:s,s:s,s:[s]}", "title", "Chengfang", "description", "Threat intelligence of the city", "default", "/taxii2/api/", "api_roots", "/taxii2/api/"));
 }
 
 static int api_root(struct cf_req *req, struct cf_error *reterr)
 {
-    int r = accept_ok(req, reterr);
+    int r = accept_ok(req);
 
-    return r < 0 ? r : reply(req, 200, json_pack("{s:s,s:[s],s:i}", "title", "Chengfang", "versions", MEDIA, "max_content_length", 50 << 20));
+    (void)reterr;
+    return r != 0 ? over(r) : reply(req, 200, json_pack("{s:s,s:[s],s:i}", "title", "Chengfang", "versions", MEDIA, "max_content_length", 50 << 20));
 }
 
 /* ---- collections ----------------------------------------------------------------------------------------------------------------- */
@@ -145,22 +172,22 @@ static int copy_collection(void *ctx, const struct collection *c)
 static int collections(struct cf_req *req, struct cf_error *reterr)
 {
     json_t *a = json_array();
-    int r = accept_ok(req, reterr);
+    int r = accept_ok(req);
 
     if (r == 0)
         r = each(req, CF_STR_NONE, add_collection, a, reterr);
-    if (r < 0) {
+    if (r != 0) {
         json_decref(a);
-        return r;
+        return over(r);
     }
     return reply(req, 200, json_pack("{s:o}", "collections", a));
 }
 
 static int the_collection(struct cf_req *req, struct collection *c, struct cf_error *reterr)
 {
-    int r = accept_ok(req, reterr);
+    int r = accept_ok(req);
 
-    return r < 0 ? r : each(req, cf_req_path(req, "id"), copy_collection, c, reterr);
+    return r != 0 ? r : each(req, cf_req_path(req, "id"), copy_collection, c, reterr);
 }
 
 static int one_collection(struct cf_req *req, struct cf_error *reterr)
@@ -168,7 +195,7 @@ static int one_collection(struct cf_req *req, struct cf_error *reterr)
     struct collection c = {0};
     int r = the_collection(req, &c, reterr);
 
-    return r < 0 ? r : reply(req, 200, collection_json(&c));
+    return r != 0 ? over(r) : reply(req, 200, collection_json(&c));
 }
 
 /* ---- objects: two streams in order of their adding, merged --------------------------------------------------------------------------- */
@@ -338,7 +365,7 @@ static int page_of(struct cf_req *req, struct page *p, cf_str id, struct cf_erro
     cf_stmt_free(row);
     cf_stmt_free(obj);
     cf_tx_rollback(&tx);
-    if (r < 0)
+    if (r != 0)
         json_decref(p->out);
     return r;
 }
@@ -366,7 +393,7 @@ static int objects(struct cf_req *req, struct cf_error *reterr)
     struct page p = {0};
     int r = page_of(req, &p, CF_STR_NONE, reterr);
 
-    return r < 0 ? r : answer_page(req, &p, "objects");
+    return r != 0 ? over(r) : answer_page(req, &p, "objects");
 }
 
 static int manifest(struct cf_req *req, struct cf_error *reterr)
@@ -374,7 +401,7 @@ static int manifest(struct cf_req *req, struct cf_error *reterr)
     struct page p = {.manifest = true};
     int r = page_of(req, &p, CF_STR_NONE, reterr);
 
-    return r < 0 ? r : answer_page(req, &p, "objects");
+    return r != 0 ? over(r) : answer_page(req, &p, "objects");
 }
 
 static int one_object(struct cf_req *req, struct cf_error *reterr)
@@ -386,7 +413,7 @@ static int one_object(struct cf_req *req, struct cf_error *reterr)
         json_decref(p.out);
         r = cf_error_set(reterr, CF_ENOENT, "there is no such object in the collection");
     }
-    return r < 0 ? r : answer_page(req, &p, "objects");
+    return r != 0 ? over(r) : answer_page(req, &p, "objects");
 }
 
 static int versions(struct cf_req *req, struct cf_error *reterr)
@@ -398,7 +425,7 @@ static int versions(struct cf_req *req, struct cf_error *reterr)
         json_decref(p.out);
         r = cf_error_set(reterr, CF_ENOENT, "there is no such object in the collection");
     }
-    return r < 0 ? r : answer_page(req, &p, "versions");
+    return r != 0 ? over(r) : answer_page(req, &p, "versions");
 }
 
 /* ---- submissions ------------------------------------------------------------------------------------------------------------------------- */
@@ -464,13 +491,17 @@ static int post_objects(struct cf_req *req, struct cf_error *reterr)
 
     if (r == 0 && !c.can_write)
         r = cf_error_set(reterr, CF_EPERM, "the collection takes no objects");
-    if (r < 0)
-        return r;
+    if (r == 0 && !is_media(cf_req_header(req, "Content-Type")))
+        r = refuse(req, 415, "Unsupported media type", "Content-Type must be " MEDIA);
+    if (r != 0)
+        return over(r);
     doc = json_loadb(req->body.p ? req->body.p : "", req->body.n, 0, &je);
     list = json_object_get(doc, "objects");
     if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > POST_MAX) {
+        bool doc_ok = doc != NULL;
+
         json_decref(doc);
-        return cf_error_set(reterr, CF_EINVAL, "an envelope {\"objects\":[...]} with 1 to %u STIX objects is expected", POST_MAX);
+        return cf_error_set(reterr, CF_EINVAL, "an envelope {\"objects\":[...]} with 1 to %u STIX objects is expected%s%s", POST_MAX, doc_ok ? "" : ": ", doc_ok ? "" : je.text);
     }
     ok = json_array();
     bad = json_array();
@@ -514,17 +545,17 @@ static int get_status(struct cf_req *req, struct cf_error *reterr)
 
 #define COLLECTION "/taxii2/api/collections/{id}/"
 static const struct cf_route routes[] = {
-    {.method = CF_GET, .path = "/taxii2/", .permission = "ti.read", .handler = discovery, .scope = "all", .doc = "TAXII 2.1 discovery"},
-    {.method = CF_GET, .path = "/taxii2/api/", .permission = "ti.read", .handler = api_root, .scope = "all", .doc = "TAXII 2.1 API root"},
-    {.method = CF_GET, .path = "/taxii2/api/status/{id}/", .permission = "ti.read", .handler = get_status, .scope = "all", .doc = "What became of submitted objects"},
-    {.method = CF_GET, .path = "/taxii2/api/collections/", .permission = "ti.read", .handler = collections, .scope = "all", .doc = "TAXII collections the caller may read"},
-    {.method = CF_GET, .path = COLLECTION, .permission = "ti.read", .handler = one_collection, .scope = "all", .doc = "One TAXII collection"},
-    {.method = CF_GET, .path = COLLECTION "manifest/", .permission = "ti.read", .handler = manifest, .scope = "all", .doc = "Manifest (query: added_after, limit, next, match[type], match[id])"},
-    {.method = CF_GET, .path = COLLECTION "objects/", .permission = "ti.read", .handler = objects, .scope = "all", .doc = "STIX objects, oldest first (query: added_after, limit, next, match[type], match[id])"},
-    {.method = CF_POST, .path = COLLECTION "objects/", .permission = "ti.write", .handler = post_objects, .flags = CF_RF_RAW_BODY | CF_RF_UPLOAD, .scope = "all",
+    {.method = CF_GET, .path = "/taxii2/", .permission = "ti.read", .handler = discovery, .flags = CF_RF_BASIC, .scope = "all", .doc = "TAXII 2.1 discovery"},
+    {.method = CF_GET, .path = "/taxii2/api/", .permission = "ti.read", .handler = api_root, .flags = CF_RF_BASIC, .scope = "all", .doc = "TAXII 2.1 API root"},
+    {.method = CF_GET, .path = "/taxii2/api/status/{id}/", .permission = "ti.read", .handler = get_status, .flags = CF_RF_BASIC, .scope = "all", .doc = "What became of submitted objects"},
+    {.method = CF_GET, .path = "/taxii2/api/collections/", .permission = "ti.read", .handler = collections, .flags = CF_RF_BASIC, .scope = "all", .doc = "TAXII collections the caller may read"},
+    {.method = CF_GET, .path = COLLECTION, .permission = "ti.read", .handler = one_collection, .flags = CF_RF_BASIC, .scope = "all", .doc = "One TAXII collection"},
+    {.method = CF_GET, .path = COLLECTION "manifest/", .permission = "ti.read", .handler = manifest, .flags = CF_RF_BASIC, .scope = "all", .doc = "Manifest (query: added_after, limit, next, match[type], match[id])"},
+    {.method = CF_GET, .path = COLLECTION "objects/", .permission = "ti.read", .handler = objects, .flags = CF_RF_BASIC, .scope = "all", .doc = "STIX objects, oldest first (query: added_after, limit, next, match[type], match[id])"},
+    {.method = CF_POST, .path = COLLECTION "objects/", .permission = "ti.write", .handler = post_objects, .flags = CF_RF_BASIC | CF_RF_RAW_BODY | CF_RF_UPLOAD, .scope = "all",
      .doc = "Submits STIX objects; indicators wait for review"},
-    {.method = CF_GET, .path = COLLECTION "objects/{object}/", .permission = "ti.read", .handler = one_object, .scope = "all", .doc = "One STIX object"},
-    {.method = CF_GET, .path = COLLECTION "objects/{object}/versions/", .permission = "ti.read", .handler = versions, .scope = "all", .doc = "Versions of a STIX object"},
+    {.method = CF_GET, .path = COLLECTION "objects/{object}/", .permission = "ti.read", .handler = one_object, .flags = CF_RF_BASIC, .scope = "all", .doc = "One STIX object"},
+    {.method = CF_GET, .path = COLLECTION "objects/{object}/versions/", .permission = "ti.read", .handler = versions, .flags = CF_RF_BASIC, .scope = "all", .doc = "Versions of a STIX object"},
 };
 
 void ti_taxii_routes(void) { cf_routes_add(routes, sizeof routes / sizeof *routes); }

@@ -156,6 +156,12 @@ test('TAXII: discovery, pages, filters, submissions with status', async () => {
   assert.equal((await request(s.url + '/taxii2/')).status, 401);
   const d = await get('/taxii2/');
   assert.match(d.headers['content-type'], /application\/taxii\+json;version=2.1/);
+  for (const a of ['text/html', 'application/vnd.oasis.taxii+json; version=2.0', 'application/taxii+json;version=2.2']) assert.equal((await token.get('/taxii2/', { accept: a })).status, 406, a);
+  assert.equal((await token.get('/taxii2/', { accept: 'application/taxii+json' })).status, 200);
+  assert.equal((await s.withToken('wrong').get('/taxii2/')).status, 401);
+  const basic = (password) => request(s.url + '/taxii2/', { headers: { authorization: 'Basic ' + Buffer.from('unit:' + password).toString('base64') } });
+  assert.equal((await basic(token.token)).status, 200, 'the token as a password');
+  assert.equal((await basic('wrong')).status, 401);
   const list = JSON.parse((await get('/taxii2/api/collections/')).text).collections;
   const active = list.find((c) => c.title === 'active'), inbox = list.find((c) => c.title === 'submissions');
   assert.equal(inbox.can_write, true);
@@ -180,6 +186,8 @@ test('TAXII: discovery, pages, filters, submissions with status', async () => {
   const objects = [{ type: 'indicator', spec_version: '2.1', id: 'indicator--11111111-1111-4111-8111-111111111111', created: '2026-01-01T00:00:00Z', modified: new Date().toISOString(), pattern: "[ipv4-addr:value = '62.1.1.1']", pattern_type: 'stix', valid_from: '2026-01-01T00:00:00Z' },
     { type: 'oops' }];
   const body = JSON.stringify({ objects }), h = { accept: 'application/taxii+json;version=2.1', 'content-type': 'application/taxii+json;version=2.1' };
+  assert.equal((await token.call('POST', `/taxii2/api/collections/${inbox.id}/objects/`, body, { 'content-type': 'text/plain' })).status, 415);
+  assert.match((await token.call('POST', `/taxii2/api/collections/${inbox.id}/objects/`, '{"objects":[', h)).text, /near end of file|expected/);
   const post = await token.call('POST', `/taxii2/api/collections/${inbox.id}/objects/`, body, h);
   assert.equal(post.status, 202, post.text);
   const st = JSON.parse(post.text);

@@ -377,6 +377,7 @@ export interface Role {
   name_zh?: string
   name_en?: string
   name?: string
+  builtin?: boolean
   scope: string
   permissions: string[]
   users?: number
