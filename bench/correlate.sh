@@ -6,7 +6,7 @@ set -eu
 ninja -C build bench_correlate >/dev/null
 pin=""
 command -v taskset >/dev/null && pin="taskset -c 0"
-$pin build/bench_correlate keys 1000000
-$pin build/bench_correlate distinct 1800 3000000
-$pin build/bench_correlate brute 3000000
-$pin build/bench_correlate late 80000
+$pin "${CF_BUILD:-build}/bench_correlate" keys 1000000
+$pin "${CF_BUILD:-build}/bench_correlate" distinct 1800 3000000
+$pin "${CF_BUILD:-build}/bench_correlate" brute 3000000
+$pin "${CF_BUILD:-build}/bench_correlate" late 80000

@@ -5,7 +5,7 @@
 # the clock on an idle machine, which is printed too). Rules and events come from the shared corpora (CF_SHARED or
 # ../shared); without them the own rules and generated events are used and the note says so.
 set -eu
-bin=build/chengfang
+bin=${CF_BUILD:-build}/chengfang
 shared=${CF_SHARED:-../shared}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

@@ -12,7 +12,7 @@ tar --zstd -C "$dir" -xf "$data"
 pin=""
 command -v taskset >/dev/null && pin="taskset -c 0"
 # shellcheck disable=SC2086
-find "$dir" -name '*.evtx' -print0 | xargs -0 $pin build/bench_evtx 3
+find "$dir" -name '*.evtx' -print0 | xargs -0 $pin "${CF_BUILD:-build}/bench_evtx" 3
 if command -v evtxexport >/dev/null 2>&1; then # one file a call is its only way
     t0=$(date +%s.%N)
     # shellcheck disable=SC2086
@@ -22,5 +22,5 @@ if command -v evtxexport >/dev/null 2>&1; then # one file a call is its only way
 fi
 for _ in 1 2 3; do
     # shellcheck disable=SC2086
-    find "$dir" -name '*.evtx' -print0 | xargs -0 $pin "${CF_BIN:-build/chengfang}" normalise --no-output 2>&1 | sed -n 's/.*records_per_second=\([0-9]*\).*/\1/p'
+    find "$dir" -name '*.evtx' -print0 | xargs -0 $pin "${CF_BIN:-${CF_BUILD:-build}/chengfang}" normalise --no-output 2>&1 | sed -n 's/.*records_per_second=\([0-9]*\).*/\1/p'
 done | sort -n | sed -n 2p | sed 's#.*#{"name":"evtx to ECS events, 396 files","value":&,"unit":"records/s"}#'

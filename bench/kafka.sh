@@ -6,7 +6,7 @@
 #   CF_BENCH_LINES (default 600000)
 set -eu
 n=${CF_BENCH_LINES:-600000}
-binary=${CF_BINARY:-build/chengfang}
+binary=${CF_BINARY:-${CF_BUILD:-build}/chengfang}
 dir=$(mktemp -d); server=; mock=
 trap 'kill $server $mock 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
 row() { printf '{"name":"kafka: %s","value":%s,"unit":"%s"%s}\n' "$1" "$2" "$3" "${4:-}"; }

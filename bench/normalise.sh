@@ -5,7 +5,7 @@
 # Where liblognorm's lognormalizer is installed it takes the same lines (header, message and fields to JSON, no ECS) and the
 # ratio to "+json" is printed.
 set -eu
-bin=${CF_BIN:-build/chengfang}
+bin=${CF_BIN:-${CF_BUILD:-build}/chengfang}
 n=${CF_BENCH_LINES:-1000000}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

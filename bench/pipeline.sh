@@ -11,7 +11,7 @@
 set -eu
 indicators=${CF_BENCH_INDICATORS:-1000000}
 seconds=${1:-${CF_BENCH_SECONDS:-10}}; most=${CF_BENCH_LINES:-1500000}; connections=${CF_BENCH_CONNECTIONS:-4}
-binary=${CF_BINARY:-build/chengfang}
+binary=${CF_BINARY:-${CF_BUILD:-build}/chengfang}
 rate_max=${CF_BENCH_RATE_MAX:-$([ "$most" = 0 ] && echo 300000 || echo 0)}
 dir=$(mktemp -d); server=; peer=
 trap 'kill $server $peer 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT

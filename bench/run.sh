@@ -9,7 +9,7 @@ tmp=.cache/bench.lines
 names=${*:-$(ls bench/*.sh | sed -n 's#^bench/\(.*\)\.sh$#\1#p' | grep -v '^run$')}
 cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)
 cores=$(nproc); mem=$(awk '/MemTotal/ {printf "%.0f GiB", $2/1048576}' /proc/meminfo)
-echo "machine: $cpu, $cores cores, $mem, $(. /etc/os-release; echo "$PRETTY_NAME"), $(uname -r); $(build/chengfang --version)"
+echo "machine: $cpu, $cores cores, $mem, $(. /etc/os-release; echo "$PRETTY_NAME"), $(uname -r); $("${CF_BUILD:-build}/chengfang" --version), ${CF_BUILD:-build}"
 for n in $names; do
     [ -f "bench/$n.sh" ] || { echo "no benchmark $n"; exit 2; }
     echo "== $n"
