@@ -447,25 +447,52 @@ bool ti_job_cancel(struct cf_ti *ti, cf_str id)
 
 /* ---- after a crash ------------------------------------------------------------------------------------------------------------ */
 
-/* The oldest import that the last run of the server left; 1: there is one. */
-static int left_over(struct cf_ti *ti, struct ti_job *j, char state[16], struct cf_error *reterr)
+/* What the last run of the server left, known before a new import can begin: one that begins meanwhile is none of it. */
+struct left_over {
+    struct ti_job j;
+    char state[16];
+};
+struct left_overs {
+    struct cf_ti *ti;
+    struct left_over *one; /* owned, the oldest first */
+    size_t n, cap;
+};
+
+static void left_overs_free(struct left_overs *l)
+{
+    if (l)
+        free(l->one);
+    free(l);
+}
+
+static int add_left_over(struct left_overs *l, const struct cf_stmt *st, struct cf_error *reterr)
+{
+    struct left_over *x;
+
+    if (!cf_grow((void **)&l->one, &l->cap, l->n + 1, sizeof *l->one))
+        return cf_error_set(reterr, CF_ENOMEM, "imports");
+    x = &l->one[l->n++];
+    *x = (struct left_over){.j = {.ti = l->ti, .fd = -1, .stamp_us = cf_stmt_i64(st, 2)}};
+    copy(x->j.id, sizeof x->j.id, cf_stmt_str(st, 0));
+    copy(x->j.source.id, sizeof x->j.source.id, cf_stmt_str(st, 1));
+    copy(x->state, sizeof x->state, cf_stmt_str(st, 3));
+    copy(x->j.name, sizeof x->j.name, cf_stmt_str(st, 4));
+    copy(x->j.user, sizeof x->j.user, cf_stmt_str(st, 5));
+    copy(x->j.org, sizeof x->j.org, cf_stmt_str(st, 6));
+    return 0;
+}
+
+static int find_left_overs(struct left_overs *l, struct cf_error *reterr)
 {
     struct cf_tx *tx = NULL;
     struct cf_stmt *st = NULL;
-    int r = cf_tx_begin(ti->o.db, CF_TX_READ, &tx, reterr);
+    int r = cf_tx_begin(l->ti->o.db, CF_TX_READ, &tx, reterr);
 
     if (r == 0)
         r = cf_tx_query(tx, "SELECT id, source_id, stamp_us, state, name, COALESCE(created_by, ''), org_id FROM ti_import"
-                            " WHERE state IN ('uploading', 'running', 'finishing', 'undoing') ORDER BY created_us LIMIT 1", &st, reterr);
-    if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
-        *j = (struct ti_job){.ti = ti, .fd = -1, .stamp_us = cf_stmt_i64(st, 2)};
-        copy(j->id, sizeof j->id, cf_stmt_str(st, 0));
-        copy(j->source.id, sizeof j->source.id, cf_stmt_str(st, 1));
-        copy(state, 16, cf_stmt_str(st, 3));
-        copy(j->name, sizeof j->name, cf_stmt_str(st, 4));
-        copy(j->user, sizeof j->user, cf_stmt_str(st, 5));
-        copy(j->org, sizeof j->org, cf_stmt_str(st, 6));
-    }
+                            " WHERE state IN ('uploading', 'running', 'finishing', 'undoing') ORDER BY created_us, id", &st, reterr);
+    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1)
+        r = add_left_over(l, st, reterr);
     cf_stmt_free(st);
     cf_tx_rollback(&tx);
     return r;
@@ -494,33 +521,44 @@ static int recover_one(struct ti_job *j, const char *state, struct cf_error *ret
 
 static void *recover_main(void *arg)
 {
-    struct cf_ti *ti = arg;
+    struct left_overs *l = arg;
     struct cf_error err = {0};
-    struct ti_job j;
-    char state[16];
     int r = 0;
 
-    while (r == 0 && left_over(ti, &j, state, &err) == 1)
-        r = recover_one(&j, state, &err);
-    if (r < 0) {
-        cf_log_error("ti", "an interrupted import was not taken back; the next start tries again", "id=%s reason=\"%s\"", j.id, err.msg);
-        leave(ti, j.id);
+    for (size_t i = 0; i < l->n && r == 0; i++) {
+        r = recover_one(&l->one[i].j, l->one[i].state, &err);
+        if (r < 0) {
+            cf_log_error("ti", "an interrupted import was not taken back; the next start tries again", "id=%s reason=\"%s\"", l->one[i].j.id, err.msg);
+            leave(l->ti, l->one[i].j.id);
+        }
     }
-    cf_ti_changed(ti);
+    cf_ti_changed(l->ti);
+    left_overs_free(l);
     return NULL;
 }
 
 int ti_job_recover(struct cf_ti *ti, struct cf_error *reterr)
 {
-    struct ti_job j;
-    char state[16];
-    int r = ti->o.thread ? left_over(ti, &j, state, reterr) : 0;
+    struct left_overs *l;
+    int r;
 
-    if (r != 1)
+    if (!ti->o.thread)
+        return 0;
+    l = calloc(1, sizeof *l);
+    if (!l)
+        return cf_error_set(reterr, CF_ENOMEM, "imports");
+    l->ti = ti;
+    r = find_left_overs(l, reterr);
+    if (r < 0 || l->n == 0) {
+        left_overs_free(l);
         return r;
-    if (take_place(&j, 0, reterr) == 0)
-        set_state(&j, "undoing", strcmp(state, "finishing") == 0 ? 0 : j.stamp_us);
-    return start_thread(ti, recover_main, ti, reterr);
+    }
+    if (take_place(&l->one[0].j, 0, reterr) == 0)
+        set_state(&l->one[0].j, "undoing", strcmp(l->one[0].state, "finishing") == 0 ? 0 : l->one[0].j.stamp_us);
+    r = start_thread(ti, recover_main, l, reterr);
+    if (r < 0)
+        left_overs_free(l);
+    return r;
 }
 
 void ti_job_stop(struct cf_ti *ti)

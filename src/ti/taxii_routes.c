@@ -43,18 +43,18 @@ static int refuse(struct cf_req *req, int status, const char *title, const char 
     return 1;
 }
 
-/* The TAXII media type without a version, or with ours. */
+/* Among the media types is TAXII's, without a version or with ours. */
 static bool is_media(cf_str h)
 {
-    ptrdiff_t at = cf_str_ifind(h, CF_STR("application/taxii+json")), v;
     cf_str one;
 
-    if (at < 0)
-        return false;
-    h = cf_str_sub(h, (size_t)at, h.n);
-    (void)cf_str_cut(&h, ',', &one);
-    v = cf_str_ifind(one, CF_STR("version="));
-    return v < 0 || cf_str_starts(cf_str_sub(one, (size_t)v + 8, one.n), CF_STR("2.1"));
+    while (cf_str_cut(&h, ',', &one)) {
+        ptrdiff_t v = cf_str_ifind(one, CF_STR("version="));
+
+        if (cf_str_ifind(one, CF_STR("application/taxii+json")) >= 0 && (v < 0 || cf_str_starts(cf_str_sub(one, (size_t)v + 8, one.n), CF_STR("2.1"))))
+            return true;
+    }
+    return false;
 }
 
 static int accept_ok(struct cf_req *req)

@@ -76,13 +76,13 @@ static int restore_objects(struct cf_db *db, const char *id, int64_t stamp, stru
 {
     static const char *const sql[] = {
         "UPDATE ti_relation SET src = u.src, kind = u.kind, dst = u.dst FROM ti_import_undo_object u WHERE u.import_id = ? AND u.src IS NOT NULL AND ti_relation.id = u.id"
-        " AND u.id IN (" NEXT("ti_import_undo_object") ")",
+        " AND EXISTS (SELECT 1 FROM ti_object o WHERE o.id = u.id AND o.added_us = ?) AND u.id IN (" NEXT("ti_import_undo_object") ")",
         "UPDATE ti_object SET name = u.name, modified = u.modified, matchable = u.matchable, added_us = u.added_us, json = u.json FROM ti_import_undo_object u"
         " WHERE u.import_id = ? AND ti_object.id = u.id AND ti_object.added_us = ? AND u.id IN (" NEXT("ti_import_undo_object") ")",
         "DELETE FROM ti_import_undo_object WHERE import_id = ? AND id IN (" NEXT("ti_import_undo_object") ")"};
-    const struct cf_dbval v0[] = {CF_Z(id), CF_Z(id)}, v1[] = {CF_Z(id), CF_I(stamp), CF_Z(id)};
-    const struct cf_dbval *const v[] = {v0, v1, v0};
-    static const size_t n_v[] = {2, 3, 2};
+    const struct cf_dbval v0[] = {CF_Z(id), CF_I(stamp), CF_Z(id)}, v1[] = {CF_Z(id), CF_Z(id)};
+    const struct cf_dbval *const v[] = {v0, v0, v1};
+    static const size_t n_v[] = {3, 3, 2};
     int64_t n = 1;
     int r = 0;
 

@@ -158,6 +158,7 @@ test('TAXII: discovery, pages, filters, submissions with status', async () => {
   assert.match(d.headers['content-type'], /application\/taxii\+json;version=2.1/);
   for (const a of ['text/html', 'application/vnd.oasis.taxii+json; version=2.0', 'application/taxii+json;version=2.2']) assert.equal((await token.get('/taxii2/', { accept: a })).status, 406, a);
   assert.equal((await token.get('/taxii2/', { accept: 'application/taxii+json' })).status, 200);
+  assert.equal((await token.get('/taxii2/', { accept: 'application/taxii+json;version=2.0, application/taxii+json;version=2.1' })).status, 200, 'a client of both versions');
   assert.equal((await s.withToken('wrong').get('/taxii2/')).status, 401);
   const basic = (password) => request(s.url + '/taxii2/', { headers: { authorization: 'Basic ' + Buffer.from('unit:' + password).toString('base64') } });
   assert.equal((await basic(token.token)).status, 200, 'the token as a password');

@@ -311,10 +311,59 @@ static void a_crash_is_taken_back(void **state)
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE id = 'i-6' AND state = 'done'"), 1);
 }
 
+/* Two imports after each other, then the first is taken back (it failed to be before the restart): what the second wrote stays. */
+static void the_next_import_stays(void **state)
+{
+    static const char later[] = "{\"type\":\"bundle\",\"objects\":[" OBJECT("00ca", "2026-03-01", "third") "," LINK("2026-03-01", "derived-from") "]}";
+    struct world *w = *state;
+    struct cf_error err = {0};
+    struct ti_source src;
+    struct ti_writer wr = {.db = w->r.db, .source = &src, .active = true, .import_id = "i-7"};
+    const struct ti_import_options o = {.type = CF_TI_ANY};
+    struct ti_import *im = NULL;
+
+    good(w, before);
+    assert_ok(ti_source_read(w->r.db, CF_STR("upload"), &src, &err), err);
+    assert_ok(ti_writer_begin(&wr, &err), err);
+    assert_ok(ti_import_new(&wr, &o, &im, &err), err);
+    assert_ok(ti_import_feed(im, cf_str_c(after), &err), err);
+    assert_ok(ti_import_end(im, &err), err);
+    while (cf_now_us() <= wr.now_us) /* another moment than the first import's */
+        (void)usleep(100);
+    good(w, later);
+    assert_ok(ti_undo_run(w->r.db, "i-7", "upload", wr.now_us, &err), err);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_object WHERE name = 'third'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_relation WHERE kind = 'derived-from'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import_undo_object"), 0);
+    ti_import_free(im);
+    ti_writer_release(&wr);
+}
+
+/* An import that begins while left ones are taken back is none of them. The trigger makes it begin right after the first has ended. */
+static void an_import_meanwhile_is_left_alone(void **state)
+{
+    struct world *w = *state;
+
+    if (cf_db_is_postgres(w->r.db)) {
+        print_message("on PostgreSQL the trigger would be written otherwise; what is tested has no SQL of its own\n");
+        return;
+    }
+    cf_ti_stop(w->ti);
+    run_sql(w->r.db, "INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_us) VALUES ('i-8', 'root', 'upload', 'left', 'uploading', 5, 1)");
+    run_sql(w->r.db, "CREATE TRIGGER meanwhile AFTER UPDATE ON ti_import WHEN NEW.id = 'i-8' BEGIN"
+                     " INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_us) VALUES ('i-9', 'root', 'upload', 'new', 'uploading', 6, 2); END");
+    start(w, true);
+    while (sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE id = 'i-8' AND state = 'interrupted'") == 0)
+        (void)usleep(2000);
+    ti_job_stop(w->ti); /* the thread that takes back has ended */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE id = 'i-9' AND state = 'uploading'"), 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(done_and_listed), T(an_error_takes_all_back), T(a_decision_stays), T(ended_in_the_middle), T(one_at_a_time_and_cancel), T(a_crash_is_taken_back)};
+    const struct CMUnitTest tests[] = {T(done_and_listed), T(an_error_takes_all_back), T(a_decision_stays), T(ended_in_the_middle), T(one_at_a_time_and_cancel), T(a_crash_is_taken_back),
+                                       T(the_next_import_stays), T(an_import_meanwhile_is_left_alone)};
 
     return records_both("intelligence imports as jobs", tests);
 }
