@@ -121,6 +121,7 @@ int rule_decide(struct cf_req *req, struct rule_verdict *v, size_t n, bool appro
     struct rule_text *t = CF_NEW_N(req->arena, struct rule_text, n + 1);
     size_t *of = CF_NEW_N(req->arena, size_t, n + 1), n_texts = 0, done = 0, k = 0;
     struct cf_tx *tx = NULL;
+    bool replaced = false;
     int r = p && t && of ? look_all(req, v, p, n, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory for the proposals");
 
     if (r == 0 && approve)
@@ -139,10 +140,13 @@ int rule_decide(struct cf_req *req, struct rule_verdict *v, size_t n, bool appro
         r = write_one(req, tx, &v[i], &p[i], save, d, reterr);
         if (r == 0 && !v[i].why) {
             done++;
+            replaced = replaced || (save && !save->fresh);
             if (audited)
                 r = audit_one(req, tx, &v[i], &p[i], approve, d, reterr);
         }
     }
+    if (r == 0 && replaced)
+        r = rule_none_lost(req, tx, reterr);
     if (approve && done)
         return rule_commit(req, &tx, r, reterr);
     if (r == 0)

@@ -154,6 +154,7 @@ static int look_all(struct import *im, size_t n, struct cf_error *reterr)
 
 static int write_all(struct import *im, size_t n, struct cf_error *reterr)
 {
+    bool approval = rule_approval_on(im->req), replaced = false;
     struct cf_tx *tx = NULL;
     int r = cf_tx_begin(rule_app(im->req)->db, CF_TX_WRITE, &tx, reterr);
 
@@ -163,6 +164,7 @@ static int write_all(struct import *im, size_t n, struct cf_error *reterr)
 
         if (im->texts[i].r < 0 || o->same)
             continue;
+        replaced = replaced || o->rule_id.n;
         r = import_keep(im->req, tx, &o->s, o->rule_id, o->version, &proposal, reterr);
         if (r < 0)
             cf_error_context(reterr, "%.*s", (int)(im->f[i].name.n < 200 ? im->f[i].name.n : 200), im->f[i].name.p);
@@ -171,7 +173,9 @@ static int write_all(struct import *im, size_t n, struct cf_error *reterr)
             (void)json_object_set_new(o->report, "proposal", rule_str(proposal));
         }
     }
-    if (!rule_approval_on(im->req))
+    if (r == 0 && replaced && !approval)
+        r = rule_none_lost(im->req, tx, reterr);
+    if (!approval)
         return rule_commit(im->req, &tx, r, reterr);
     r = r == 0 ? cf_tx_commit(&tx, reterr) : r; /* nothing that is in use changes */
     cf_tx_rollback(&tx);

@@ -168,6 +168,13 @@ test('a correlation finds the rules it counts among what waits with it', async (
   const all = await approver.post('/api/v1/rule-proposals:batch', { ids: [two, one, base], action: 'approve', state: 'staged' });
   assert.equal(all.body.changed, 3, all.text);
   for (const i of [0, 1, 2]) assert.equal((await author.get('/api/v1/rules/' + nth(i))).body.state, 'staged');
+  // a new text that takes another rule out of use is not approved, whoever reads it
+  const { version } = (await author.get('/api/v1/rules/' + nth(1))).body;
+  const renamed = await make({ rule_id: nth(1), version, yaml: counts(nth(1), nth(0), 'renamed_corr') });
+  assert.equal(renamed.status, 201, renamed.text);
+  const lost = await approver.post('/api/v1/rule-proposals:batch', { ids: [renamed.body.id], action: 'approve', state: 'staged' });
+  assert.deepEqual([lost.status, /chain_corr/.test(lost.text)], [409, true], lost.text);
+  assert.match((await author.get('/api/v1/rules/' + nth(1))).body.yaml, /lonely_corr/);
   // one import: files refer to each other in any order; what counts a refused one is refused with it
   const files = [{ name: 'c.yml', text: counts(nth(11), nth(10), 'imp_corr') }, { name: 'd.yml', text: counts(nth(12), nth(13), 'imp_corr2') },
     { name: 'b.yml', text: yaml('imp').replace(id, nth(10)) }, { name: 'bad.yml', text: yaml('imp').replace(id, nth(13)).replace('condition: sel', 'condition: nothing') }];

@@ -199,6 +199,11 @@ test('no list and no text takes another rule out of use: it is refused and says 
   assert.equal(gone.status, 409, gone.text);
   assert.match(gone.body.detail, /Counts it.*counted_one/);
   assert.equal((await api.put('/api/v1/rules/' + nth(2), { yaml: base.replace('name: counted_one', 'name: another') })).status, 409);
+  const files = [{ name: 'counted.yml', text: base.replace('name: counted_one', 'name: another') }];
+  assert.equal((await api.post('/api/v1/rules:import', { files })).status, 409, 'nor does an import');
+  assert.match((await api.get('/api/v1/rules/' + nth(2))).body.yaml, /name: counted_one/);
+  files.push({ name: 'counts.yml', text: corr.replace('[counted_one]', '[another]') });
+  assert.equal((await api.post('/api/v1/rules:import', { files })).body.updated, 2, 'unless the other rule goes along');
   assert.equal((await api.delete('/api/v1/rules/' + nth(3))).status, 204);
   assert.equal((await api.delete('/api/v1/rules/' + nth(2))).status, 204);
   assert.equal((await api.delete('/api/v1/rules/' + nth(1))).status, 204);
