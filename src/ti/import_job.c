@@ -31,7 +31,17 @@ struct ti_job {
 
 const char *ti_job_id(const struct ti_job *j) { return j->id; }
 
-static void copy(char *out, size_t cap, cf_str s) { (void)snprintf(out, cap, "%.*s", CF_ARG(s)); }
+/* As much as there is room for, characters whole. */
+static void copy(char *out, size_t cap, cf_str s)
+{
+    size_t n = s.n < cap ? s.n : cap - 1;
+
+    while (n < s.n && n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    if (n)
+        memcpy(out, s.p, n);
+    out[n] = '\0';
+}
 
 static void set_state(struct ti_job *j, const char *state, int64_t stamp_us)
 {

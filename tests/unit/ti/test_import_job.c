@@ -359,11 +359,34 @@ static void an_import_meanwhile_is_left_alone(void **state)
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE id = 'i-9' AND state = 'uploading'"), 1);
 }
 
+/* A name longer than is kept: whole characters of it. */
+static void a_long_name_is_cut_between_characters(void **state)
+{
+    struct world *w = *state;
+    struct ti_job_new n = {.source = CF_STR("upload"), .active = true};
+    struct ti_job *j = NULL;
+    struct cf_error err = {0};
+    char name[399], kept[400], sql[120];
+
+    memset(name, 'x', 3);
+    for (size_t at = 3; at + 3 <= sizeof name; at += 3)
+        memcpy(name + at, "\xe5\x9f\x8e", 3);
+    for (size_t from = 1; from <= 3; from++) { /* the end of what is kept falls on each byte of a character */
+        n.name = cf_str_n(name + from, 300 - from);
+        assert_ok(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), err);
+        (void)snprintf(sql, sizeof sql, "SELECT name FROM ti_import WHERE id = '%s'", ti_job_id(j));
+        ti_job_abandon(j);
+        sql_text(w->r.db, sql, kept, sizeof kept);
+        assert_true(strlen(kept) > 196 && strlen(kept) < 200);
+        assert_true(cf_utf8_valid(cf_str_c(kept)));
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(done_and_listed), T(an_error_takes_all_back), T(a_decision_stays), T(ended_in_the_middle), T(one_at_a_time_and_cancel), T(a_crash_is_taken_back),
-                                       T(the_next_import_stays), T(an_import_meanwhile_is_left_alone)};
+                                       T(the_next_import_stays), T(an_import_meanwhile_is_left_alone), T(a_long_name_is_cut_between_characters)};
 
     return records_both("intelligence imports as jobs", tests);
 }
