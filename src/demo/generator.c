@@ -127,6 +127,7 @@ static void backfill(struct cf_demo *d, int64_t now_us)
     let_pass(d);
     if (r < 0 && r != CF_ECANCELLED)
         cf_log_error("demo", "the past day is incomplete", "error=\"%s\"", err.msg);
+    cf_pipeline_forget_skew(d->o.app->pipeline); /* lines of the past are no sender's wrong clock */
     if (stopped(d))
         return;
     if (demo_state_set(d->o.app->db, "backfilled", now_us, &err) < 0)

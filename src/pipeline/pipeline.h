@@ -54,6 +54,8 @@ int cf_pipeline_append(struct cf_pipeline *p, const struct cf_spool_origin *o, c
 bool cf_pipeline_source(struct cf_pipeline *p, cf_str name, struct cf_source_info *ret);
 /* Waits until everything appended so far is stored and committed. False: not within timeout_ms. */
 bool cf_pipeline_drain(struct cf_pipeline *p, int timeout_ms);
+/* What was measured of senders' clocks so far is dropped: after records of the past were appended on purpose. */
+void cf_pipeline_forget_skew(struct cf_pipeline *p);
 
 /* Loads rules and source files again and swaps them in; on an error the old ones stay. */
 int cf_pipeline_reload(struct cf_pipeline *p, struct cf_error *reterr);

@@ -78,6 +78,16 @@ void quality_tick(struct cf_pipeline *p, int64_t now_us)
     }
 }
 
+void cf_pipeline_forget_skew(struct cf_pipeline *p)
+{
+    for (struct cf_counter *k = cf_counters_first(p->counters); k; k = k->next) {
+        struct quality *q = atomic_load(&k->quality);
+
+        if (q)
+            atomic_store(&q->n_skew, 0);
+    }
+}
+
 void quality_mark_unparsed(struct cf_event *ev, const struct cf_spool_origin *o)
 {
     static const char *const name[] = {"chengfang.data_source", "chengfang.peer", "chengfang.format", "chengfang.parser"};

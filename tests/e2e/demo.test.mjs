@@ -80,6 +80,11 @@ test('the demo in a server: incidents, notices, people, removal', async (t) => {
   assert.ok(inc.items.every((i) => Date.parse(i.last_seen) <= Date.now() + 1000), 'nothing lies in the future');
   assert.ok(new Set(inc.items.map((i) => i.org.id)).size >= 4);
 
+  await s.logged(/past day written/);
+  // hours of the past are no sender's wrong clock (before, most sources showed half a day)
+  const clocks = (await analyst.get('/api/v1/quality/sources?limit=500')).body.items.filter((x) => Math.abs(x.skew_seconds ?? 0) > 600);
+  assert.deepEqual(clocks.map((x) => `${x.name} ${x.skew_seconds}`), []);
+
   const coordinator = await s.signIn('coordinator', password);
   const notices = await until('five notices', async () => {
     const r = await coordinator.get('/api/v1/work-items?filter=mine:started&limit=100');
