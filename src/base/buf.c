@@ -94,7 +94,7 @@ static size_t utf8_char(const unsigned char *p, const unsigned char *end)
 
 void cf_buf_json(struct cf_buf *b, cf_str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n, *from = p;
+    const unsigned char *p = (const unsigned char *)(s.p ? s.p : ""), *end = p + s.n, *from = p;
 
     cf_buf_byte(b, '"');
     while (p < end) {
