@@ -39,7 +39,12 @@ const lines = (host, from, n) => Array.from({ length: n }, (_, k) => line(host, 
 
 /** Every u<k>, 0 <= k < n, exactly once. */
 async function exactlyOnce(host, n, seconds = 60) {
-  await until(`${host}: ${n} lines stored`, async () => { const t = (await search(`host.name:${host}`)).total; return t >= n || t; }, seconds);
+  await until(`${host}: ${n} lines stored`, async () => {
+    const total = (await search(`host.name:${host}`)).total;
+    if (total >= n) return true;
+    const h = (await api.get('/api/v1/health')).body; // says whether they were not read, wait in the spool, or are gone
+    return { total, tail: h.listeners.find((l) => l.name === 'tail'), pipeline: h.pipeline };
+  }, seconds);
   await until('drained', async () => { const h = (await api.get('/api/v1/health')).body; return h.pipeline.queue_bytes === 0 || h.pipeline.queue_bytes; });
   const seen = new Map();
   for (let cursor; ;) {
