@@ -149,7 +149,7 @@ static int one_notice(struct cf_app *app, struct people *p, const struct case_ro
     return r;
 }
 
-int demo_seed_notices(struct cf_app *app, struct cf_error *reterr)
+int demo_seed_notices(struct cf_app *app, size_t least, struct cf_error *reterr)
 {
     static const enum stage stages[NOTICES] = {ISSUED, ANSWERED, CLOSED, APPROVAL, DRAFT};
     struct case_row cases[NOTICES];
@@ -160,7 +160,7 @@ int demo_seed_notices(struct cf_app *app, struct cf_error *reterr)
 
     cf_arena_init(&a, 0, 1 << 22);
     r = find_cases(app->db, &a, cases, &n, reterr);
-    if (r == 0 && n < NOTICES)
+    if (r == 0 && n < (least < NOTICES ? least : NOTICES))
         r = CF_EBUSY;
     r = r < 0 ? r : cf_directory_person(app->directory, CF_STR("demo-user-analyst1"), &p.analyst, reterr);
     r = r < 0 ? r : cf_directory_person(app->directory, CF_STR("demo-user-leader"), &p.leader, reterr);

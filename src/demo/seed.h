@@ -5,7 +5,6 @@
 
 #include "app/app.h"
 
-/* CF_EBUSY: there are not yet enough incidents of demo units; try again later. */
-int demo_seed_notices(struct cf_app *app, struct cf_error *reterr);
+int demo_seed_notices(struct cf_app *app, size_t least, struct cf_error *reterr); /* CF_EBUSY: fewer cases than least yet */
 
 #endif
