@@ -175,16 +175,9 @@ static bool filter_applies(const struct cf_ynode *doc, const struct cf_rule *rul
     return false;
 }
 
-/* What the condition says of an event of which no search is true. */
-static bool true_of_none(const struct cf_rule *r, const struct cf_node *n)
+/* What a node is when so many of its children are true. */
+static bool true_by(const struct cf_node *n, uint32_t yes)
 {
-    uint32_t yes = 0;
-
-    for (uint32_t i = 0; i < r->n_sel; i++)
-        if (r->sel[i].node == n)
-            return false;
-    for (uint32_t i = 0; i < n->n; i++)
-        yes += true_of_none(r, n->child[i]);
     switch ((enum cf_node_kind)n->kind) {
     case CF_ND_NOT:
         return yes == 0;
@@ -197,6 +190,19 @@ static bool true_of_none(const struct cf_rule *r, const struct cf_node *n)
     default:
         return n->kind == CF_ND_TRUE;
     }
+}
+
+/* What the condition says of an event of which no search is true. */
+static bool true_of_none(const struct cf_rule *r, const struct cf_node *n)
+{
+    uint32_t yes = 0;
+
+    for (uint32_t i = 0; i < r->n_sel; i++)
+        if (r->sel[i].node == n)
+            return false;
+    for (uint32_t i = 0; i < n->n; i++)
+        yes += true_of_none(r, n->child[i]);
+    return true_by(n, yes);
 }
 
 /* A filter's condition says which events stay ("not a and not b") or which are taken away ("a or b"): it stays what the filter
@@ -287,20 +293,7 @@ static bool true_of_nothing(const struct cf_ruleset *rs, const struct cf_node *n
     }
     for (uint32_t i = 0; i < n->n; i++)
         yes += true_of_nothing(rs, n->child[i]);
-    switch ((enum cf_node_kind)n->kind) {
-    case CF_ND_NOT:
-        return yes == 0;
-    case CF_ND_AND:
-        return yes == n->n;
-    case CF_ND_OR:
-        return yes > 0;
-    case CF_ND_SOME:
-        return yes >= n->pred;
-    case CF_ND_TRUE:
-        return true;
-    default:
-        return false;
-    }
+    return true_by(n, yes);
 }
 
 int cf_rule_compile(struct cf_ruleset *rs, const struct cf_ynode *doc, cf_str file, const struct cf_ynode *const *filters,

@@ -53,6 +53,17 @@ static int step(struct cf_db *db, const char *const *sql, size_t n, const struct
 
 #define NEXT(table) "SELECT id FROM " table " WHERE import_id = ? ORDER BY id LIMIT " STEP
 
+/* The same step until it finds nothing more. */
+static int steps(struct cf_db *db, const char *const *sql, size_t n_sql, const struct cf_dbval *const *v, const size_t *n_v, struct cf_error *reterr)
+{
+    int64_t n = 1;
+    int r = 0;
+
+    while (r == 0 && n > 0)
+        r = step(db, sql, n_sql, v, n_v, &n, reterr);
+    return r;
+}
+
 static int restore_rows(struct cf_db *db, const char *id, int64_t stamp, struct cf_error *reterr)
 {
     static const char *const sql[] = {
@@ -64,12 +75,8 @@ static int restore_rows(struct cf_db *db, const char *id, int64_t stamp, struct 
     const struct cf_dbval v0[] = {CF_Z(id), CF_I(stamp + 1), CF_Z(id)}, v1[] = {CF_Z(id), CF_Z(id)};
     const struct cf_dbval *const v[] = {v0, v1};
     static const size_t n_v[] = {3, 2};
-    int64_t n = 1;
-    int r = 0;
 
-    while (r == 0 && n > 0)
-        r = step(db, sql, 2, v, n_v, &n, reterr);
-    return r;
+    return steps(db, sql, 2, v, n_v, reterr);
 }
 
 static int restore_objects(struct cf_db *db, const char *id, int64_t stamp, struct cf_error *reterr)
@@ -83,12 +90,8 @@ static int restore_objects(struct cf_db *db, const char *id, int64_t stamp, stru
     const struct cf_dbval v0[] = {CF_Z(id), CF_I(stamp), CF_Z(id)}, v1[] = {CF_Z(id), CF_Z(id)};
     const struct cf_dbval *const v[] = {v0, v0, v1};
     static const size_t n_v[] = {3, 3, 2};
-    int64_t n = 1;
-    int r = 0;
 
-    while (r == 0 && n > 0)
-        r = step(db, sql, 3, v, n_v, &n, reterr);
-    return r;
+    return steps(db, sql, 3, v, n_v, reterr);
 }
 
 /* What the import made and nobody touched since. */
@@ -102,14 +105,9 @@ static int remove_new(struct cf_db *db, const char *source, int64_t stamp, struc
     const struct cf_dbval v[] = {CF_I(stamp), CF_Z(source), CF_I(stamp), CF_I(stamp + 1)};
     const struct cf_dbval *const vs[] = {v, v};
     static const size_t n_rows[] = {4}, n_objects[] = {2, 2};
-    int64_t n = 1;
-    int r = 0;
+    int r = steps(db, rows, 1, vs, n_rows, reterr);
 
-    while (r == 0 && n > 0)
-        r = step(db, rows, 1, vs, n_rows, &n, reterr);
-    for (n = 1; r == 0 && n > 0;)
-        r = step(db, objects, 2, vs, n_objects, &n, reterr);
-    return r;
+    return r < 0 ? r : steps(db, objects, 2, vs, n_objects, reterr);
 }
 
 static int remove_seen(struct cf_db *db, const char *id, struct cf_error *reterr)
@@ -118,12 +116,8 @@ static int remove_seen(struct cf_db *db, const char *id, struct cf_error *reterr
     const struct cf_dbval v[] = {CF_Z(id)};
     const struct cf_dbval *const vs[] = {v};
     static const size_t n_v[] = {1};
-    int64_t n = 1;
-    int r = 0;
 
-    while (r == 0 && n > 0)
-        r = step(db, sql, 1, vs, n_v, &n, reterr);
-    return r;
+    return steps(db, sql, 1, vs, n_v, reterr);
 }
 
 int ti_undo_run(struct cf_db *db, const char *import_id, const char *source, int64_t stamp_us, struct cf_error *reterr)
