@@ -260,7 +260,7 @@ static int start_pipeline(struct cf_app_run *run, struct cf_error *reterr)
     const struct cf_server_config *c = &run->config;
     struct cf_pipeline_options o = {
         .app = &run->app, .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .ti = run->app.ti, .hub = run->app.hub, .messenger = run->app.messenger,
-        .data_dir = run->app.data_dir, .content_dir = run->app.content_dir, .zone = c->pipeline_zone, .workers = c->pipeline_workers,
+        .data_dir = run->app.data_dir, .content_dir = run->app.content_dir, .zone = c->pipeline_zone, .rule_zone = c->detect_timezone.n ? c->detect_timezone : c->pipeline_zone, .workers = c->pipeline_workers,
         .geo = cf_arena_strdup(&run->arena, c->enrich_geo), .n_rules = c->rules_paths.n, .no_rules = !c->rules_enabled,
         .spool = {.cap = c->spool_cap, .segment_size = c->spool_segment, .batch_rows = c->pipeline_batch_rows, .batch_bytes = 16 << 20, .min_free = c->spool_min_free ? c->spool_min_free : -1},
     };

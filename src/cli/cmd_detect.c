@@ -14,7 +14,7 @@
 struct job {
     const char *rule_path[CF_CLI_PATHS_MAX];
     size_t n_rule_path;
-    const char *format, *source, *summary, *profile;
+    const char *format, *source, *summary, *profile, *zone;
     bool no_output;
     struct cf_ruleset *rs;
     struct cf_normaliser *norm;
@@ -252,6 +252,7 @@ static int parse_args(struct job *j, int argc, char **argv, int *first)
         const char **to = strcmp(a, "--format") == 0         ? &j->format
                           : strcmp(a, "--source") == 0       ? &j->source
                           : strcmp(a, "--json-summary") == 0 ? &j->summary
+                          : strcmp(a, "--timezone") == 0     ? &j->zone
                           : strcmp(a, "--profile") == 0      ? &j->profile
                           : strcmp(a, "--rules") == 0 && j->n_rule_path < CF_CLI_PATHS_MAX ? &j->rule_path[j->n_rule_path++] : NULL;
 
@@ -307,7 +308,7 @@ int cf_cmd_detect(int argc, char **argv)
 
     if (r)
         return r;
-    r = cf_cli_rules("detect", j.rule_path, j.n_rule_path, &j.rs);
+    r = cf_cli_rules("detect", j.rule_path, j.n_rule_path, j.zone, &j.rs);
     t1 = cf_mono_us();
     if (r == 0)
         r = cf_cli_normaliser("detect", &j.norm);

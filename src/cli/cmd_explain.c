@@ -7,7 +7,7 @@
 #include "normalise/input.h"
 
 struct job {
-    const char *rule_path[CF_CLI_PATHS_MAX], *rule, *format, *source, *file;
+    const char *rule_path[CF_CLI_PATHS_MAX], *rule, *format, *source, *file, *zone;
     size_t n_rule_path;
     struct cf_ruleset *rs;
     struct cf_normaliser *norm;
@@ -88,6 +88,7 @@ static int parse_args(struct job *j, int argc, char **argv)
         const char **to = strcmp(a, "--format") == 0   ? &j->format
                           : strcmp(a, "--source") == 0 ? &j->source
                           : strcmp(a, "--rule") == 0   ? &j->rule
+                          : strcmp(a, "--timezone") == 0 ? &j->zone
                           : strcmp(a, "--rules") == 0 && j->n_rule_path < CF_CLI_PATHS_MAX ? &j->rule_path[j->n_rule_path++] : NULL;
 
         if (!to && a[0] == '-' && a[1])
@@ -115,7 +116,7 @@ int cf_cmd_explain(int argc, char **argv)
         return r;
     if (!j.file)
         j.file = "-";
-    r = cf_cli_rules("explain", j.rule_path, j.n_rule_path, &j.rs);
+    r = cf_cli_rules("explain", j.rule_path, j.n_rule_path, j.zone, &j.rs);
     if (r == 0)
         r = cf_cli_normaliser("explain", &j.norm);
     if (r == 0) {

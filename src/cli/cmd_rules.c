@@ -17,7 +17,7 @@ static int check(int argc, char **argv)
 
     if (argc < 1)
         return cf_cli_usage("rules check", "at least one path is needed");
-    r = cf_cli_rules("rules check", (const char *const *)argv, (size_t)argc, &rs);
+    r = cf_cli_rules("rules check", (const char *const *)argv, (size_t)argc, NULL, &rs);
     if (r)
         return r;
     n_refused = cf_ruleset_refused(rs, &refused);
@@ -45,7 +45,7 @@ static int list(int argc, char **argv)
 
     if (argc < 1)
         return cf_cli_usage("rules list", "at least one path is needed (a folder of rules, or DATA/rules)");
-    r = cf_cli_rules("rules list", (const char *const *)argv, (size_t)argc, &rs);
+    r = cf_cli_rules("rules list", (const char *const *)argv, (size_t)argc, NULL, &rs);
     if (r)
         return r;
     cf_buf_init(&b, 0);
@@ -132,7 +132,7 @@ static int import_archive(struct import *im, const char *path)
     struct cf_buf b;
     const char *base = strrchr(path, '/');
     char *to;
-    int r = cf_cli_rules("rules import", &path, 1, &rs);
+    int r = cf_cli_rules("rules import", &path, 1, NULL, &rs);
 
     if (r)
         return CF_EINVAL;

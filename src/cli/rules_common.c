@@ -17,11 +17,11 @@ static char *cache_dir(struct cf_arena *a)
     return base ? cf_path_join(a, base, "rules") : NULL;
 }
 
-int cf_cli_rules(const char *what, const char *const *paths, size_t n, struct cf_ruleset **ret)
+int cf_cli_rules(const char *what, const char *const *paths, size_t n, const char *zone, struct cf_ruleset **ret)
 {
     struct cf_arena a;
     struct cf_error err = {0};
-    struct cf_rules_options opt = {.paths = paths, .n_paths = n};
+    struct cf_rules_options opt = {.paths = paths, .n_paths = n, .zone = cf_str_c(zone ? zone : "")};
     char *content;
     int r;
 

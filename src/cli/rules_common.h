@@ -10,8 +10,8 @@
 #include "normalise/normalise.h"
 
 #define CF_CLI_PATHS_MAX 64
-/* Loads rules with content/taxonomy. 0, or an exit status after saying why. */
-int cf_cli_rules(const char *what, const char *const *paths, size_t n, struct cf_ruleset **ret);
+/* Loads rules with content/taxonomy; zone: in which they count hours, NULL: CF_RULES_ZONE. 0, or an exit status after saying why. */
+int cf_cli_rules(const char *what, const char *const *paths, size_t n, const char *zone, struct cf_ruleset **ret);
 /* Loads content/sources. 0, or an exit status after saying why. */
 int cf_cli_normaliser(const char *what, struct cf_normaliser **ret);
 /* Refused rules to f, one a line; then reasons counted, when summary. */

@@ -14,6 +14,7 @@ struct run {
     struct cf_norm_thread *thread;
     struct cf_ruleset *rs; /* rules of the file in hand */
     const char *file;
+    const char *zone; /* NULL: the rules' usual one */
     size_t rules, untested, passed, failed, candidates, events;
     bool verbose;
 };
@@ -108,7 +109,7 @@ static int cases(struct run *t, const char *path, json_t *list, bool want)
 
     json_array_foreach(list, i, e)
     {
-        int r = cf_cli_rules("rules test", &path, 1, &t->rs);
+        int r = cf_cli_rules("rules test", &path, 1, t->zone, &t->rs);
 
         if (r)
             return r;
@@ -184,6 +185,10 @@ int cf_rules_test(int argc, char **argv)
     for (int i = 0; i < argc && r == 0; i++) {
         if (strcmp(argv[i], "--verbose") == 0) {
             t.verbose = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--timezone") == 0 && i + 1 < argc) {
+            t.zone = argv[++i];
             continue;
         }
         r = cf_walk(argv[i], "", on_file, &t, &err);

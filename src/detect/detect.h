@@ -39,11 +39,14 @@ struct cf_rules_options {
     const cf_str *skip;        /* ids of rules in paths that are left out, because a text stands in their place */
     cf_str placeholders;       /* YAML map of lists ("name: [values]") that go before those of the taxonomy */
     const char *cache_dir;     /* where compiled automata are kept, made when needed; NULL: nowhere */
+    cf_str zone;               /* in which hours, days and weeks of a time are counted: "+08:00", "Asia/Shanghai", "UTC"; empty: CF_RULES_ZONE */
 };
+#define CF_RULES_ZONE "+08:00" /* China's */
 /* Refused rules do not fail the load; they are listed. CF_E... only when nothing could be read at all. */
 int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret, struct cf_error *reterr);
 void cf_ruleset_free(struct cf_ruleset *rs);
 size_t cf_ruleset_count(const struct cf_ruleset *rs);
+cf_str cf_ruleset_zone(const struct cf_ruleset *rs); /* in which times are counted */
 const struct cf_rule_info *cf_ruleset_rule(const struct cf_ruleset *rs, size_t i);
 size_t cf_ruleset_refused(const struct cf_ruleset *rs, const struct cf_rule_refused **ret);
 

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "detect/detect.h"
+#include "normalise/timefmt.h"
 
 /* ---- text: folding and patterns (text.c) ---- */
 enum cf_pat_kind { CF_PAT_EXACT, CF_PAT_PREFIX, CF_PAT_SUFFIX, CF_PAT_CONTAINS, CF_PAT_GLOB, CF_PAT_ANY };
@@ -197,6 +198,8 @@ struct cf_ruleset {
     size_t n_rex, cap_rex;
     struct cf_rex *rex; /* malloc */
     struct cf_taxonomy tax;
+    struct cf_zone zone; /* time modifiers count in it */
+    cf_str zone_name;
     bool asks_time;     /* a rule names @timestamp */
     uint16_t time_name; /* "@timestamp" */
     struct cf_map *field_map, *pred_map, *rule_map; /* names -> index */

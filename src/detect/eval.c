@@ -103,22 +103,66 @@ static bool epoch_parse(cf_str s, int64_t *ret_us)
     return true;
 }
 
-/* Part of a date as its text says it: no zone is applied. */
-static bool time_part(cf_str s, uint8_t part, double *ret)
+static bool two_digits(cf_str s, size_t at, unsigned *ret)
+{
+    unsigned a, b;
+
+    if (at + 2 > s.n)
+        return false;
+    a = (unsigned)(unsigned char)s.p[at] - '0';
+    b = (unsigned)(unsigned char)s.p[at + 1] - '0';
+    *ret = a * 10 + b;
+    return a < 10 && b < 10;
+}
+
+/* The zone a text ends with: false when it states none, or one that is not known by a number. */
+static bool stated_offset(cf_str s, int64_t *ret_s)
+{
+    unsigned h, m = 0;
+    cf_str d = cf_str_sub(s, 1, s.n);
+
+    if (s.n == 0)
+        return false;
+    *ret_s = 0;
+    if (cf_str_eqz(s, "Z") || cf_str_eqz(s, "z") || cf_str_eqz(s, "UTC") || cf_str_eqz(s, "GMT"))
+        return true;
+    if ((s.p[0] != '+' && s.p[0] != '-') || !two_digits(d, 0, &h))
+        return false;
+    if (d.n != 2 && !(d.n == 4 && two_digits(d, 2, &m)) && !(d.n == 5 && d.p[2] == ':' && two_digits(d, 3, &m)))
+        return false;
+    *ret_s = (int64_t)(h * 3600 + m * 60) * (s.p[0] == '-' ? -1 : 1);
+    return h < 24 && m < 60;
+}
+
+/* A time as the clocks of the rules' zone show it: a moment (a number, or a text that states its zone) is moved there, a text
+ * without zone stays as it is. */
+static bool local_time(const struct cf_zone *z, cf_str s, int64_t *ret_us)
+{
+    int64_t off_s, us;
+    size_t n = s.n < 10 ? s.n : 10;
+
+    while (n < s.n && ((s.p[n] >= '0' && s.p[n] <= '9') || strchr("Tt :.,", s.p[n])))
+        n++;
+    if (cf_time_parse(cf_str_trim(cf_str_sub(s, 0, n)), &us)) {
+        if (n < 16 || !stated_offset(cf_str_trim(cf_str_sub(s, n, s.n)), &off_s)) {
+            *ret_us = us;
+            return true;
+        }
+        us -= off_s * CF_US_PER_S;
+    } else if (!epoch_parse(s, &us)) {
+        return false;
+    }
+    *ret_us = us + (int64_t)cf_zone_offset(z, us >= 0 ? us / CF_US_PER_S : -((CF_US_PER_S - 1 - us) / CF_US_PER_S)) * CF_US_PER_S;
+    return true;
+}
+
+bool cf_time_part(const struct cf_ruleset *rs, cf_str s, uint8_t part, double *ret)
 {
     int64_t us, days, sec;
     int year;
     unsigned month, day;
-    cf_str t = s;
 
-    if (s.n > 10) { /* drop a zone, so that the local time of the text counts */
-        size_t n = 10;
-
-        while (n < s.n && ((s.p[n] >= '0' && s.p[n] <= '9') || strchr("T :.", s.p[n])))
-            n++;
-        t.n = n;
-    }
-    if (!cf_time_parse(cf_str_trim(t), &us) && !epoch_parse(s, &us))
+    if (!local_time(&rs->zone, s, &us))
         return false;
     days = us >= 0 ? us / CF_US_PER_DAY : -((CF_US_PER_DAY - 1 - us) / CF_US_PER_DAY);
     sec = (us - days * CF_US_PER_DAY) / CF_US_PER_S;
@@ -176,7 +220,7 @@ static bool value_match(struct cf_detector *d, const struct cf_pred *p, uint16_t
                 return true;
         return false;
     case CF_P_TIME:
-        if (!time_part(s, p->op, &v))
+        if (!cf_time_part(d->rs, s, p->op, &v))
             return false;
         for (uint32_t i = from; i < to; i++)
             if (nums_match((uint8_t)p->ref, v, p->u.num[i]))

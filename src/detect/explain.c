@@ -34,13 +34,14 @@ static cf_str place(const struct cf_value *v)
     return v->name ? cf_name_text(v->name) : cf_name_text(v->raw);
 }
 
-static void found(struct cf_detector *d, struct cf_buf *b, uint16_t field)
+static void found(struct cf_detector *d, struct cf_buf *b, const struct cf_pred *p)
 {
+    double part;
     size_t n = 0;
 
     cf_xp_key(b, "found", false);
     cf_buf_byte(b, '[');
-    for (const struct cf_link *l = cf_field_first(d, field); l && n < 8; l = cf_link_next(d, l), n++) {
+    for (const struct cf_link *l = cf_field_first(d, p->field); l && n < 8; l = cf_link_next(d, l), n++) {
         const struct cf_value *v = cf_link_val(d, l);
 
         cf_buf_z(b, n ? ",{" : "{");
@@ -55,6 +56,8 @@ static void found(struct cf_detector *d, struct cf_buf *b, uint16_t field)
             cf_buf_z(b, "null");
         else
             cf_xp_shown(b, (cf_str){v->p, v->n});
+        if (p->kind == CF_P_TIME && v->kind != CF_V_NULL && cf_time_part(d->rs, (cf_str){v->p, v->n}, p->op, &part))
+            cf_buf_printf(b, ",\"counted\":%.17g", part); /* the hour, day ... of the value in the rules' zone */
         cf_buf_byte(b, '}');
     }
     cf_buf_byte(b, ']');
@@ -118,13 +121,17 @@ static void test(struct cf_detector *d, struct cf_buf *b, uint32_t pred, bool fi
     cf_xp_bool(b, "result", yes, false);
     cf_xp_key(b, "kind", false);
     cf_buf_printf(b, "\"%s\"", kind_name[p->kind]);
+    if (p->kind == CF_P_TIME) {
+        cf_xp_key(b, "zone", false);
+        cf_buf_json(b, d->rs->zone_name);
+    }
     wanted(d, b, p);
     if (yes && v.p) {
         cf_xp_key(b, "matching_value", false);
         cf_xp_shown(b, v);
     }
     if (p->field != CF_RF_KEYWORD)
-        found(d, b, p->field);
+        found(d, b, p);
     cf_buf_byte(b, '}');
 }
 
@@ -197,6 +204,9 @@ static bool blame(struct cf_detector *d, struct cf_buf *b, const struct cf_node 
             cf_buf_printf(b, "the event has no field %.*s (test \"%.*s\")", CF_ARG(name), CF_ARG(d->rs->src[p->src]));
         else
             cf_buf_printf(b, "no value fits the test \"%.*s\"", CF_ARG(d->rs->src[p->src]));
+        if (!want || p->kind != CF_P_TIME || !cf_field_first(d, p->field))
+            return true;
+        cf_buf_printf(b, " (counted in the zone %.*s)", CF_ARG(d->rs->zone_name));
         return true;
     }
     case CF_ND_NOT:

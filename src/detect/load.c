@@ -470,7 +470,10 @@ int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret,
     cf_arena_init(&l.scratch, 256 << 10, 256u << 20);
     if (opt->cache_dir)
         l.rs->cache_dir = cf_arena_copy(&l.rs->arena, cf_str_n(opt->cache_dir, strlen(opt->cache_dir) + 1)).p; /* with its end */
-    r = load_all(&l, opt);
+    l.rs->zone_name = cf_arena_copy(&l.rs->arena, opt->zone.n ? opt->zone : CF_STR(CF_RULES_ZONE));
+    r = cf_zone_load(&l.rs->arena, l.rs->zone_name, &l.rs->zone, reterr);
+    if (r == 0)
+        r = load_all(&l, opt);
     free(l.unit);
     free(l.filter);
     cf_map_free(l.skip);
@@ -485,6 +488,7 @@ int cf_ruleset_load(const struct cf_rules_options *opt, struct cf_ruleset **ret,
 }
 
 size_t cf_ruleset_count(const struct cf_ruleset *rs) { return rs->n_rules; }
+cf_str cf_ruleset_zone(const struct cf_ruleset *rs) { return rs->zone_name; }
 const struct cf_rule_info *cf_ruleset_rule(const struct cf_ruleset *rs, size_t i)
 {
     return i < rs->n_rules ? &rs->rules[i].info : NULL;

@@ -184,6 +184,8 @@ static inline const struct cf_value *cf_link_val(const struct cf_detector *d, co
 cf_str cf_folded(struct cf_detector *d, uint16_t val);        /* folded text of a value */
 bool cf_record_is_text(struct cf_detector *d);                /* keywords are looked for in the original text */
 /* Truth of a predicate; *ret_val, when wanted, gets the value that made it true. */
+/* Part (enum cf_time_part) of a time in the rule set's zone; false: s is no time. */
+bool cf_time_part(const struct cf_ruleset *rs, cf_str s, uint8_t part, double *ret);
 bool cf_pred_eval(struct cf_detector *d, uint32_t pred, cf_str *ret_val);
 bool cf_node_eval(struct cf_detector *d, const struct cf_node *n);
 bool cf_program_run(struct cf_detector *d, const struct cf_rule *r);

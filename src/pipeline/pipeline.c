@@ -37,7 +37,7 @@ int cf_pipeline_library(struct cf_pipeline *p, struct cf_arena *a, struct cf_rul
     char *own = cf_path_join(a, p->content_dir, "rules"), *imported = cf_path_join(a, p->data_dir, "rules");
     struct stat st;
 
-    *ret = (struct cf_rules_options){.taxonomy_dir = cf_path_join(a, p->content_dir, "taxonomy"), .paths = path,
+    *ret = (struct cf_rules_options){.taxonomy_dir = cf_path_join(a, p->content_dir, "taxonomy"), .paths = path, .zone = p->o.rule_zone,
                                     .cache_dir = cf_path_join(a, p->data_dir, "cache/rules")};
     if (!path || !own || !imported || !ret->taxonomy_dir)
         return cf_error_set(reterr, CF_ENOMEM, "rules");

@@ -34,6 +34,7 @@ struct cf_pipeline_options {
     const char *const *rules;
     bool no_rules;
     cf_str zone;                         /* of sources that state none */
+    cf_str rule_zone;                    /* in which rules count hours and days; empty: CF_RULES_ZONE */
     const char *geo;                     /* MaxMind database, "" none */
     int64_t workers;                     /* 0: one per core */
     struct cf_spool_options spool;       /* dir is set to DATA/spool */

@@ -7,7 +7,7 @@
 int cf_rulebook_compile(const struct cf_rules_options *library, cf_str yaml, struct cf_ruleset **ret, struct cf_error *reterr)
 {
     const cf_str file = CF_STR(CF_RULE_TEXT_FILE);
-    struct cf_rules_options o = {.taxonomy_dir = library->taxonomy_dir, .placeholders = library->placeholders, .n_texts = 1, .texts = &yaml, .text_files = &file};
+    struct cf_rules_options o = {.taxonomy_dir = library->taxonomy_dir, .placeholders = library->placeholders, .zone = library->zone, .n_texts = 1, .texts = &yaml, .text_files = &file};
     const struct cf_rule_refused *refused;
     struct cf_ruleset *alone = NULL, *all = NULL;
     cf_str *texts, *files, *skip;
@@ -175,7 +175,7 @@ int cf_rulebook_check(const struct cf_rules_options *library, cf_str yaml, json_
     }
     if (json_array_size(rules) == 0 && json_array_size(errors) == 0)
         (void)json_array_append_new(errors, json_pack("{s:i,s:i,s:s,s:s}", "line", 1, "column", 1, "message", "the text holds no rule", "title", ""));
+    *ret = json_pack("{s:s%,s:b,s:o,s:o,s:o,s:o}", "zone", cf_ruleset_zone(rs).p, cf_ruleset_zone(rs).n, "valid", json_array_size(errors) == 0, "errors", errors, "warnings", warnings, "rules", rules, "fields", fields);
     cf_ruleset_free(rs);
-    *ret = json_pack("{s:b,s:o,s:o,s:o,s:o}", "valid", json_array_size(errors) == 0, "errors", errors, "warnings", warnings, "rules", rules, "fields", fields);
     return 0;
 }

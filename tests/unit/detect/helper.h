@@ -84,16 +84,18 @@ static inline struct cf_event *event_json(struct cf_arena *a, const char *text, 
     return ev;
 }
 
-/* A rule set of one text; taxonomy of the repository unless bare. */
-static inline struct cf_ruleset *rules_text(const char *yaml, bool bare)
+/* A rule set of one text; taxonomy of the repository unless bare. zone "": the usual one. */
+static inline struct cf_ruleset *rules_zone(const char *yaml, bool bare, const char *zone)
 {
     cf_str text = cf_str_c(yaml);
-    struct cf_rules_options opt = {.taxonomy_dir = bare ? NULL : CF_TEST_ROOT "/content/taxonomy", .texts = &text, .n_texts = 1};
+    struct cf_rules_options opt = {.zone = cf_str_c(zone), .taxonomy_dir = bare ? NULL : CF_TEST_ROOT "/content/taxonomy", .texts = &text, .n_texts = 1};
     struct cf_ruleset *rs = NULL;
     struct cf_error err = {0};
 
     assert_ok(cf_ruleset_load(&opt, &rs, &err), err);
     return rs;
 }
+
+static inline struct cf_ruleset *rules_text(const char *yaml, bool bare) { return rules_zone(yaml, bare, ""); }
 
 #endif

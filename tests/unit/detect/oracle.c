@@ -170,10 +170,27 @@ static bool compare(cf_str mods, double v, double x)
     return oracle_has(mods, "lt") ? v < x : oracle_has(mods, "lte") ? v <= x : oracle_has(mods, "gt") ? v > x : oracle_has(mods, "gte") ? v >= x : v == x;
 }
 
-/* Part of "2026-11-21T06:30:..." by its digits. */
+/* Seconds east of UTC that the end of a time's text states ("Z", "+08:00", "-0330"); false: none. */
+static bool stated_zone(const char *z, long *ret)
+{
+    int h, m = 0, used = 0;
+    z += strspn(z, "0123456789-") == 10 ? 10 : 0;
+    z += strspn(z, "Tt0123456789:., ");
+    *ret = 0;
+    if (strcasecmp(z, "z") == 0 || strcmp(z, "UTC") == 0 || strcmp(z, "GMT") == 0)
+        return true;
+    if ((*z != '+' && *z != '-') || (sscanf(z + 1, "%2d:%2d%n", &h, &m, &used) < 2 && sscanf(z + 1, "%2d%2d%n", &h, &m, &used) < 2 && sscanf(z + 1, "%2d%n", &h, &used) < 1))
+        return false;
+    *ret = (h * 60L + m) * (*z == '-' ? -60 : 60);
+    return true;
+}
+
+/* Part of "2026-11-21T06:30:..." by its digits; of a moment (since 1970, or with a zone) by the C library's local time, whose zone
+ * the test has set to that of the rules. */
 static bool date_part(cf_str s, cf_str mods, double *ret)
 {
     int y, mo, d, h = 0, mi = 0;
+    long off;
     char z[40];
     size_t n = s.n < 39 ? s.n : 39;
     memcpy(z, s.p, n);
@@ -182,10 +199,20 @@ static bool date_part(cf_str s, cf_str mods, double *ret)
         double t = strtod(z, NULL);
         time_t sec = (time_t)(n < 12 ? t : n < 15 ? t / 1e3 : n < 18 ? t / 1e6 : t / 1e9);
         struct tm tm;
-        n = strftime(z, sizeof z, "%Y-%m-%d %H:%M", gmtime_r(&sec, &tm));
+        n = strftime(z, sizeof z, "%Y-%m-%d %H:%M", localtime_r(&sec, &tm));
     }
     if (n < 10 || sscanf(z, "%4d-%2d-%2d%*c%2d:%2d", &y, &mo, &d, &h, &mi) < 3 || mo < 1 || mo > 12) /* test code: a fixed buffer */
         return false;
+    if (n > 16 && stated_zone(z, &off)) {
+        struct tm tm = {.tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d, .tm_hour = h, .tm_min = mi};
+        time_t t = timegm(&tm) - off;
+        (void)localtime_r(&t, &tm);
+        y = tm.tm_year + 1900;
+        mo = tm.tm_mon + 1;
+        d = tm.tm_mday;
+        h = tm.tm_hour;
+        mi = tm.tm_min;
+    }
     if (oracle_has(mods, "week")) {
         struct tm tm = {.tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d};
         time_t t = timegm(&tm);
@@ -549,6 +576,12 @@ static struct cf_ynode *read_yaml(struct oracle *o, const char *dir, const char 
     struct cf_error err = {0};
     char *path = cf_path_join(&o->a, dir, file);
     return path && cf_yaml_load(&o->a, path, &d, &err) == 0 && d ? d->root : NULL;
+}
+
+void oracle_zone(const char *tz)
+{
+    (void)setenv("TZ", tz, 1);
+    tzset();
 }
 
 struct oracle *oracle_new(const char *dir)

@@ -8,6 +8,9 @@
 #include "event/event.h"
 
 struct oracle;
+/* Times count in the C library's zone: oracle_zone sets it (as the variable TZ has it) for the whole test program. */
+#define ORACLE_ZONE "<+08>-8" /* CF_RULES_ZONE */
+void oracle_zone(const char *tz);
 struct oracle *oracle_new(const char *taxonomy_dir); /* NULL dir: no mapping, no routing */
 void oracle_free(struct oracle *o);
 /* 1 or 0; -1: the rule uses something the oracle does not know (aggregation, correlation). */

@@ -119,6 +119,7 @@ int main(int argc, char **argv)
     }
     nt = cf_norm_thread_new(norm);
     t.d = cf_detector_new(t.r.rs);
+    oracle_zone(ORACLE_ZONE); /* after the normaliser, whose zone is the machine's */
     t.o = oracle_new(ro.taxonomy_dir);
     t.step = strtoull(argv[2], NULL, 10);
     t.step = t.step ? t.step : 1;

@@ -88,11 +88,14 @@ static const struct row rows[] = {
     {SEL("    A|re|ignorecase: 'ÄRGER[0-9]'\n"), {"{\"A\":\"ärger1\"}"}, {"{\"A\":\"arger1\"}"}},
     {SEL("    A|fieldref: [B, C]\n"), {"{\"A\":\"x\",\"C\":\"X\"}", "{\"A\":\"x\",\"B\":\"x\"}"}, {"{\"A\":\"x\",\"C\":\"y\"}"}},
     {SEL("    A|fieldref|all: [B, C]\n"), {"{\"A\":\"x\",\"C\":\"X\",\"B\":\"x\"}"}, {"{\"A\":\"x\",\"C\":\"x\"}"}},
-    {SEL("    '@timestamp|hour|gte': 22\n"), {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}, {"{\"@timestamp\":\"2026-11-21T21:59:59Z\"}", "{\"A\":1}"}},
+    /* moments count in China's zone, texts without zone by their digits */
+    {SEL("    '@timestamp|hour|gte': 22\n"), {"{\"@timestamp\":\"2026-11-21T14:00:00Z\"}", "{\"@timestamp\":\"2026-11-21T15:59:59Z\"}"}, {"{\"@timestamp\":\"2026-11-21T13:59:59Z\"}", "{\"@timestamp\":\"2026-11-21T23:00:00Z\"}", "{\"A\":1}"}},
+    {SEL("    '@timestamp|day': 1\n    '@timestamp|month': 1\n    '@timestamp|year': 2027\n    '@timestamp|hour': 0\n    '@timestamp|week': 53\n"), {"{\"@timestamp\":\"2026-12-31T16:00:00Z\"}"}, {"{\"@timestamp\":\"2026-12-31T15:59:59Z\"}", "{\"@timestamp\":\"2027-01-01T00:00:00Z\"}"}},
+    {SEL("    T|hour: 9\n"), {"{\"T\":\"2026-11-21 09:00:00\"}", "{\"T\":\"2026-11-21T01:00:00Z\"}", "{\"T\":\"2026-11-21 06:30:00,5 +05:30\"}", "{\"T\":\"2026-11-21 09:00:00 CST\"}"}, {"{\"T\":\"2026-11-21T09:00:00Z\"}", "{\"T\":\"2026-11-21\"}"}},
     {SEL("    '@timestamp|startswith': '2026-11-21t'\n"), {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}, {"{\"@timestamp\":\"2026-11-22T21:59:59Z\"}", "{\"A\":1}"}},
     {SEL("    '@timestamp|exists': false\n"), {"{\"A\":1}"}, {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}},
     {SEL("    TimeCreated|year: 2026\n"), {"{\"@timestamp\":\"2026-11-21T23:00:00Z\"}", "{\"TimeCreated\":\"2026-01-01 00:00:00\"}"}, {"{\"TimeCreated\":\"2025-01-01 00:00:00\",\"@timestamp\":\"2026-11-21T23:00:00Z\"}"}},
-    {SEL("    T|year: 2026\n    T|hour: 6\n"), {"{\"T\":1795242600}", "{\"T\":\"1795242600123\"}"}, {"{\"T\":2026}", "{\"T\":\"1795282600\"}"}},
+    {SEL("    T|year: 2026\n    T|hour: 14\n"), {"{\"T\":1795242600}", "{\"T\":\"1795242600123\"}"}, {"{\"T\":2026}", "{\"T\":\"1795282600\"}"}},
     {SEL("    A|expand: '%no_such_list%'\n"), {NULL}, {"{\"A\":\"%no_such_list%\"}", "{}"}},
     {SEL("    a.b: x\n"), {"{\"a\":{\"b\":\"x\"}}", "{\"top\":{\"a\":{\"b\":\"x\"}}}"}, {"{\"b\":\"x\"}"}},
     {SEL("    obj|contains: x1\n"), {"{\"obj\":{\"k\":\"ax1b\"}}"}, {"{\"k\":\"x1\"}"}},
@@ -135,6 +138,50 @@ static void test_rows(void **state)
                 fail_msg("false hit\n%s%s", rows[i].det, rows[i].no[k]);
         cf_ruleset_free(rs);
     }
+}
+
+/* The same moment in rule sets of several zones, and what explain says it counted in. */
+static void test_zones(void **state)
+{
+    static const struct {
+        const char *zone;
+        int hour;
+    } z[] = {{"", 1}, {"+08:00", 1}, {"UTC", 17}, {"Z", 17}, {"-03:30", 13}, {"+05:45", 23}};
+    static const char event[] = "{\"@timestamp\":\"2026-11-21T17:20:00Z\"}";
+    struct cf_rules_options wrong = {.zone = CF_STR("Asia/Chang'an")};
+    struct cf_ruleset *none = NULL;
+    struct cf_error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof z / sizeof *z; i++) {
+        char yaml[256], want[128];
+        struct cf_ruleset *rs;
+        struct cf_detector *d;
+        struct cf_arena a;
+        struct cf_buf b;
+
+        (void)snprintf(yaml, sizeof yaml, "title: t\ndetection:\n  s:\n    '@timestamp|hour': %d\n  condition: s\n", z[i].hour);
+        rs = rules_zone(yaml, false, z[i].zone);
+        assert_int_equal(hits_of(rs, event), 1);
+        cf_arena_init(&a, 0, 0);
+        cf_buf_init(&b, 0);
+        d = cf_detector_new(rs);
+        assert_int_equal(cf_explain(d, event_json(&a, event, 1), 0, &b), 0);
+        (void)snprintf(want, sizeof want, "\"zone\":\"%s\"", z[i].zone[0] ? z[i].zone : CF_RULES_ZONE);
+        assert_true(cf_str_find(cf_buf_view(&b), cf_str_c(want)) >= 0);
+        (void)snprintf(want, sizeof want, "\"counted\":%d", z[i].hour);
+        assert_true(cf_str_find(cf_buf_view(&b), cf_str_c(want)) >= 0);
+        cf_buf_clear(&b);
+        assert_int_equal(cf_explain(d, event_json(&a, "{\"@timestamp\":\"2026-11-21T05:00:00Z\"}", 2), 0, &b), 0);
+        (void)snprintf(want, sizeof want, "(counted in the zone %s)", z[i].zone[0] ? z[i].zone : CF_RULES_ZONE);
+        assert_true(cf_str_find(cf_buf_view(&b), cf_str_c(want)) >= 0);
+        cf_detector_free(d);
+        cf_ruleset_free(rs);
+        cf_buf_release(&b);
+        cf_arena_release(&a);
+    }
+    assert_int_equal(cf_ruleset_load(&wrong, &none, &err), CF_EINVAL);
+    assert_non_null(strstr(err.msg, "Asia/Chang'an"));
 }
 
 static const struct {
@@ -456,7 +503,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rex_literals),
-        cmocka_unit_test(test_rows),   cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_rows),   cmocka_unit_test(test_zones), cmocka_unit_test(test_refused),            cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_routes), cmocka_unit_test(test_global_and_filters), cmocka_unit_test(test_matched_fields),
         cmocka_unit_test(test_absent), cmocka_unit_test(test_filter_sense), cmocka_unit_test(test_list_warning), cmocka_unit_test(test_shared_part), cmocka_unit_test(test_blocks),
     };

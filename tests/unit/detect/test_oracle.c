@@ -18,7 +18,10 @@ static const char *const fields[] = {"A", "B", "C", "D", "a.b", "N", "T", "I", "
 static const char *const words[] = {"foo", "bar", "FOO", "Bar", "o", "fo", "ab", "-x", "/x", " -f", "\\", "\\\\", "*", "?", "\\*", "\\?", "中", "Ä", "ä", "é", ".", "exe", "cmd", "10.0.0.1", "5", "", "0", "%", "Ö", "ß"};
 static const char *const plain[] = {"foo", "bar", "FOO", "Bar", "o", "fo", "ab", "-x", "/x", "–x", "\\", "*", "?", "中", "Ä", "ä", "É", ".", "exe", "cmd", " ", "-f", "%", "ö", "ß", "Zm9v", "YmFy", "\n"};
 static const char *const regexes[] = {"fo+", "^foo", "bar$", "[a-f]+x", "f.o", "(foo|bar)x", "o{2,3}", "foo(?!bar)", "\\.exe", "^$", "a*b", "\\w+ \\w", "F(oo)?", "x|y", "(?i)foo", "中", "-[a-z]", "^.{3}$", "[中äé]x?$", "^[^a]+$", "Ä.", "^\\W*$", "(?<=中).o"};
-static const char *const dates[] = {"2026-11-21T06:30:00Z", "2026-01-02 23:59:59", "2025-12-31T00:00:00+08:00", "no date", "1795242600", "1795242600123"};
+static const char *const dates[] = {"2026-11-21T06:30:00Z", "2026-01-02 23:59:59", "2025-12-31T00:00:00+08:00", "no date", "1795242600", "1795242600123",
+                                     "2026-11-21T16:30:00.5Z", "2026-12-31 20:15:00 -0330", "1988-07-01T15:30:00Z", "2026-11-21T22:30:00,123+05:30", "584000000", "2026-11-21"};
+/* Zones of the rules, and the same as the C library's variable TZ has them. */
+static const struct { const char *rules, *libc; } zones[] = {{"", ORACLE_ZONE}, {"+08:00", "<+08>-8"}, {"UTC", "UTC0"}, {"-03:30", "<-0330>3:30"}, {"Asia/Shanghai", ":Asia/Shanghai"}};
 static const char *const ips[] = {"10.0.0.1", "10.255.0.7", "192.168.1.1", "8.8.8.8", "2001:db8::1", "::1", "300.1.1.1"};
 static const char *const nets[] = {"10.0.0.0/8", "192.168.0.0/16", "8.8.8.8/32", "2001:db8::/32", "0.0.0.0/0"};
 
@@ -63,8 +66,8 @@ static void item(struct cf_buf *b)
         static const char *const refs[] = {"", "|contains", "|startswith", "|endswith", "|neq", "|cased", "|all"};
         cf_buf_printf(b, rnd(3) ? "%s|fieldref%s: %s" : "%s|fieldref%s: [%s, B]", PICK(fields), PICK(refs), PICK(fields));
     } else if (kind == 5) {
-        static const char *const parts[] = {"|minute", "|hour", "|hour|gte", "|day", "|month", "|year|lt"};
-        static const char *const v[] = {"30", "6", "23", "0", "21", "12", "2026"};
+        static const char *const parts[] = {"|minute", "|hour", "|hour|gte", "|day", "|month", "|year|lt", "|week", "|hour|lt", "|day|gte"};
+        static const char *const v[] = {"30", "6", "23", "0", "21", "12", "2026", "7", "14", "22", "31", "1"};
         bool own = rnd(2);
         cf_buf_printf(b, "%s%s%s: %s", own ? "T" : "'@timestamp", PICK(parts), own ? "" : "'", PICK(v));
     } else if (kind < 9) {
@@ -221,6 +224,7 @@ static uint64_t round_(uint64_t seed)
     struct cf_ruleset *rs;
     struct cf_detector *d;
     struct oracle *o = oracle_new(NULL);
+    size_t zone = seed % (sizeof zones / sizeof *zones - (access("/usr/share/zoneinfo/Asia/Shanghai", R_OK) != 0));
     uint64_t pairs = 0;
 
     state_ = seed * 0x9e3779b97f4a7c15u + 88172645463325252u;
@@ -239,7 +243,8 @@ static uint64_t round_(uint64_t seed)
         cf_buf_str(&yaml, cf_buf_view(&one));
         cf_buf_release(&one);
     }
-    rs = rules_text(cf_buf_cstr(&yaml), true);
+    oracle_zone(zones[zone].libc);
+    rs = rules_zone(cf_buf_cstr(&yaml), true, zones[zone].rules);
     assert_ok(cf_yaml_parse(&a, cf_buf_view(&yaml), &docs, &err), err);
     d = cf_detector_new(rs);
     for (int e = 0; e < EVENTS; e++) {

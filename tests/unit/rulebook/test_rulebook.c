@@ -165,6 +165,11 @@ static void test_check(void **state)
     assert_ok(cf_rulebook_check(&lib, CF_STR(RULE("a", "x")), &j, &err), err);
     assert_true(json_is_true(json_object_get(j, "valid")));
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "fields"), 0), "sigma")), "user.name");
+    assert_string_equal(json_string_value(json_object_get(j, "zone")), CF_RULES_ZONE);
+    json_decref(j);
+    lib.zone = CF_STR("-03:30"); /* the library's zone is the text's too */
+    assert_ok(cf_rulebook_check(&lib, CF_STR(RULE("a", "x")), &j, &err), err);
+    assert_string_equal(json_string_value(json_object_get(j, "zone")), "-03:30");
     json_decref(j);
     assert_ok(cf_rulebook_check(&lib, CF_STR("title: x\ndetection:\n  sel:\n    a: b\n  condition: nothing\n"), &j, &err), err);
     assert_true(json_is_false(json_object_get(j, "valid")));

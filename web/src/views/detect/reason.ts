@@ -5,6 +5,7 @@ import type { CorrelationState } from './types'
 type T = (key: string, named?: Record<string, unknown>) => string
 const forms: [RegExp, string, string[]][] = [
   [/^the event has no field (\S+) \(test "(.*)"\)$/, 'noField', ['field', 'test']],
+  [/^no value fits the test "(.*)" \(counted in the zone (.*)\)$/, 'noTime', ['test', 'zone']],
   [/^no value fits the test "(.*)"$/, 'noValue', ['test']],
   [/^"(.*)" is true, which the condition excludes$/, 'excluded', ['test']],
   [/^the event belongs to other log sources than the rule$/, 'elsewhere', []],

@@ -2,6 +2,7 @@
 // What the rule editor completes: keys of a Sigma rule by the place they stand in, modifiers, levels, log sources, tactics, fields.
 import type { Completion, CompletionContext, CompletionResult } from '@codemirror/autocomplete'
 import { api } from '@/api/client'
+import { i18n } from '@/i18n'
 import type { Coverage, Lookup, RuleList } from './types'
 
 const top = ['title', 'id', 'name', 'status', 'description', 'references', 'author', 'date', 'modified', 'tags', 'logsource', 'detection', 'correlation', 'fields', 'falsepositives', 'level', 'x_title_zh', 'x_description_zh', 'x_advice', 'x_advice_zh']
@@ -9,6 +10,7 @@ const inLogsource = ['product', 'category', 'service', 'definition']
 const inCorrelation = ['type', 'rules', 'group-by', 'timespan', 'condition', 'aliases', 'generate']
 const correlationTypes = ['event_count', 'value_count', 'temporal', 'temporal_ordered', 'value_sum', 'value_avg', 'value_percentile', 'value_median']
 export const modifiers = ['contains', 'startswith', 'endswith', 'all', 'cased', 'exists', 'neq', 're', 'i', 'm', 's', 'base64', 'base64offset', 'utf16le', 'utf16be', 'utf16', 'wide', 'windash', 'cidr', 'lt', 'lte', 'gt', 'gte', 'minute', 'hour', 'day', 'week', 'month', 'year', 'expand', 'fieldref']
+const timeParts = new Set(['minute', 'hour', 'day', 'week', 'month', 'year'])
 const levels = ['informational', 'low', 'medium', 'high', 'critical']
 const statuses = ['experimental', 'test', 'stable', 'deprecated', 'unsupported']
 
@@ -58,7 +60,7 @@ export async function complete(ctx: CompletionContext): Promise<CompletionResult
   const from = (text: string) => ctx.pos - text.length
   // modifiers after "field|"
   const mod = /^\s*(?:- )?[^\s|:]+(?:\|[a-z0-9]*)*\|([a-z0-9]*)$/.exec(before)
-  if (mod && up[0] === 'detection') return { from: from(mod[1]), options: words(modifiers, 'keyword') }
+  if (mod && up[0] === 'detection') return { from: from(mod[1]), options: words(modifiers, 'keyword').map((o) => (timeParts.has(o.label) ? { ...o, detail: i18n.global.t('studio.timePart') } : o)) }
   // a value after "key: "
   const val = /^\s*(?:- )?([\w.|-]+):\s+['"]?([^'"]*)$/.exec(before)
   if (val) {

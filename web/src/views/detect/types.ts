@@ -21,7 +21,7 @@ export interface Proposal {
 export interface ProposalResult { returned: boolean; changed: number; errors: { id: string; title: string; why: string; message: string }[] }
 export const proposalTones: Record<string, string> = { draft: '', submitted: 'warn', approved: 'ok', returned: 'err', withdrawn: '' }
 export interface RuleError { line: number; column: number; message: string; title?: string }
-export interface Check { valid: boolean; errors: RuleError[]; warnings?: RuleError[]; rules: { id: string; title: string; level: Level; correlation: boolean }[]; fields: { sigma: string; ecs: string[] }[] }
+export interface Check { zone?: string; valid: boolean; errors: RuleError[]; warnings?: RuleError[]; rules: { id: string; title: string; level: Level; correlation: boolean }[]; fields: { sigma: string; ecs: string[] }[] }
 export interface Version { version: number; time: string | null; user: string | null; action: string; note: string | null; yaml: string }
 export interface RuleList { name: string; items: string[]; shipped: string[] | null; edited: boolean; user: string | null; time: string | null }
 export interface Lookup { fields: { name: string; doc: string }[]; products: string[]; categories: string[]; services: string[]; tags: Completion[]; lists: string[] }
@@ -38,8 +38,8 @@ export interface Coverage {
   logsources: (Counts & { logsource: string })[]
 }
 export interface Match { id: string; title: string; level: Level; group: string | null; count: number; matched: { field: string; value: string }[] }
-export interface Found { in: string; source_name?: string; value: string | null }
-export interface Test { test: string; result: boolean; kind: string; wanted: unknown[]; matching_value?: string; found?: Found[] }
+export interface Found { in: string; source_name?: string; value: string | null; counted?: number }
+export interface Test { test: string; zone?: string; result: boolean; kind: string; wanted: unknown[]; matching_value?: string; found?: Found[] }
 export interface CorrelationState {
   type: string; timespan_seconds: number; condition: string; open_windows: number
   window?: { value: number; needed: number; entries: number; holds: boolean; decided_at_end: boolean; group: string; from?: string; to?: string }
