@@ -184,6 +184,8 @@ static int chdb_open(struct cf_event_store *s, const struct cf_event_store_optio
     if (r == 0)
         r = cf_mkdir_p(d->path, 0700, reterr);
     if (r == 0)
+        r = cf_chdb_forget_lost(d->path, reterr);
+    if (r == 0)
         r = boot(s, d, reterr);
     cf_arena_release(&a);
     return r;
