@@ -115,7 +115,7 @@ static void fill(struct cf_event_store *s, uint64_t rows)
         if (cf_event_block_rows(b) >= BLOCK_ROWS || i == rows) {
             (void)snprintf(token, sizeof token, "bench-%llu", (unsigned long long)i);
             t = now();
-            if (cf_event_store_insert(s, b, cf_str_c(token), &err) < 0)
+            if (cf_event_store_insert(s, b, cf_str_c(token), false, &err) < 0)
                 die(&err);
             inserting += now() - t;
             cf_event_block_clear(b);

@@ -85,9 +85,9 @@ int spool_scan_tail(struct cf_spool *s, struct spool_seg *g, struct cf_error *re
     return r;
 }
 
-/* Marks of one segment. Payloads are read whole in the newest one only: an older one was sealed, its damage shows when it is
- * replayed. */
-static int seg_marks(struct cf_spool *s, struct spool_seg *g, bool newest, void (*fn)(void *, cf_str), void *ctx, struct cf_error *reterr)
+/* Marks of one segment. Payloads are read whole: the last one of each earlier run may end with frames that never got to the disk as
+ * a whole, and the mark of such a frame says that its records are here when they are not. */
+static int seg_marks(struct cf_spool *s, struct spool_seg *g, void (*fn)(void *, cf_str), void *ctx, struct cf_error *reterr)
 {
     uint8_t head[CF_FRAME_HEAD + CF_FRAME_TEXTS * CF_SPOOL_TEXT_MAX], *body = NULL;
     size_t at = CF_SEG_HEAD;
@@ -110,15 +110,13 @@ static int seg_marks(struct cf_spool *s, struct spool_seg *g, bool newest, void 
             continue;
         for (size_t i = 0; i + 1 < CF_FRAME_TEXTS; i++)
             skip += h.text[i];
-        if (newest) {
-            if (!(grown = realloc(body, size))) {
-                r = cf_error_set(reterr, CF_ENOMEM, "spool segment");
-                break;
-            }
-            body = grown;
-            if (spool_pread(g->fd, body, size, at - size, &n) < 0 || n < size || !cf_frame_open(&h, body + CF_FRAME_HEAD, g->number, &f))
-                continue;
+        if (!(grown = realloc(body, size))) {
+            r = cf_error_set(reterr, CF_ENOMEM, "spool segment");
+            break;
         }
+        body = grown;
+        if (spool_pread(g->fd, body, size, at - size, &n) < 0 || n < size || !cf_frame_open(&h, body + CF_FRAME_HEAD, g->number, &f))
+            continue;
         if (skip + h.text[5] <= sizeof head)
             fn(ctx, cf_str_n((const char *)head + skip, h.text[5]));
     }
@@ -134,7 +132,7 @@ int cf_spool_marks(struct cf_spool *s, void (*fn)(void *ctx, cf_str mark), void 
     while (n_old < s->n_seg && s->seg[n_old]->old)
         n_old++;
     for (size_t i = 0; i < n_old && r == 0; i++)
-        r = seg_marks(s, s->seg[i], i + 1 == n_old, fn, ctx, reterr);
+        r = seg_marks(s, s->seg[i], fn, ctx, reterr);
     return r;
 }
 

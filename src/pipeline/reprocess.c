@@ -137,7 +137,7 @@ static int replace_page(struct reprocess *j, struct page *pg, struct cf_error *r
             r = cf_error_set(reterr, CF_ENOMEM, "events");
     (void)snprintf(token, sizeof token, "reprocess-%.40s-%zu", pg->id[0].text, cf_event_block_rows(pg->block));
     if (r == 0 && cf_event_block_rows(pg->block))
-        r = cf_event_store_insert(j->p->o.events, pg->block, cf_str_c(token), reterr);
+        r = cf_event_store_insert(j->p->o.events, pg->block, cf_str_c(token), true, reterr);
     if (r == 0)
         r = cf_event_store_sync(j->p->o.events, reterr);
     cf_crash_point("reprocess.inserted");

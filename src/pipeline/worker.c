@@ -291,18 +291,20 @@ static bool insert_block(struct worker *w, const char *token, bool *ret_split)
 {
     struct cf_pipeline *p = w->p;
     int64_t delay = 100000;
+    bool again = w->batch.replay;
 
     while (p->o.events && cf_event_block_rows(w->block) > 0) {
         struct cf_error err = {0};
         int r;
 
         cf_crash_point("pipeline.before_insert");
-        r = cf_event_store_insert(p->o.events, w->block, cf_str_c(token), &err);
+        r = cf_event_store_insert(p->o.events, w->block, cf_str_c(token), again, &err);
         if (r == 0) {
             note_store(p, NULL);
             break;
         }
         atomic_fetch_add(&p->store_retries, 1);
+        again = true; /* it may have failed with all done, or with nothing */
         if ((r == CF_ELIMIT || r == CF_ENOMEM) && ret_split && cf_event_block_rows(w->block) > CF_BATCH_MAX &&
             cf_event_block_one_day(w->block) && worker_split_mark(w)) {
             cf_log_warn("pipeline", "events not stored, trying again in parts", "reason=\"%s\" rows=%zu", err.msg, cf_event_block_rows(w->block));

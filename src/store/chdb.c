@@ -184,8 +184,6 @@ static int chdb_open(struct cf_event_store *s, const struct cf_event_store_optio
     if (r == 0)
         r = cf_mkdir_p(d->path, 0700, reterr);
     if (r == 0)
-        r = cf_chdb_forget_lost(d->path, reterr);
-    if (r == 0)
         r = boot(s, d, reterr);
     cf_arena_release(&a);
     return r;
@@ -382,31 +380,67 @@ static int send(struct chdb *d, struct chdb_conn **c, cf_str sql, const struct c
     return r;
 }
 
-static int chdb_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr)
+static void settings(struct cf_event_store *s, const struct cf_event_block *b, struct cf_buf *sql)
+{
+    cf_event_insert_head(s, b, sql);
+    cf_buf_printf(sql, " SETTINGS max_partitions_per_insert_block = 0, max_memory_usage = 0, materialize_skip_indexes_on_insert = %d, ",
+                  cf_event_block_rows(b) <= CF_EVENT_INDEX_ROWS || !atomic_load(&s->merges_held));
+}
+
+static int insert_new(struct cf_event_store *s, struct conn *c, const struct cf_event_block *b, cf_str token, const struct cf_chunk *part, size_t n,
+                      struct cf_error *reterr)
+{
+    struct cf_buf sql;
+    int r;
+
+    cf_buf_init(&sql, 0);
+    settings(s, b, &sql);
+    cf_buf_z(&sql, "insert_deduplication_token = ");
+    cf_event_sql_quote(&sql, token);
+    r = sql.failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : send(s->priv, c->c, cf_buf_view(&sql), part, n, reterr);
+    cf_buf_release(&sql);
+    return r;
+}
+
+/* Rows can be streamed into a table only, so they go into one of this connection first, and from there those that are missing. */
+static int insert_again(struct cf_event_store *s, struct conn *c, const struct cf_event_block *b, const struct cf_chunk *part, size_t n, struct cf_error *reterr)
+{
+    struct cf_buf sql;
+    int r;
+
+    cf_buf_init(&sql, 0);
+    cf_buf_z(&sql, "CREATE OR REPLACE TEMPORARY TABLE again (");
+    cf_event_block_columns(b, true, &sql);
+    cf_buf_z(&sql, ") ENGINE = Memory");
+    r = sql.failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : run(s->priv, c->c, cf_buf_view(&sql), "TSV", NULL, reterr);
+    if (r == 0)
+        r = send(s->priv, c->c, CF_STR("INSERT INTO again SETTINGS max_memory_usage = 0"), part, n, reterr);
+    cf_buf_clear(&sql);
+    settings(s, b, &sql);
+    cf_buf_z(&sql, "max_execution_time = 0, max_result_rows = 0, max_query_size = 16777216, insert_deduplicate = 0"); /* not a reader's limits */
+    if (r == 0 && cf_event_insert_missing(s, b, "again", &sql) < 0)
+        r = cf_error_set(reterr, CF_ENOMEM, "event store: out of memory");
+    if (r == 0)
+        r = run(s->priv, c->c, cf_buf_view(&sql), "TSV", NULL, reterr);
+    (void)run(s->priv, c->c, CF_STR("DROP TABLE IF EXISTS again"), "TSV", NULL, NULL);
+    cf_buf_release(&sql);
+    return r;
+}
+
+static int chdb_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, bool again, struct cf_error *reterr)
 {
     const struct cf_chunk *part = NULL;
-    size_t n = 0;
-    struct cf_buf sql;
     struct conn *c = NULL;
+    size_t n = 0;
     int r = cf_event_block_chunks(b, &part, &n);
 
     if (r < 0)
         return cf_error_set(reterr, r, "event store: out of memory for a block of %zu rows", cf_event_block_rows(b));
-    cf_buf_init(&sql, 0);
-    cf_buf_printf(&sql, "INSERT INTO %s.events (", s->database);
-    cf_event_block_columns(b, &sql);
-    cf_buf_printf(&sql, ") SETTINGS max_partitions_per_insert_block = 0, max_memory_usage = 0, materialize_skip_indexes_on_insert = %d, insert_deduplication_token = ",
-                  cf_event_block_rows(b) <= CF_EVENT_INDEX_ROWS || !atomic_load(&s->merges_held));
-    cf_event_sql_quote(&sql, token);
-    if (sql.failed)
-        r = cf_error_set(reterr, CF_ENOMEM, "event store: out of memory");
-    if (r == 0)
-        r = conn_get(s, &c, reterr);
-    if (r == 0) {
-        r = send(s->priv, c->c, cf_buf_view(&sql), part, n, reterr);
-        conn_put(s, c);
-    }
-    cf_buf_release(&sql);
+    r = conn_get(s, &c, reterr);
+    if (r < 0)
+        return r;
+    r = again ? insert_again(s, c, b, part, n, reterr) : insert_new(s, c, b, token, part, n, reterr);
+    conn_put(s, c);
     return r;
 }
 

@@ -42,8 +42,5 @@ struct chdb_api {
 /* The loaded library: $CF_LIBCHDB, ../node_modules beside the program, node_modules of the source tree, /usr/lib/chengfang.
  * CF_ENOENT when none is there, CF_EUNSUPPORTED when it lacks a function. Thread-safe; the first result stays. */
 int cf_chdb_load(const struct chdb_api **ret, struct cf_error *reterr);
-/* Before the engine opens what lies at path: blocks whose tokens it noted and that it does not have, because it was killed in between,
- * can be inserted again. Does nothing while a process has the store open. CF_EIO, CF_ENOMEM. */
-int cf_chdb_forget_lost(const char *path, struct cf_error *reterr);
 
 #endif

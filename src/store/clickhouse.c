@@ -410,7 +410,24 @@ static int ch_query(struct cf_event_store *s, const struct cf_equery *q, struct 
     return r;
 }
 
-static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr)
+static int insert_missing(struct cf_event_store *s, const struct cf_event_block *b, struct cf_buf *sql)
+{
+    struct cf_buf types, from;
+    int r;
+
+    cf_buf_init(&types, 0);
+    cf_buf_init(&from, 0);
+    cf_event_block_columns(b, true, &types);
+    cf_buf_z(&from, "input(");
+    cf_event_sql_quote(&from, cf_buf_view(&types));
+    cf_buf_byte(&from, ')');
+    r = types.failed || from.failed ? CF_ENOMEM : cf_event_insert_missing(s, b, cf_buf_cstr(&from), sql);
+    cf_buf_release(&types);
+    cf_buf_release(&from);
+    return r;
+}
+
+static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, bool again, struct cf_error *reterr)
 {
     struct cf_buf sql, a, answer;
     const struct cf_chunk *part = NULL;
@@ -422,11 +439,16 @@ static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str 
     cf_buf_init(&sql, 0);
     cf_buf_init(&a, 0);
     cf_buf_init(&answer, 1u << 20);
-    cf_buf_printf(&sql, "INSERT INTO %s.events (", s->database);
-    cf_event_block_columns(b, &sql);
-    cf_buf_z(&sql, ") FORMAT Native");
+    cf_event_insert_head(s, b, &sql);
+    if (again) {
+        r = insert_missing(s, b, &sql);
+        arg_i64(&a, "insert_deduplicate", 0);
+        arg_i64(&a, "max_query_size", 16777216);
+    } else {
+        arg(&a, "insert_deduplication_token", token);
+    }
+    cf_buf_z(&sql, " FORMAT Native");
     arg(&a, "query", cf_buf_view(&sql));
-    arg(&a, "insert_deduplication_token", token);
     arg_i64(&a, "max_partitions_per_insert_block", 0);
     arg_i64(&a, "materialize_skip_indexes_on_insert", cf_event_block_rows(b) <= CF_EVENT_INDEX_ROWS);
     arg_i64(&a, "async_insert", 0);
@@ -434,7 +456,7 @@ static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str 
     arg_i64(&a, "wait_end_of_query", 1);
     struct request rq = {.args = cf_buf_view(&a), .part = part, .n_part = n, .timeout_ms = INSERT_MS, .out = &answer};
 
-    r = a.failed || sql.failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : any_node(s->priv, &rq, reterr);
+    r = r < 0 || a.failed || sql.failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : any_node(s->priv, &rq, reterr);
     cf_buf_release(&sql);
     cf_buf_release(&a);
     cf_buf_release(&answer);

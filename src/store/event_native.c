@@ -163,15 +163,24 @@ int cf_event_block_chunks(struct cf_event_block *b, const struct cf_chunk **ret,
     return 0;
 }
 
-void cf_event_block_columns(const struct cf_event_block *b, struct cf_buf *out)
+/* One column's name, and its type when that is asked for. */
+static void list_one(struct cf_buf *out, const char *name, const char *type, bool types)
+{
+    cf_buf_printf(out, "%s%s%s%s", strcmp(name, "day") == 0 ? "" : ", ", name, types ? " " : "", types ? type : "");
+}
+
+void cf_event_block_columns(const struct cf_event_block *b, bool types, struct cf_buf *out)
 {
     const struct cf_column *def = cf_columns();
 
-    cf_buf_z(out, "day, time, id, flags, source");
-    for (size_t i = 0; i < b->n_used; i++) {
+    list_one(out, "day", "Date", types);
+    list_one(out, "time", "DateTime64(6, 'UTC')", types);
+    list_one(out, "id", "UUID", types);
+    list_one(out, "flags", "UInt32", types);
+    list_one(out, "source", "LowCardinality(String)", types);
+    for (size_t i = 0; i < b->n_used; i++)
         if (sendable(&b->field[b->used[i]], def[b->used[i]].type))
-            cf_buf_printf(out, ", %s", def[b->used[i]].name);
-    }
+            list_one(out, def[b->used[i]].name, cf_coltype_sql(def[b->used[i]].type), types);
     if (b->extras.used)
-        cf_buf_z(out, ", extras");
+        list_one(out, "extras", "Map(LowCardinality(String), String)", types);
 }

@@ -29,7 +29,7 @@ struct cf_event_backend {
     void (*close)(struct cf_event_store *s);
     int (*exec)(struct cf_event_store *s, cf_str sql, struct cf_error *reterr); /* one statement, on every node */
     int (*query)(struct cf_event_store *s, const struct cf_equery *q, struct cf_buf *out, struct cf_error *reterr);
-    int (*insert)(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr);
+    int (*insert)(struct cf_event_store *s, struct cf_event_block *b, cf_str token, bool again, struct cf_error *reterr);
     int (*sync)(struct cf_event_store *s, struct cf_error *reterr); /* NULL: nothing to do */
 };
 extern const struct cf_event_backend cf_event_chdb, cf_event_clickhouse;
@@ -65,6 +65,10 @@ int cf_event_engine_error(const char *text, const char *what, struct cf_error *r
 int cf_event_scope_sql(const struct cf_event_scope *scope, struct cf_buf *out, struct cf_error *reterr);
 /* Limits with the defaults filled in. */
 struct cf_query_limits cf_event_limits(const struct cf_query_limits *l);
+/* event_again.c: appends the beginning of an insert's statement, "INSERT INTO ... (columns)", where settings or rows may follow; and,
+ * for an insert that may have happened, " SELECT ... FROM from WHERE ..." of the rows that are not there. CF_ENOMEM. */
+void cf_event_insert_head(const struct cf_event_store *s, const struct cf_event_block *b, struct cf_buf *out);
+int cf_event_insert_missing(const struct cf_event_store *s, const struct cf_event_block *b, const char *from, struct cf_buf *out);
 /* Appends v with the escapes query parameters need. */
 void cf_event_escape_param(struct cf_buf *out, cf_str v);
 /* Appends 'v' as an SQL string literal. */

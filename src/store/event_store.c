@@ -165,13 +165,14 @@ void cf_event_store_close(struct cf_event_store *s)
 
 /* ---- data ---- */
 
-int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr)
+int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, bool again, struct cf_error *reterr)
 {
     if (!cf_event_block_rows(b))
         return 0;
     if (s->insert_rows_max && cf_event_block_rows(b) > s->insert_rows_max)
         return cf_error_set(reterr, CF_ELIMIT, "event store: a block of %zu rows is larger than the %zu it takes", cf_event_block_rows(b), s->insert_rows_max);
-    return s->backend->insert(s, b, token, reterr);
+    /* A cluster is not asked which rows it has: a replica may lag, and it must take rows while a node is away. It has the token. */
+    return s->backend->insert(s, b, token, again && !s->cluster[0], reterr);
 }
 
 /* Parts are synced when the insert returns (fsync_after_insert) and after merges; a cluster sends on what nodes hold. */

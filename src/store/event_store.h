@@ -7,7 +7,7 @@
  * times and addresses are NULL; IPv4 addresses are mapped IPv6. `extras['winlog.event_data.Image']` reads an extra.
  *
  * Writing: each worker owns a cf_event_block, fills it with events and hands it to cf_event_store_insert, which sends one
- * Native block with a deduplication token and returns when the engine has it durably; a repeated token inserts nothing. */
+ * Native block with a deduplication token and returns when the engine has it durably; sent again, it inserts what is missing. */
 #ifndef CF_STORE_EVENT_STORE_H
 #define CF_STORE_EVENT_STORE_H
 
@@ -43,8 +43,10 @@ void cf_event_id(const struct cf_event *ev, char out[37]);
 size_t cf_event_block_rows(const struct cf_event_block *b);
 bool cf_event_block_one_day(const struct cf_event_block *b); /* then an insert happens as a whole or not at all */
 size_t cf_event_block_bytes(const struct cf_event_block *b);
-/* token: unique for this content, same after a replay (spool segment and offset). CF_EBUSY/CF_EFULL/CF_EIO: try again later. */
-int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, struct cf_error *reterr);
+/* token: unique for this content, same after a replay (spool segment and offset). again: this block may have been sent before, and
+ * nobody knows how that ended (a replay after a crash, an attempt that failed): only rows whose id is not there are inserted. The
+ * engine's own memory of tokens is not enough for that, see event_again.c. CF_EBUSY/CF_EFULL/CF_EIO: try again later, with `again`. */
+int cf_event_store_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, bool again, struct cf_error *reterr);
 /* Makes everything inserted so far survive power loss (parts synced). After this spool segments may be deleted. */
 int cf_event_store_sync(struct cf_event_store *s, struct cf_error *reterr);
 

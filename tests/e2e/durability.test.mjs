@@ -100,6 +100,29 @@ test('killed at every named step', { timeout: 600000 * slow }, async () => {
   }
 });
 
+test('the engine was killed when it had noted a block and not shown its rows: the replay brings them', { timeout: 500000 * slow }, async (t) => {
+  if (process.env.CF_TEST_EVENTS_URL) return t.skip('the event store is not in the data folder');
+  let s = await startCrashing({ env: { CF_CRASH_AT: 'pipeline.after_insert:1' } });
+  const data = s.data, token = s.token('admin').token;
+  try {
+    await s.withToken(token).call('POST', '/api/v1/events:bulk?source=noted', lines(0, 500, 'noted-1')).catch(() => null); // durable, but perhaps too late to say so
+    assert.equal((await s.exited).signal, 'SIGKILL');
+    const below = (d) => fs.readdirSync(d).map((f) => path.join(d, f));
+    const tables = below(path.join(data, 'events/store')).flatMap(below).filter((d) => fs.existsSync(path.join(d, 'deduplication_logs')));
+    assert.equal(tables.length, 1);
+    // its log is written first, then the part gets its name: what that leaves, when it does not come to the second
+    const noted = below(path.join(tables[0], 'deduplication_logs')).flatMap((f) => fs.readFileSync(f, 'utf8').trim().split('\n')).map((l) => l.split('\t')[1]);
+    assert.equal(noted.length, 1);
+    assert.ok(fs.existsSync(path.join(tables[0], noted[0], 'checksums.txt')));
+    fs.rmSync(path.join(tables[0], noted[0]), { recursive: true });
+    s = await startServer({ data });
+    assert.equal((await checkAll(s.withToken(token), 'noted-1', new Set(Array.from({ length: 500 }, (_, k) => k)), { n: 500 })).n, 500);
+  } finally {
+    await s.stop();
+    fs.rmSync(data, { recursive: true, force: true });
+  }
+});
+
 test('full disk: refused with the reason, shown, and taken again when there is space', { timeout: 500000 * slow }, async (t) => {
   const data = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-full-')), spool = path.join(data, 'spool');
   fs.mkdirSync(spool);

@@ -9,10 +9,12 @@
 
 extern struct cf_event_store *store; /* the one under test */
 /* Events from..to-1 of the fixture as one block, synced. */
-void insert_range(struct cf_event_store *s, uint64_t from, uint64_t to, const char *token);
+void insert_range(struct cf_event_store *s, uint64_t from, uint64_t to, const char *token, bool again);
 /* First line of the answer; to be freed. */
 char *query_text(struct cf_event_store *s, const char *sql);
 int event_suite_run(const char *name);
+/* What an insert made again does on a single engine. `store`, whose tables are in this database, is empty before and after. */
+void event_suite_again(const char *database);
 
 #define assert_query(sql, want)                 \
     do {                                        \

@@ -34,7 +34,7 @@ int rename(const char *from, const char *to)
     return renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
 
-static _Noreturn void child(int fd, uint64_t die_at)
+static _Noreturn void child(int fd, uint64_t said, uint64_t die_at)
 {
     store = open_store();
     for (uint64_t i = 0; i <= die_at; i++) {
@@ -42,15 +42,15 @@ static _Noreturn void child(int fd, uint64_t die_at)
 
         die_at_rename = i == die_at;
         (void)snprintf(token, sizeof token, "k%llu", (unsigned long long)i);
-        insert_range(store, i * KILL_ROWS, (i + 1) * KILL_ROWS, token);
+        insert_range(store, i * KILL_ROWS, (i + 1) * KILL_ROWS, token, i <= said);
         if (write(fd, &i, sizeof i) != sizeof i)
             break;
     }
     _exit(1);
 }
 
-/* Killed after so many blocks, or by itself in the midst of block `die_at`. */
-static uint64_t kill_one(uint64_t after, uint64_t die_at)
+/* Killed after so many blocks (of which those up to `said` may be there already), or by itself in the midst of block `die_at`. */
+static uint64_t kill_one(uint64_t after, uint64_t said, uint64_t die_at)
 {
     uint64_t last = 0, n = 0;
     int p[2], status;
@@ -61,7 +61,7 @@ static uint64_t kill_one(uint64_t after, uint64_t die_at)
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)close(p[0]);
-        child(p[1], die_at);
+        child(p[1], said, die_at);
     }
     (void)close(p[1]);
     while (n < after && read(p[0], &last, sizeof last) == sizeof last)
@@ -84,24 +84,32 @@ static void blocks_survive_kill_once(void **st)
 
     (void)st;
     for (uint64_t round = 1; round <= 3; round++) { /* later children replay what the earlier ones inserted, then go on */
-        uint64_t n = kill_one(4 * round, UINT64_MAX);
+        uint64_t n = kill_one(4 * round, said, UINT64_MAX);
 
         said = n > said ? n : said;
     }
-    assert_int_equal(kill_one(said + 2, said + 2), said + 2); /* noted, but without a part: the replay is no repetition */
+    assert_int_equal(kill_one(said + 2, said, said + 2), said + 2); /* noted, but without a part: the replay is no repetition */
     said += 2;
     store = open_store();
     for (uint64_t i = 0; i <= said; i++) { /* one more than was spoken of: it may be there already or not */
         char token[24];
 
         (void)snprintf(token, sizeof token, "k%llu", (unsigned long long)i);
-        insert_range(store, i * KILL_ROWS, (i + 1) * KILL_ROWS, token);
+        insert_range(store, i * KILL_ROWS, (i + 1) * KILL_ROWS, token, true);
     }
     (void)snprintf(want, sizeof want, "%llu\t%llu", (unsigned long long)((said + 1) * KILL_ROWS), (unsigned long long)((said + 1) * KILL_ROWS));
     assert_query("SELECT count(), uniqExact(id) FROM chengfang.events", want);
     char *t = query_text(store, "TRUNCATE TABLE chengfang.events");
 
     free(t);
+    cf_event_store_close(store);
+}
+
+static void again_inserts_what_is_missing(void **st)
+{
+    (void)st;
+    store = open_store();
+    event_suite_again("chengfang");
     cf_event_store_close(store);
 }
 
@@ -157,7 +165,7 @@ static void no_system_logs(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest before[] = {cmocka_unit_test(blocks_survive_kill_once)};
+    const struct CMUnitTest before[] = {cmocka_unit_test(blocks_survive_kill_once), cmocka_unit_test(again_inserts_what_is_missing)};
     const struct CMUnitTest after[] = {cmocka_unit_test(options_are_checked), cmocka_unit_test(closes_and_opens_again), cmocka_unit_test(no_system_logs)};
     const struct chdb_api *api;
     struct cf_error err = {0};

@@ -143,7 +143,7 @@ static bool insert_block(uint64_t k, size_t rows)
         cf_arena_reset(&a);
     }
     (void)snprintf(token, sizeof token, "kill-%llu", (unsigned long long)k);
-    r = cf_event_store_insert(store, b, cf_str_c(token), &err);
+    r = cf_event_store_insert(store, b, cf_str_c(token), false, &err);
     if (r < 0)
         (void)printf("block %llu: %s\n", (unsigned long long)k, err.msg);
     cf_event_block_free(b);
@@ -240,6 +240,22 @@ static void receiving_node_killed(void **st)
     killed_node(0, 1000);
 }
 
+/* One node that is no cluster, with tables of its own. */
+static void single_node(void **st)
+{
+    struct cf_event_store *cluster = store;
+    struct cf_error err = {0};
+    char url[64];
+
+    (void)st;
+    revive();
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%d", node[1].http);
+    assert_ok(cf_event_store_open(&(struct cf_event_store_options){.kind = CF_STR("clickhouse"), .urls = cf_str_c(url), .database = CF_STR("single")}, &store, &err), err);
+    event_suite_again("single");
+    cf_event_store_close(store);
+    store = cluster;
+}
+
 static void find_launcher(void)
 {
     ssize_t n = readlink("/proc/self/exe", launcher, sizeof launcher - 40);
@@ -253,7 +269,7 @@ static void find_launcher(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(data_is_spread), cmocka_unit_test(replica_killed), cmocka_unit_test(receiving_node_killed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(data_is_spread), cmocka_unit_test(single_node), cmocka_unit_test(replica_killed), cmocka_unit_test(receiving_node_killed)};
     char cmd[96];
     int failed = 0;
     size_t n = 0;
