@@ -2,6 +2,7 @@
 #include "event/event.h"
 
 #include "base/digits.h"
+#include "base/zero.h"
 #include "base/error.h"
 
 #define CF_EVENT_CAP_FIRST 64u
@@ -12,7 +13,7 @@ struct cf_event *cf_event_new(struct cf_arena *batch)
 
     if (!ev)
         return NULL;
-    memset(ev, 0, sizeof *ev);
+    cf_zero(ev, sizeof *ev);
     ev->arena = batch;
     ev->time_us = CF_TIME_NONE;
     ev->val = cf_arena_alloc(batch, sizeof *ev->val * CF_EVENT_CAP_FIRST);
@@ -71,7 +72,7 @@ int cf_event_set_raw(struct cf_event *ev, enum cf_field f, cf_str v, uint16_t ra
             return r;
         ev->slot[f] = (uint8_t)ev->n;
     }
-    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f, .raw = raw, .kind = (uint8_t)kind};
+    cf_value_fill(val, v, (uint16_t)f, raw, 0, kind);
     return 0;
 }
 
@@ -111,7 +112,7 @@ int cf_event_add(struct cf_event *ev, enum cf_field f, cf_str v)
     val = append(ev, &r);
     if (!val)
         return r;
-    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f};
+    cf_value_fill(val, v, (uint16_t)f, 0, 0, CF_V_STR);
     ev->val[at].next = ev->n;
     return 0;
 }
@@ -124,7 +125,7 @@ int cf_event_extra(struct cf_event *ev, uint16_t name, cf_str v, uint16_t raw, e
     val = append(ev, &r);
     if (!val)
         return r;
-    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = CF_F_EXTRA, .raw = raw, .name = name, .kind = (uint8_t)kind};
+    cf_value_fill(val, v, CF_F_EXTRA, raw, name, kind);
     return 0;
 }
 

@@ -78,6 +78,18 @@ int cf_event_add(struct cf_event *ev, enum cf_field f, cf_str v);
 /* A value without a field: name is interned. */
 int cf_event_extra(struct cf_event *ev, uint16_t name, cf_str v, uint16_t raw, enum cf_vkind kind);
 void cf_event_unset(struct cf_event *ev, enum cf_field f);
+/* All of a value at once. Member by member: what a compiler makes of a literal here may be "rep stos", which is slow to start. */
+static inline void cf_value_fill(struct cf_value *val, cf_str v, uint16_t id, uint16_t raw, uint16_t name, enum cf_vkind kind)
+{
+    val->p = v.p;
+    val->n = (uint32_t)v.n;
+    val->id = id;
+    val->raw = raw;
+    val->name = name;
+    val->next = 0;
+    val->kind = (uint8_t)kind;
+    val->text = 0;
+}
 /* cf_event_set_raw in the caller's code, for hot paths; the unusual cases are the function's. */
 static inline int cf_event_put(struct cf_event *ev, enum cf_field f, cf_str v, uint16_t raw, enum cf_vkind kind)
 {
@@ -88,7 +100,7 @@ static inline int cf_event_put(struct cf_event *ev, enum cf_field f, cf_str v, u
     val = &ev->val[ev->n++];
     ev->slot[f] = (uint8_t)ev->n;
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): cf_event_new made the array */
-    *val = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = (uint16_t)f, .raw = raw, .kind = (uint8_t)kind};
+    cf_value_fill(val, v, (uint16_t)f, raw, 0, kind);
     return 0;
 }
 /* cf_event_extra the same way. */
@@ -96,7 +108,7 @@ static inline int cf_event_put_extra(struct cf_event *ev, uint16_t name, cf_str 
 {
     if (ev->n == ev->cap)
         return cf_event_extra(ev, name, v, raw, kind);
-    ev->val[ev->n++] = (struct cf_value){.p = v.p, .n = (uint32_t)v.n, .id = CF_F_EXTRA, .raw = raw, .name = name, .kind = (uint8_t)kind};
+    cf_value_fill(&ev->val[ev->n++], v, CF_F_EXTRA, raw, name, kind);
     return 0;
 }
 static inline const struct cf_value *cf_event_val(const struct cf_event *ev, enum cf_field f)

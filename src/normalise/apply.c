@@ -142,7 +142,7 @@ bool cf_run_extract(struct cf_run *r, const struct cf_source *s)
     return false;
 }
 
-static const struct cf_case *find_case(const struct cf_switch *sw, cf_str v)
+const struct cf_case *cf_find_case(const struct cf_switch *sw, cf_str v)
 {
     if (!v.p)
         return NULL;
@@ -323,7 +323,7 @@ void cf_run_apply(struct cf_run *r)
     if (r->pairs.n)
         cf_run_keys(r, 0);
     for (size_t i = 0; i < n; i++)
-        c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
+        c[i] = cf_find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
     if (r->pairs.n || s->n_part || (s->base && s->base->n_part)) {
         const struct cf_map *special = NULL;
         for (size_t i = 0; i < n && !special; i++)
@@ -331,14 +331,6 @@ void cf_run_apply(struct cf_run *r)
         cf_run_map(r, special, 0);
         run_parts(r, s, special);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!c[i]) /* the value may have come from map */
-            c[i] = find_case(&s->sw[i], cf_run_ref(r, &s->sw[i].on));
-        if (c[i])
-            cf_run_sets(r, &c[i]->set);
-    }
-    if (s->base)
-        cf_run_whens(r, s->base);
-    cf_run_whens(r, s);
+    cf_run_decide(r, c, n);
     set_time(r);
 }

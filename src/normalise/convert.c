@@ -146,7 +146,7 @@ static cf_str scaled(struct cf_run *r, cf_str v, double unit)
     int64_t i;
     double d;
 
-    if (v.n - 1 < 8 && v.p[0] > '0' && cf_number(v, &i) && v.p[0] <= '9') {
+    if (v.n - 1 < 8 && v.p[0] > '0' && cf_run_plain_number(r, v, &i)) {
         v = with_zeros(r, v, unit > 1e8 ? 9 : unit > 1e5 ? 6 : 3);
         r->num[cf_num_place(CF_F_EVENT_DURATION)] = (struct cf_num_memo){v.p, v.n, i * (int64_t)unit};
         return v;

@@ -291,7 +291,7 @@ static size_t address_bytes(const struct cf_run *r, enum cf_field f, uint8_t ret
         memcpy(ret, m->b, 4);
         return 4;
     }
-    if (cf_plain_ip4(text, ret))
+    if (cf_run_plain_ip4(r, text, ret))
         return 4;
     if (!cf_ip_parse(text, &ip))
         return 0;

@@ -96,6 +96,7 @@ static int mark_refs(struct cf_normaliser *n, struct cf_source *s)
     for (size_t i = 0; i < n->n; i++)
         if (n->src[i].services)
             mark_chain(&n->src[i], s->looks);
+    cf_index_inputs(s);
     return cf_index_whens(&n->arena, s);
 }
 

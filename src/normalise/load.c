@@ -396,9 +396,10 @@ struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
     t->key_slot = calloc(CF_KEY_SLOTS, sizeof *t->key_slot);
     t->first_key = calloc(n->n + 1, sizeof *t->first_key);
     t->kid = calloc(n->n_kid + 1, sizeof *t->kid);
+    t->decided = calloc(n->n + 1, sizeof(struct cf_decisions *));
     t->domain = calloc(CF_DOMAINS, sizeof *t->domain);
     cf_arena_init(&t->keys, 64u << 10, 64u << 20);
-    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->kid || !t->domain) {
+    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->kid || !t->decided || !t->domain) {
         cf_norm_thread_free(t);
         return NULL;
     }
@@ -421,6 +422,7 @@ void cf_norm_thread_free(struct cf_norm_thread *t)
     free(t->key_slot);
     free(t->first_key);
     free(t->kid);
+    cf_decisions_free(t);
     free(t->domain);
     free(t->pair);
     free(t);

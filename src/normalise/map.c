@@ -31,7 +31,7 @@ static inline bool plain_address(struct cf_run *r, uint16_t field, cf_str v)
 {
     uint8_t b[4];
 
-    if (!cf_plain_ip4(v, b))
+    if (!cf_run_plain_ip4(r, v, b))
         return false;
     if (field == CF_F_SOURCE_IP || field == CF_F_DESTINATION_IP) {
         struct cf_ip4_memo *m = &r->ip4[field == CF_F_DESTINATION_IP];
@@ -45,16 +45,10 @@ static inline bool plain_address(struct cf_run *r, uint16_t field, cf_str v)
 /* True when v is up to 18 digits. */
 static inline bool plain_number(struct cf_run *r, unsigned place, cf_str v)
 {
-    int64_t sum = 0;
+    int64_t sum;
 
-    if (v.n - 1 >= 18)
+    if (!cf_run_plain_number(r, v, &sum))
         return false;
-    for (size_t i = 0; i < v.n; i++) {
-        unsigned d = (unsigned)(v.p[i] - '0');
-        if (d > 9)
-            return false;
-        sum = sum * 10 + (int64_t)d;
-    }
     r->num[place] = (struct cf_num_memo){v.p, v.n, sum}; /* the first one is for all others */
     return true;
 }

@@ -2,6 +2,7 @@
  * One record through the station: encoding -> format -> source -> fields -> checks. */
 #include "normalise/normalise.h"
 
+#include "base/zero.h"
 #include "normalise/audit.h"
 
 #include <openssl/evp.h>
@@ -363,7 +364,7 @@ static int normalise_text(struct cf_norm_thread *t, struct cf_arena *arena, cons
 {
     struct cf_run r;
 
-    memset(&r, 0, offsetof(struct cf_run, err)); /* without the room for the message */
+    cf_zero(&r, offsetof(struct cf_run, err)); /* without the room for the message */
     r.err.code = 0;
     r.err.pos = 0;
     r.err.msg[0] = '\0';
@@ -381,6 +382,7 @@ static int normalise_text(struct cf_norm_thread *t, struct cf_arena *arena, cons
     r.ev->seq = rec->seq;
     r.now_us = t->n->opt.now_us ? t->n->opt.now_us : rec->received_us ? rec->received_us : cf_now_us();
     r.text = text;
+    r.wide = cf_wide_of(text);
     r.printable = printable;
     if (cf_str_eqz(rec->format, CF_INPUT_OVERSIZE))
         unparsed(&r, "longer than 16 MiB: the first 16 MiB are kept");

@@ -132,7 +132,10 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
             p = v + m;
         }
         *out++ = (struct cf_pair){.key = {key, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
-        p += *p == ' ';
+        if (*p == ' ') {
+            __asm__ volatile(""); /* stays a branch: adding the comparison would make the next pair wait for it */
+            p++;
+        }
     }
     ret->n = (size_t)(out - ret->v);
     ret->guide.at = at;

@@ -11,6 +11,7 @@
 #include "normalise/normalise.h"
 #include "normalise/template.h"
 #include "normalise/timefmt.h"
+#include "normalise/wide.h"
 
 enum cf_nfmt { /* bits: formats a source accepts */
     CF_NF_TEXT = 1, CF_NF_JSON = 2, CF_NF_WIN = 4, CF_NF_ECS = 8, CF_NF_CEF = 16, CF_NF_LEEF = 32, CF_NF_ZEEK = 64, CF_NF_IIS = 128,
@@ -136,6 +137,18 @@ struct cf_match {
     bool extract;   /* matches when one of the source's patterns does */
     bool whole;     /* looks at the whole line, before an envelope is taken off it (its stamp would pass for one) */
 };
+/* What switches and rules of a source look at, when that is a few keys and fields: see decide.c. */
+#define CF_INPUTS_KEYS 12u
+#define CF_INPUTS_FIELDS 4u
+struct cf_inputs {
+    bool ok;
+    size_t n_key, n_field;
+    struct cf_input_key {
+        uint16_t kid;
+        bool text; /* false: only whether the record has it */
+    } key[CF_INPUTS_KEYS];
+    uint16_t field[CF_INPUTS_FIELDS];
+};
 struct cf_source;
 struct cf_part { /* the value of a key or field taken apart once more */
     struct cf_ref from;
@@ -192,6 +205,7 @@ struct cf_source {
     struct cf_when *when;
     size_t n_when_key;
     struct cf_whenkey *when_key;
+    struct cf_inputs inputs;      /* of switches, rules and the base's rules */
     size_t n_time;
     struct cf_time *time;
     bool has_zone;
@@ -321,6 +335,7 @@ struct cf_norm_thread {
     uint16_t *first_key;       /* by source: the key records start with */
     struct cf_kidpos *kid;     /* n->n_kid + 1 */
     uint32_t generation;
+    struct cf_decisions **decided; /* by source; NULL: nothing yet */
     struct cf_arena keys;      /* texts of the keys */
     const struct cf_source *cef; /* the source of the last CEF record: whose keys the next one may have */
     struct cf_domain *domain;  /* domains.c: names cut before */
@@ -355,6 +370,18 @@ struct cf_num_memo { /* a number read from text */
     int64_t v;
 };
 #define CF_NUM_MEMOS 8u
+#define CF_FIRED_MAX 12u
+struct cf_fired { /* constants that switches and rules have put */
+    size_t n;
+    bool not; /* more than there is room for, or values were copied too */
+    const struct cf_sets *set[CF_FIRED_MAX];
+};
+static inline void cf_fired_add(struct cf_fired *f, const struct cf_sets *set)
+{
+    f->not = f->not || f->n == CF_FIRED_MAX;
+    if (!f->not && set->n)
+        f->set[f->n++] = set;
+}
 struct cf_run { /* one record on its way */
     struct cf_norm_thread *t;
     const struct cf_normaliser *n;
@@ -363,6 +390,7 @@ struct cf_run { /* one record on its way */
     struct cf_event *ev;
     const struct cf_source *src;
     cf_str text;               /* the record as UTF-8 */
+    struct cf_wide wide;       /* values of it may be read in one go */
     cf_str msg;                /* what patterns see: text without envelope */
     struct cf_syslog sl;
     bool has_sl, parsed, oom, keyed, printable; /* keyed: pairs have their ent. printable: text is ASCII without control characters, one line */
@@ -378,6 +406,7 @@ struct cf_run { /* one record on its way */
         size_t n_pairs, first; /* first: n_pairs when there is none */
         enum { CF_OTHERS_UNKNOWN, CF_OTHERS_NONE, CF_OTHERS } others;
     } asked;
+    struct cf_fired *fired;    /* what rules set is noted here; NULL: nowhere */
     uint64_t names[2];         /* bits of the names of the event's first n_names values: see cf_run_named */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
@@ -480,6 +509,28 @@ static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
             return false;
     }
 }
+/* cf_plain_number and its value. */
+static inline bool cf_run_plain_number(const struct cf_run *r, cf_str v, int64_t *ret)
+{
+    int64_t sum = 0;
+
+    if (cf_wide_has(&r->wide, v))
+        return cf_wide_number(v, ret);
+    if (v.n - 1 >= 18)
+        return false;
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned d = (unsigned)(v.p[i] - '0');
+        if (d > 9)
+            return false;
+        sum = sum * 10 + (int64_t)d;
+    }
+    *ret = sum;
+    return true;
+}
+static inline bool cf_run_plain_ip4(const struct cf_run *r, cf_str v, uint8_t ret[4])
+{
+    return cf_wide_has(&r->wide, v) ? cf_wide_ip4(v, ret) : cf_plain_ip4(v, ret);
+}
 /* Names of one source have numbers that follow each other: spread. */
 static inline unsigned cf_name_bit(uint16_t name) { return name * 40503u >> 9 & 63; }
 /* False: no value has this name (of an extra). */
@@ -544,7 +595,12 @@ bool cf_run_cond(struct cf_run *r, const struct cf_cond *c);
 cf_str cf_run_ref(struct cf_run *r, const struct cf_ref *ref); /* a field, a key of the record, an extra: the first that there is */
 int cf_index_whens(struct cf_arena *a, struct cf_source *s);   /* at load, when refs have their numbers */
 void cf_run_whens(struct cf_run *r, const struct cf_source *s);
+/* decide.c */
+void cf_index_inputs(struct cf_source *s);                     /* at load, when refs have their numbers */
+void cf_run_decide(struct cf_run *r, const struct cf_case **c, size_t n); /* cases of the switches that are known, and the rules: all constants */
+void cf_decisions_free(struct cf_norm_thread *t);
 /* apply.c */
+const struct cf_case *cf_find_case(const struct cf_switch *sw, cf_str v);
 bool cf_run_extract(struct cf_run *r, const struct cf_source *s);
 void cf_run_apply(struct cf_run *r); /* payload is in pairs: set, map, switch, when, time */
 void cf_run_device(struct cf_run *r, const struct cf_source *device); /* parts and when of the device whose service r->src knows */

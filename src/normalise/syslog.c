@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The syslog envelope: RFC 5424, RFC 3164 and what devices make of it (no year, year behind the time, ISO stamps, no
  * host, no tag, a second stamp of the device behind the relay's). */
+#include "base/zero.h"
 #include "normalise/formats.h"
 #include "normalise/timefmt.h"
 
@@ -281,7 +282,7 @@ bool cf_syslog_parse_memo(cf_str s, struct cf_syslog *ret, struct cf_stamp_memo 
     size_t n, i;
     int pri = 0;
 
-    memset(ret, 0, sizeof *ret);
+    cf_zero(ret, sizeof *ret);
     ret->pri = -1;
     if (s.n >= 3 && s.p[0] == '<') {
         for (i = 1; i < s.n && i < 5 && (unsigned)(s.p[i] - '0') <= 9; i++)

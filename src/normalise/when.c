@@ -251,6 +251,10 @@ static void run_when(struct cf_run *r, const struct cf_source *s, const struct c
     for (size_t k = 0; k < w->n; k++)
         if (!cond_holds(r, &w->cond[k]))
             return;
+    if (r->fired) {
+        cf_fired_add(r->fired, &w->set);
+        r->fired->not = r->fired->not || w->n_copy;
+    }
     cf_run_sets(r, &w->set);
     for (size_t k = 0; k < w->n_copy; k++) {
         cf_str v = w->copy_made[k].n ? made_text(r, &w->copy_made[k]) : ref_value(r, &w->copy_from[k]);
