@@ -110,7 +110,7 @@ static int relations(struct ti_writer *w, const json_t *doc, const json_t *o, co
             stix_id("relationship", cf_str_c(key), id);
             rel = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "type", "relationship", "spec_version", "2.1", "id", id, "relationship_type", refs[k].kind, "source_ref", from,
                             "target_ref", to);
-            r = rel ? ti_writer_object(w, rel, CF_STR("relationship"), cf_str_c(id), true, reterr) : CF_ENOMEM;
+            r = rel ? ti_writer_object(w, rel, CF_STR("relationship"), cf_str_c(id), -1, true, reterr) : CF_ENOMEM;
             json_decref(rel);
             if (r < 0)
                 return r;
@@ -241,7 +241,7 @@ int ti_gbt_doc(struct ti_writer *w, const json_t *doc, struct cf_error *reterr)
                     (void)json_object_set_new(copy, "created", json_string(now));
                 if (!json_object_get(copy, "modified"))
                     (void)json_object_set_new(copy, "modified", json_string(now));
-                r = ti_writer_object(w, copy, cf_str_c(components[c].stix), cf_str_c(id), true, reterr);
+                r = ti_writer_object(w, copy, cf_str_c(components[c].stix), cf_str_c(id), -1, true, reterr);
                 json_decref(copy);
             }
             if (r == 0)

@@ -89,6 +89,22 @@ static int write_state(struct cf_db *db, const char *id, const char *state, cons
     return r;
 }
 
+/* From now on rows may be written; they and what comes after them is given to others when the import is over (ti_horizon). */
+static int write_running(struct ti_job *j, struct cf_error *reterr)
+{
+    int64_t now = cf_now_us();
+    struct cf_tx *tx = NULL;
+    int r = cf_tx_begin(j->ti->o.db, CF_TX_WRITE, &tx, reterr);
+
+    if (r == 0)
+        r = cf_tx_exec(tx, "UPDATE ti_import SET state = 'running', started_us = COALESCE(started_us, ?), ver_us = (SELECT last_us + 1 FROM ti_clock WHERE id = 1) WHERE id = ?", reterr,
+                       CF_I(now), CF_Z(j->id));
+    if (r == 0)
+        r = cf_tx_commit(&tx, reterr);
+    cf_tx_rollback(&tx);
+    return r;
+}
+
 /* The row of the list, and the end of it in the audit trail; the place is free before both can be seen. */
 static void end(struct ti_job *j, const char *state, const json_t *report, const char *error, const char *format)
 {
@@ -355,7 +371,7 @@ static int run(struct ti_job *j, json_t **ret_report, struct cf_error *reterr)
     struct ti_import *im = NULL;
     const char *format = "";
     json_t *report;
-    int r = write_state(j->ti->o.db, j->id, "running", NULL, NULL, NULL, reterr);
+    int r = write_running(j, reterr);
 
     set_state(j, "running", j->stamp_us);
     j->w = (struct ti_writer){.db = j->ti->o.db, .source = &j->source, .excluded = box ? box->p : NULL, .user = j->user, .active = j->active, .now_us = j->stamp_us,

@@ -260,6 +260,17 @@ static int post_one(struct cf_req *req, struct cf_error *reterr)
     return reply_one(req, 201, cf_str_c(id), reterr);
 }
 
+/* Whoever is given the indicator is told of its change; ended: that it is over. */
+static int tell(struct cf_tx *tx, cf_str id, bool ended, struct cf_error *reterr)
+{
+    int64_t ver;
+    int r = ti_clock_next(tx, &ver, reterr);
+
+    if (r == 0)
+        r = ended ? ti_gone(tx, id, NULL, &ver, reterr) : ti_given(tx, id, &ver, reterr);
+    return r < 0 ? r : ti_clock_set(tx, ver - 1, reterr);
+}
+
 static int patch_one(struct cf_req *req, struct cf_error *reterr)
 {
     static const struct {
@@ -291,8 +302,10 @@ static int patch_one(struct cf_req *req, struct cf_error *reterr)
         r = cf_tx_exec(tx, "UPDATE ti_indicator SET tlp = ? WHERE id = ?", reterr, CF_I(ti_tlp_parse(cf_json_text(req->json, "tlp"))), CF_S(id));
     if (r == 0 && until)
         r = cf_tx_exec(tx, "UPDATE ti_indicator SET valid_until_us = ? WHERE id = ?", reterr, CF_I(until), CF_S(id));
+    if (r == 0) /* STIX tells versions apart by the millisecond */
+        r = cf_tx_exec(tx, "UPDATE ti_indicator SET updated_us = GREATEST(?, updated_us + 1000) WHERE id = ?", reterr, CF_I(cf_now_us()), CF_S(id));
     if (r == 0)
-        r = cf_tx_exec(tx, "UPDATE ti_indicator SET updated_us = ? WHERE id = ?", reterr, CF_I(cf_now_us()), CF_S(id));
+        r = tell(tx, id, until && until <= cf_now_us(), reterr);
     if (r == 0)
         r = cf_tx_commit(&tx, reterr);
     cf_tx_rollback(&tx);
@@ -313,9 +326,9 @@ static const struct action {
 } actions[] = {
     /* an analyst who activates a value in conflict has seen the conflict: it is cleared; a validity that is over is opened again */
     {"activate", " draft expired withdrawn false_positive ",
-     "status = 'active', conflict = NULL, valid_until_us = CASE WHEN status = 'expired' THEN 0 ELSE valid_until_us END"},
-    {"withdraw", " draft active expired ", "status = 'withdrawn'"},
-    {"reject", " draft ", "status = 'withdrawn'"},
+     "status = 'active', conflict = NULL, revoked_us = NULL, valid_until_us = CASE WHEN status = 'expired' THEN 0 ELSE valid_until_us END"},
+    {"withdraw", " draft active expired ", "status = 'withdrawn', revoked_us = NULL"},
+    {"reject", " draft ", "status = 'withdrawn', revoked_us = NULL"},
     /* a false hit lowers the confidence for good */
     {"false_positive", " draft active expired ", "status = 'false_positive', false_hits = false_hits + 1, confidence = confidence / 2"},
 };
@@ -324,7 +337,7 @@ static int act_one(struct cf_req *req, struct cf_tx *tx, const struct action *a,
 {
     int64_t now = cf_now_us(), n = 0;
     struct cf_stmt *st = NULL;
-    char sql[400], word[40];
+    char sql[500], word[40];
     int r = cf_tx_query(tx, "SELECT status FROM ti_indicator WHERE id = ?", &st, reterr, CF_Z(id));
     const char *why = "there is no such indicator";
 
@@ -340,12 +353,12 @@ static int act_one(struct cf_req *req, struct cf_tx *tx, const struct action *a,
         (void)json_array_append_new(errors, json_pack("{s:s,s:s}", "id", id, "message", why));
         return 0;
     }
-    (void)snprintf(sql, sizeof sql, "UPDATE ti_indicator SET %s, updated_us = ?, reviewed_by = ?, reviewed_us = ?, note = COALESCE(?, note) WHERE id = ?", a->sql);
+    (void)snprintf(sql, sizeof sql, "UPDATE ti_indicator SET %s, updated_us = GREATEST(?, updated_us + 1000), reviewed_by = ?, reviewed_us = ?, note = COALESCE(?, note) WHERE id = ?", a->sql);
     const struct cf_dbval with[] = {CF_I(now), CF_S(req->who->user_id), CF_I(now), CF_S(cf_json_text(req->json, "note").n ? cf_json_text(req->json, "note") : CF_STR_NONE), CF_Z(id)};
 
     r = cf_tx_execv(tx, sql, with, 5, &n, reterr);
     *changed += n;
-    return r;
+    return r < 0 ? r : tell(tx, cf_str_c(id), strcmp(a->name, "activate") != 0, reterr);
 }
 
 static int review(struct cf_req *req, struct cf_error *reterr)

@@ -71,5 +71,45 @@ const struct cf_migration cf_ti_migrations[] = {
      " PRIMARY KEY (import_id, id))"},
     {911, "sightings that an import brought", "ALTER TABLE ti_sighting ADD COLUMN import_id TEXT;\n"
                                               "CREATE INDEX ti_sighting_import ON ti_sighting (import_id) WHERE import_id IS NOT NULL"},
+    {912, "dates of versions: what others ask for by",
+     "CREATE TABLE ti_clock (id BIGINT PRIMARY KEY, last_us BIGINT NOT NULL);\n"
+     "CREATE TABLE ti_ended (id TEXT PRIMARY KEY, import_id TEXT, type TEXT NOT NULL, value TEXT NOT NULL, tlp BIGINT NOT NULL, confidence BIGINT NOT NULL, created_us BIGINT NOT NULL,"
+     " modified_us BIGINT NOT NULL, ver_us BIGINT NOT NULL);\n"
+     "CREATE INDEX ti_ended_ver ON ti_ended (ver_us);\n"
+     "CREATE INDEX ti_ended_import ON ti_ended (import_id) WHERE import_id IS NOT NULL;\n"
+     "ALTER TABLE ti_indicator ADD COLUMN ver_us BIGINT NOT NULL DEFAULT 0;\n"
+     "ALTER TABLE ti_indicator ADD COLUMN out_tlp BIGINT;\n"  /* how far it was ever given */
+     "ALTER TABLE ti_indicator ADD COLUMN out_conf BIGINT;\n"
+     "ALTER TABLE ti_indicator ADD COLUMN out_id TEXT;\n"     /* the id it is given by, when not its own */
+     "ALTER TABLE ti_indicator ADD COLUMN revoked_us BIGINT;\n" /* its source withdrew it, not a person */
+     "ALTER TABLE ti_object ADD COLUMN ver_us BIGINT NOT NULL DEFAULT 0;\n"
+     "ALTER TABLE ti_object ADD COLUMN out_tlp BIGINT;\n"
+     "ALTER TABLE ti_object ADD COLUMN out_conf BIGINT;\n"
+     "ALTER TABLE ti_object ADD COLUMN given_mod TEXT;\n"     /* when we changed what is given of it */
+     "ALTER TABLE ti_import ADD COLUMN ver_us BIGINT;\n"      /* its first date */
+     "ALTER TABLE ti_import ADD COLUMN kind TEXT NOT NULL DEFAULT 'upload';\n"
+     "ALTER TABLE ti_import_undo ADD COLUMN ver_us BIGINT;\n"
+     "ALTER TABLE ti_import_undo ADD COLUMN out_tlp BIGINT;\n"
+     "ALTER TABLE ti_import_undo ADD COLUMN out_conf BIGINT;\n"
+     "ALTER TABLE ti_import_undo ADD COLUMN out_id TEXT;\n"
+     "ALTER TABLE ti_import_undo ADD COLUMN revoked_us BIGINT;\n"
+     "ALTER TABLE ti_import_undo_object ADD COLUMN tlp BIGINT;\n"
+     "ALTER TABLE ti_import_undo_object ADD COLUMN ver_us BIGINT;\n"
+     "ALTER TABLE ti_import_undo_object ADD COLUMN out_tlp BIGINT;\n"
+     "ALTER TABLE ti_import_undo_object ADD COLUMN out_conf BIGINT;\n"
+     "ALTER TABLE ti_import_undo_object ADD COLUMN given_mod TEXT;\n"
+     /* in the order they were given so far, each its own date, none before the one it had: rows even, objects odd */
+     "UPDATE ti_indicator SET ver_us = d.ver FROM (SELECT id, 2 * n + MAX(added_us / 2 * 2 + 2 - 2 * n) OVER (ORDER BY n) AS ver FROM"
+     " (SELECT id, added_us, ROW_NUMBER() OVER (ORDER BY added_us, id) AS n FROM ti_indicator) a) d WHERE d.id = ti_indicator.id;\n"
+     "UPDATE ti_object SET ver_us = d.ver + 1 FROM (SELECT id, 2 * n + MAX(added_us / 2 * 2 + 2 - 2 * n) OVER (ORDER BY n) AS ver FROM"
+     " (SELECT id, added_us, ROW_NUMBER() OVER (ORDER BY added_us, id) AS n FROM ti_object) a) d WHERE d.id = ti_object.id;\n"
+     "UPDATE ti_indicator SET out_tlp = tlp, out_conf = confidence WHERE status = 'active' AND conflict IS NULL;\n"
+     "UPDATE ti_indicator SET revoked_us = updated_us WHERE status = 'withdrawn' AND reviewed_us IS NULL;\n"
+     "UPDATE ti_object SET out_tlp = x.tlp, out_conf = x.conf FROM (SELECT ext_id, MIN(out_tlp) AS tlp, MAX(out_conf) AS conf FROM ti_indicator WHERE out_tlp IS NOT NULL AND ext_id IS NOT NULL"
+     " GROUP BY ext_id) x WHERE x.ext_id = ti_object.id AND ti_object.type = 'indicator';\n"
+     "CREATE INDEX ti_indicator_ver ON ti_indicator (ver_us);\n"
+     "CREATE INDEX ti_indicator_out ON ti_indicator (out_id) WHERE out_id IS NOT NULL;\n"
+     "CREATE INDEX ti_object_ver ON ti_object (ver_us);\n"
+     "INSERT INTO ti_clock (id, last_us) SELECT 1, GREATEST((SELECT COALESCE(MAX(ver_us), 0) FROM ti_indicator), (SELECT COALESCE(MAX(ver_us), 0) FROM ti_object))"},
 };
 const size_t cf_ti_n_migrations = sizeof cf_ti_migrations / sizeof *cf_ti_migrations;

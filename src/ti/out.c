@@ -15,25 +15,11 @@ const char *ti_format_type(cf_str f)
     return cf_str_eqz(f, "gbt") ? "application/json; charset=utf-8" : NULL;
 }
 
-int ti_select_sql(const struct ti_select *s, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr)
+int ti_types_sql(cf_str types, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr)
 {
-    cf_str types = s->types, one;
     size_t k = 0;
+    cf_str one;
 
-    cf_buf_z(sql, "i.conflict IS NULL AND i.tlp <= ? AND i.confidence >= ?");
-    v[(*n_v)++] = CF_I(s->tlp_max);
-    v[(*n_v)++] = CF_I(s->min_confidence);
-    if (s->status.n) {
-        cf_buf_z(sql, " AND i.status = ?");
-        v[(*n_v)++] = CF_S(s->status);
-    } else {
-        cf_buf_z(sql, " AND i.status = 'active' AND (i.valid_until_us = 0 OR i.valid_until_us > ?)");
-        v[(*n_v)++] = CF_I(cf_now_us());
-    }
-    if (s->source.n) {
-        cf_buf_z(sql, " AND i.source_id = ?");
-        v[(*n_v)++] = CF_S(s->source);
-    }
     while (cf_str_cut(&types, ',', &one)) {
         enum cf_ti_type t;
 
@@ -48,6 +34,25 @@ int ti_select_sql(const struct ti_select *s, struct cf_buf *sql, struct cf_dbval
     if (k)
         cf_buf_byte(sql, ')');
     return 0;
+}
+
+int ti_select_sql(const struct ti_select *s, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr)
+{
+    cf_buf_z(sql, "i.conflict IS NULL AND i.tlp <= ? AND i.confidence >= ?");
+    v[(*n_v)++] = CF_I(s->tlp_max);
+    v[(*n_v)++] = CF_I(s->min_confidence);
+    if (s->status.n) {
+        cf_buf_z(sql, " AND i.status = ?");
+        v[(*n_v)++] = CF_S(s->status);
+    } else {
+        cf_buf_z(sql, " AND i.status = 'active' AND (i.valid_until_us = 0 OR i.valid_until_us > ?)");
+        v[(*n_v)++] = CF_I(cf_now_us());
+    }
+    if (s->source.n) {
+        cf_buf_z(sql, " AND i.source_id = ?");
+        v[(*n_v)++] = CF_S(s->source);
+    }
+    return ti_types_sql(s->types, sql, v, n_v, reterr);
 }
 
 static void csv_cell(struct cf_buf *out, cf_str s, bool last)

@@ -154,7 +154,7 @@ int ti_stix_object(struct ti_writer *w, const json_t *obj, struct cf_error *rete
         r = read_indicator(w, obj, &matchable, reterr);
     else if (cf_str_eqz(type, "sighting"))
         r = read_sighting(w, obj, reterr);
-    return r < 0 ? r : ti_writer_object(w, obj, type, id, matchable, reterr);
+    return r < 0 ? r : ti_writer_object(w, obj, type, id, tlp_of(obj), matchable, reterr);
 }
 
 /* ---- out ------------------------------------------------------------------------------------------------------------------- */
@@ -218,7 +218,7 @@ static void set_str(json_t *o, const char *key, cf_str s)
 
 json_t *ti_stix_of_row(const struct cf_stmt *st)
 {
-    cf_str id = cf_stmt_str(st, 0), type = cf_stmt_str(st, 1), value = cf_stmt_str(st, 2), tags = cf_stmt_str(st, 13), status = cf_stmt_str(st, 15), cond = cf_stmt_str(st, 19);
+    cf_str id = cf_stmt_str(st, 20), type = cf_stmt_str(st, 1), value = cf_stmt_str(st, 2), tags = cf_stmt_str(st, 13), status = cf_stmt_str(st, 15), cond = cf_stmt_str(st, 19);
     json_t *o = json_object(), *labels;
     enum cf_ti_type t = CF_TI_DOMAIN;
     struct cf_buf p;
@@ -255,6 +255,24 @@ json_t *ti_stix_of_row(const struct cf_stmt *st)
         (void)json_object_set_new(o, "labels", labels);
     else
         json_decref(labels);
+    cf_buf_release(&p);
+    return o;
+}
+
+json_t *ti_stix_gone(const struct ti_stix_gone *g)
+{
+    json_t *o = json_pack("{s:s,s:s,s:b,s:s,s:[s]}", "type", "indicator", "spec_version", "2.1", "revoked", 1, "pattern_type", "stix", "object_marking_refs", ti_tlp_marking(g->tlp));
+    enum cf_ti_type t = CF_TI_DOMAIN;
+    struct cf_buf p;
+
+    cf_buf_init(&p, 64 << 10);
+    (void)cf_ti_type_parse(g->type, &t);
+    ti_pattern_text(t, g->value, &p);
+    (void)json_object_set_new(o, "id", json_sprintf("indicator--%.*s", CF_ARG(g->id)));
+    (void)json_object_set_new(o, "pattern", json_stringn(p.p, p.n));
+    (void)json_object_set_new(o, "created", stix_time(g->created_us));
+    (void)json_object_set_new(o, "modified", stix_time(g->modified_us));
+    (void)json_object_set_new(o, "valid_from", stix_time(g->created_us));
     cf_buf_release(&p);
     return o;
 }

@@ -7,7 +7,7 @@
 
 #include "app/app.h"
 #include "api/route.h"
-#include "ti/ti_int.h"
+#include "ti/taxii.h"
 
 #define MEDIA "application/taxii+json;version=2.1"
 #define PAGE_DEFAULT 500
@@ -198,235 +198,158 @@ static int one_collection(struct cf_req *req, struct cf_error *reterr)
     return r != 0 ? over(r) : reply(req, 200, collection_json(&c));
 }
 
-/* ---- objects: two streams in order of their adding, merged --------------------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------------------------------------------------------------------ */
 
-struct place { /* last object given of a stream */
-    int64_t added;
-    char id[200];
-};
-struct page {
-    struct place at[2]; /* 0 rows of the library, 1 objects kept */
-    int64_t limit, n, first_us, last_us;
-    json_t *out;
-    bool manifest, versions;
-    bool more;
-};
-
-static json_t *stix_date(int64_t us)
+/* "a,b" of match[...]; an error when there are too many. */
+static int matches(struct cf_req *req, const char *key, cf_str *out, size_t *n, struct cf_error *reterr)
 {
-    char b[32];
+    cf_str list = cf_req_query(req, key), one;
 
-    return json_sprintf("%.*s", (int)cf_time_format(us, b), b);
+    while (cf_str_cut(&list, ',', &one)) {
+        one = cf_str_trim(one);
+        if (!one.n)
+            continue;
+        if (*n == TI_TAXII_MATCHES)
+            return cf_req_field_error(req, key, "at most %u values", TI_TAXII_MATCHES);
+        out[(*n)++] = one;
+    }
+    (void)reterr;
+    return 0;
 }
 
-static bool read_next(cf_str next, struct page *p)
+/* One version of an object is kept, the newest: it is the first, the last and all of them. */
+static int match_version(struct cf_req *req, struct ti_taxii_query *q, struct cf_error *reterr)
 {
-    cf_str f[4] = {{0}};
-
-    for (int i = 0; i < 4; i++)
-        if (!cf_str_cut(&next, '~', &f[i]) && i < 3)
-            return false;
-    if (!cf_str_i64(f[0], &p->at[0].added) || !cf_str_i64(f[2], &p->at[1].added) || f[1].n >= 200 || f[3].n >= 200)
-        return false;
-    (void)snprintf(p->at[0].id, 200, "%.*s", CF_ARG(f[1]));
-    (void)snprintf(p->at[1].id, 200, "%.*s", CF_ARG(f[3]));
-    return true;
-}
-
-static int open_rows(struct cf_req *req, struct cf_tx *tx, const struct collection *c, const struct page *p, cf_str id, struct cf_stmt **ret, struct cf_error *reterr)
-{
-    struct cf_dbval v[32];
-    struct cf_buf sql;
+    cf_str asked[TI_TAXII_MATCHES];
     size_t n = 0;
-    int r;
+    bool any = false;
+    int r = matches(req, "match[version]", asked, &n, reterr);
 
-    (void)req;
-    cf_buf_init(&sql, 1 << 16);
-    cf_buf_z(&sql, "SELECT " TI_STIX_COLS " FROM ti_indicator i JOIN ti_source s ON s.id = i.source_id WHERE ");
-    r = ti_select_sql(&c->select, &sql, v, &n, reterr);
-    cf_buf_z(&sql, " AND i.cond = '' AND (i.ext_id IS NULL OR i.ext_id NOT LIKE 'indicator--%') AND i.added_us >= ? AND (i.added_us > ? OR i.id > ?)");
-    v[n++] = CF_I(p->at[0].added);
-    v[n++] = CF_I(p->at[0].added);
-    v[n++] = CF_Z(p->at[0].id);
-    if (id.n) {
-        cf_buf_z(&sql, " AND i.id = ?");
-        v[n++] = CF_S(cf_str_starts(id, CF_STR("indicator--")) ? cf_str_sub(id, 11, id.n) : CF_STR("-"));
-    }
-    cf_buf_printf(&sql, " ORDER BY i.added_us, i.id LIMIT %lld", (long long)p->limit + 1);
-    if (r == 0)
-        r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, ret, reterr);
-    cf_buf_release(&sql);
-    return r;
-}
+    for (size_t i = 0; i < n && r == 0; i++) {
+        cf_str *s = q->version + i * TI_TAXII_SPELLINGS;
+        char b[32];
 
-static int open_objects(struct cf_tx *tx, const struct collection *c, const struct page *p, cf_str id, cf_str type, struct cf_stmt **ret, struct cf_error *reterr)
-{
-    struct cf_buf sql;
-    struct cf_dbval v[8];
-    size_t n = 0;
-    int r;
-
-    cf_buf_init(&sql, 1 << 16);
-    cf_buf_z(&sql, "SELECT o.added_us, o.id, o.json, o.modified FROM ti_object o WHERE o.tlp <= ? AND o.added_us >= ? AND (o.added_us > ? OR o.id > ?)"
-                   " AND (o.type <> 'indicator' OR EXISTS (SELECT 1 FROM ti_indicator x WHERE x.ext_id = o.id AND x.status = 'active' AND x.conflict IS NULL))");
-    v[n++] = CF_I(c->select.tlp_max);
-    v[n++] = CF_I(p->at[1].added);
-    v[n++] = CF_I(p->at[1].added);
-    v[n++] = CF_Z(p->at[1].id);
-    if (id.n) {
-        cf_buf_z(&sql, " AND o.id = ?");
-        v[n++] = CF_S(id);
-    }
-    if (type.n) {
-        cf_buf_z(&sql, " AND o.type = ?");
-        v[n++] = CF_S(type);
-    }
-    cf_buf_printf(&sql, " ORDER BY o.added_us, o.id LIMIT %lld", (long long)p->limit + 1);
-    r = cf_tx_queryv(tx, cf_buf_cstr(&sql), v, n, ret, reterr);
-    cf_buf_release(&sql);
-    return r;
-}
-
-static void give(struct page *p, json_t *takes, int64_t added, const char *version)
-{
-    json_t *o = takes;
-
-    if (p->manifest)
-        o = json_pack("{s:O,s:o,s:s,s:s}", "id", json_object_get(takes, "id"), "date_added", stix_date(added), "version", version, "media_type", "application/stix+json;version=2.1");
-    else if (p->versions)
-        o = json_string(version);
-    if (o != takes)
-        json_decref(takes);
-    (void)json_array_append_new(p->out, o);
-    if (p->n++ == 0)
-        p->first_us = added;
-    p->last_us = added;
-}
-
-static int merge(struct page *p, struct cf_stmt *row, struct cf_stmt *obj, struct cf_error *reterr)
-{
-    int a = row ? cf_stmt_next(row, reterr) : 0, b = obj ? cf_stmt_next(obj, reterr) : 0;
-
-    while ((a == 1 || b == 1) && a >= 0 && b >= 0 && p->n < p->limit) {
-        bool rows_turn = a == 1 && (b != 1 || cf_stmt_i64(row, 16) <= cf_stmt_i64(obj, 0));
-        json_t *o;
-
-        if (rows_turn) {
-            o = ti_stix_of_row(row);
-            p->at[0].added = cf_stmt_i64(row, 16);
-            (void)snprintf(p->at[0].id, 200, "%.*s", CF_ARG(cf_stmt_str(row, 0)));
-            give(p, o, p->at[0].added, json_string_value(json_object_get(o, "modified")));
-            a = cf_stmt_next(row, reterr);
-        } else {
-            char version[64];
-
-            o = json_loadb(cf_stmt_str(obj, 2).p, cf_stmt_str(obj, 2).n, 0, NULL);
-            p->at[1].added = cf_stmt_i64(obj, 0);
-            (void)snprintf(p->at[1].id, 200, "%.*s", CF_ARG(cf_stmt_str(obj, 1)));
-            (void)snprintf(version, sizeof version, "%.*s", CF_ARG(cf_stmt_str(obj, 3)));
-            if (o)
-                give(p, o, p->at[1].added, version);
-            b = cf_stmt_next(obj, reterr);
+        if (cf_str_eqz(asked[i], "last") || cf_str_eqz(asked[i], "first") || cf_str_eqz(asked[i], "all")) {
+            any = true;
+            continue;
         }
+        if (!cf_time_parse(asked[i], &q->version_us[i]))
+            return cf_req_field_error(req, "match[version]", "last, first, all or the time of a version");
+        (void)cf_time_format(q->version_us[i] / CF_US_PER_S * CF_US_PER_S, b);
+        s[0] = asked[i];
+        s[1] = cf_arena_printf(req->arena, "%.19s.%03dZ", b, (int)(q->version_us[i] % CF_US_PER_S / 1000));
+        s[2] = cf_arena_printf(req->arena, "%.19sZ", b);
+        if (q->version_us[i] % CF_US_PER_S)
+            s[2] = s[1];
     }
-    p->more = a == 1 || b == 1;
-    return a < 0 ? a : b < 0 ? b : 0;
+    q->n_versions = any ? 0 : n;
+    return r;
 }
 
-static int page_of(struct cf_req *req, struct page *p, cf_str id, struct cf_error *reterr)
+static int match_spec(struct cf_req *req, struct ti_taxii_query *q, struct cf_error *reterr)
 {
-    cf_str after = cf_req_query(req, "added_after"), next = cf_req_query(req, "next"), type = cf_req_query(req, "match[type]");
-    struct cf_stmt *row = NULL, *obj = NULL;
-    struct cf_tx *tx = NULL;
+    cf_str asked[TI_TAXII_MATCHES];
+    size_t n = 0;
+    int r = matches(req, "match[spec_version]", asked, &n, reterr);
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        int spec = cf_str_eqz(asked[i], "2.0") ? 20 : cf_str_eqz(asked[i], "2.1") ? 21 : 0;
+
+        if (!spec)
+            return cf_req_field_error(req, "match[spec_version]", "2.0 or 2.1");
+        q->spec = i && q->spec != spec ? 0 : spec;
+        if (i && !q->spec)
+            break;
+    }
+    return r;
+}
+
+static int page_of(struct cf_req *req, enum ti_taxii_what what, cf_str id, struct ti_taxii_page *ret, struct cf_error *reterr)
+{
+    cf_str after = cf_req_query(req, "added_after"), next = cf_req_query(req, "next");
     struct collection c = {0};
-    int64_t t = -1;
+    struct ti_taxii_query q = {.select = &c.select, .what = what};
+    int64_t from = 0;
     int r = the_collection(req, &c, reterr);
 
-    if (!id.n)
-        id = cf_req_query(req, "match[id]");
     if (r == 0)
-        r = cf_req_query_i64(req, "limit", PAGE_DEFAULT, 1, 1000000, &p->limit, reterr);
-    if (r == 0 && after.n && !cf_time_parse(after, &t))
+        r = cf_req_query_i64(req, "limit", PAGE_DEFAULT, 1, 1000000, &q.limit, reterr);
+    if (q.limit > PAGE_MAX)
+        q.limit = PAGE_MAX;
+    if (r == 0 && after.n && !cf_time_parse(after, &q.after_us))
         r = cf_req_field_error(req, "added_after", "not a time");
-    if (p->limit > PAGE_MAX)
-        p->limit = PAGE_MAX;
-    p->at[0].added = p->at[1].added = t < 0 ? 0 : t + 1; /* strictly after */
-    if (r == 0 && next.n && !read_next(next, p))
+    if (r == 0 && next.n && !cf_str_i64(next, &from))
         r = cf_req_field_error(req, "next", "not given by this server");
-    p->out = json_array();
+    if (from > q.after_us)
+        q.after_us = from;
+    if (id.n)
+        q.id[q.n_ids++] = id;
+    else if (r == 0)
+        r = matches(req, "match[id]", q.id, &q.n_ids, reterr);
     if (r == 0)
-        r = cf_tx_begin(app_of(req)->db, CF_TX_READ, &tx, reterr);
-    if (r == 0 && (!type.n || cf_str_eqz(type, "indicator")))
-        r = open_rows(req, tx, &c, p, id, &row, reterr);
+        r = matches(req, "match[type]", q.type, &q.n_types, reterr);
     if (r == 0)
-        r = open_objects(tx, &c, p, id, type, &obj, reterr);
+        r = match_version(req, &q, reterr);
     if (r == 0)
-        r = merge(p, row, obj, reterr);
-    cf_stmt_free(row);
-    cf_stmt_free(obj);
-    cf_tx_rollback(&tx);
-    if (r != 0)
-        json_decref(p->out);
-    return r;
+        r = match_spec(req, &q, reterr);
+    return r == 0 ? ti_taxii_page(app_of(req)->db, &q, ret, reterr) : r;
 }
 
-static int answer_page(struct cf_req *req, struct page *p, const char *key)
+static void date_header(struct cf_req *req, const char *name, int64_t us)
+{
+    json_t *date = ti_taxii_date(us);
+
+    cf_reply_header(req, name, cf_arena_strdup(req->arena, cf_str_c(json_string_value(date))));
+    json_decref(date);
+}
+
+static int answer_page(struct cf_req *req, struct ti_taxii_page *p, const char *key)
 {
     json_t *doc = json_object();
-    char b[32];
 
     if (p->n) {
-        cf_reply_header(req, "X-TAXII-Date-Added-First", cf_arena_strdup(req->arena, cf_str_n(b, cf_time_format(p->first_us, b))));
-        cf_reply_header(req, "X-TAXII-Date-Added-Last", cf_arena_strdup(req->arena, cf_str_n(b, cf_time_format(p->last_us, b))));
+        date_header(req, "X-TAXII-Date-Added-First", p->first_us);
+        date_header(req, "X-TAXII-Date-Added-Last", p->last_us);
         (void)json_object_set(doc, key, p->out);
     }
     json_decref(p->out);
     if (p->more) {
         (void)json_object_set_new(doc, "more", json_true());
-        (void)json_object_set_new(doc, "next", json_sprintf("%lld~%s~%lld~%s", (long long)p->at[0].added, p->at[0].id, (long long)p->at[1].added, p->at[1].id));
+        (void)json_object_set_new(doc, "next", json_sprintf("%lld", (long long)p->last_us));
     }
     return reply(req, 200, doc);
 }
 
 static int objects(struct cf_req *req, struct cf_error *reterr)
 {
-    struct page p = {0};
-    int r = page_of(req, &p, CF_STR_NONE, reterr);
+    struct ti_taxii_page p = {0};
+    int r = page_of(req, TI_TAXII_OBJECTS, CF_STR_NONE, &p, reterr);
 
     return r != 0 ? over(r) : answer_page(req, &p, "objects");
 }
 
 static int manifest(struct cf_req *req, struct cf_error *reterr)
 {
-    struct page p = {.manifest = true};
-    int r = page_of(req, &p, CF_STR_NONE, reterr);
+    struct ti_taxii_page p = {0};
+    int r = page_of(req, TI_TAXII_MANIFEST, CF_STR_NONE, &p, reterr);
 
     return r != 0 ? over(r) : answer_page(req, &p, "objects");
 }
 
-static int one_object(struct cf_req *req, struct cf_error *reterr)
+static int of_one(struct cf_req *req, enum ti_taxii_what what, const char *key, struct cf_error *reterr)
 {
-    struct page p = {0};
-    int r = page_of(req, &p, cf_req_path(req, "object"), reterr);
+    struct ti_taxii_page p = {0};
+    int r = page_of(req, what, cf_req_path(req, "object"), &p, reterr);
 
     if (r == 0 && p.n == 0) {
         json_decref(p.out);
         r = cf_error_set(reterr, CF_ENOENT, "there is no such object in the collection");
     }
-    return r != 0 ? over(r) : answer_page(req, &p, "objects");
+    return r != 0 ? over(r) : answer_page(req, &p, key);
 }
 
-static int versions(struct cf_req *req, struct cf_error *reterr)
-{
-    struct page p = {.versions = true};
-    int r = page_of(req, &p, cf_req_path(req, "object"), reterr);
-
-    if (r == 0 && p.n == 0) {
-        json_decref(p.out);
-        r = cf_error_set(reterr, CF_ENOENT, "there is no such object in the collection");
-    }
-    return r != 0 ? over(r) : answer_page(req, &p, "versions");
-}
+static int one_object(struct cf_req *req, struct cf_error *reterr) { return of_one(req, TI_TAXII_OBJECTS, "objects", reterr); }
+static int versions(struct cf_req *req, struct cf_error *reterr) { return of_one(req, TI_TAXII_VERSIONS, "versions", reterr); }
 
 /* ---- submissions ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -507,7 +430,7 @@ static int post_objects(struct cf_req *req, struct cf_error *reterr)
     bad = json_array();
     cf_uuid7(id);
     r = write_objects(req, list, ok, bad, reterr);
-    status = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:i,s:o,s:o,s:[]}", "id", id, "status", "complete", "request_timestamp", stix_date(cf_now_us()), "total_count",
+    status = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:i,s:o,s:o,s:[]}", "id", id, "status", "complete", "request_timestamp", ti_taxii_date(cf_now_us()), "total_count",
                        (json_int_t)json_array_size(list), "success_count", (json_int_t)json_array_size(ok), "failure_count", (json_int_t)json_array_size(bad), "pending_count", 0,
                        "successes", ok, "failures", bad, "pendings");
     text = json_dumps(status, JSON_COMPACT);
@@ -550,8 +473,8 @@ static const struct cf_route routes[] = {
     {.method = CF_GET, .path = "/taxii2/api/status/{id}/", .permission = "ti.read", .handler = get_status, .flags = CF_RF_BASIC, .scope = "all", .doc = "What became of submitted objects"},
     {.method = CF_GET, .path = "/taxii2/api/collections/", .permission = "ti.read", .handler = collections, .flags = CF_RF_BASIC, .scope = "all", .doc = "TAXII collections the caller may read"},
     {.method = CF_GET, .path = COLLECTION, .permission = "ti.read", .handler = one_collection, .flags = CF_RF_BASIC, .scope = "all", .doc = "One TAXII collection"},
-    {.method = CF_GET, .path = COLLECTION "manifest/", .permission = "ti.read", .handler = manifest, .flags = CF_RF_BASIC, .scope = "all", .doc = "Manifest (query: added_after, limit, next, match[type], match[id])"},
-    {.method = CF_GET, .path = COLLECTION "objects/", .permission = "ti.read", .handler = objects, .flags = CF_RF_BASIC, .scope = "all", .doc = "STIX objects, oldest first (query: added_after, limit, next, match[type], match[id])"},
+    {.method = CF_GET, .path = COLLECTION "manifest/", .permission = "ti.read", .handler = manifest, .flags = CF_RF_BASIC, .scope = "all", .doc = "Manifest (query: added_after, limit, next, match[type], match[id], match[version], match[spec_version])"},
+    {.method = CF_GET, .path = COLLECTION "objects/", .permission = "ti.read", .handler = objects, .flags = CF_RF_BASIC, .scope = "all", .doc = "STIX objects, oldest first (query: added_after, limit, next, match[type], match[id], match[version], match[spec_version])"},
     {.method = CF_POST, .path = COLLECTION "objects/", .permission = "ti.write", .handler = post_objects, .flags = CF_RF_BASIC | CF_RF_RAW_BODY | CF_RF_UPLOAD, .scope = "all",
      .doc = "Submits STIX objects; indicators wait for review"},
     {.method = CF_GET, .path = COLLECTION "objects/{object}/", .permission = "ti.read", .handler = one_object, .flags = CF_RF_BASIC, .scope = "all", .doc = "One STIX object"},

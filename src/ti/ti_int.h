@@ -61,14 +61,15 @@ struct ti_writer {
     size_t n, cap_row, n_kept, cap_kept, in_tx;
     int64_t written, objects_written;
     struct cf_dbval *v;
-    char *sql_block, *sql_one, *note_block, *note_one;
+    char *sql_block, *sql_one, *sql_gone, *note_block, *note_one;
+    int64_t ver_us; /* next date, while tx is open */
 };
 int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr); /* after the first fields are set */
 int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr);
 void ti_writer_bad(struct ti_writer *w, cf_str text, const char *why);
 void ti_writer_unmatchable(struct ti_writer *w, cf_str id, cf_str what, const char *why);
 /* A STIX object kept as it is. */
-int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr);
+int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, int tlp, bool matchable, struct cf_error *reterr); /* tlp -1: as the source says */
 /* Others met the indicator that its source knows as `of`; denied: they say that it is harmless. Written at the end. */
 struct ti_seen {
     cf_str id, of, note;   /* id: the source's own of this sighting; one comes in once */
@@ -80,9 +81,37 @@ int ti_writer_end(struct ti_writer *w, struct cf_error *reterr); /* writes the r
 void ti_writer_release(struct ti_writer *w);
 json_t *ti_writer_report(const struct ti_writer *w); /* new reference */
 
+/* ---- between writer.c and writer_object.c ---- */
+#define TI_RUN_ROWS ((size_t)131072)
+#define TI_RUN_BYTES ((size_t)32 << 20) /* of texts */
+struct ti_kept { /* a STIX object to be written */
+    cf_str id, type, name, modified, json, src, kind, dst;
+    int64_t tlp;
+    bool matchable;
+};
+int ti_writer_flush(struct ti_writer *w, struct cf_error *reterr);
+int ti_writer_open(struct ti_writer *w, struct cf_error *reterr); /* a transaction is there afterwards */
+int ti_writer_wrote(struct ti_writer *w, size_t rows, struct cf_error *reterr); /* it ends when there are enough */
+int ti_write_object(struct ti_writer *w, const struct ti_kept *o, struct cf_error *reterr);
+int ti_write_seen(struct ti_writer *w, const struct ti_seen *s, struct cf_error *reterr);
+/* Withdraws, as their source, the indicators that the query (of ids) names. */
+int ti_writer_withdraw(struct ti_writer *w, const char *query, const struct cf_dbval *v, size_t n, struct cf_error *reterr);
+cf_str ti_cut(cf_str s, size_t max); /* not inside a character */
+
+/* ---- version.c: the dates by which others ask what is new ---- */
+/* First date that is free; the writer who took some sets the last one before it commits. Write transactions only. */
+int ti_clock_next(struct cf_tx *tx, int64_t *ret, struct cf_error *reterr);
+int ti_clock_set(struct cf_tx *tx, int64_t last_us, struct cf_error *reterr);
+int ti_horizon(struct cf_tx *tx, int64_t *ret, struct cf_error *reterr); /* last date that may be given now */
+/* The indicator is given as it is from now on. Takes the dates it needs from *ver_us. */
+int ti_given(struct cf_tx *tx, cf_str id, int64_t *ver_us, struct cf_error *reterr);
+/* It is not given any more, its state says so already: whoever got it is told. import_id may be NULL. */
+int ti_gone(struct cf_tx *tx, cf_str id, const char *import_id, int64_t *ver_us, struct cf_error *reterr);
+
 /* ---- undo.c: taking an import back, all of it or (after a crash) the rest of it ---- */
 char *ti_undo_sql(size_t rows); /* statement that puts aside what rows of so many values say; free() */
 int ti_undo_object(struct cf_tx *tx, const char *import_id, int64_t stamp_us, cf_str id, cf_str modified, struct cf_error *reterr);
+int ti_undo_row(struct cf_tx *tx, const char *import_id, int64_t stamp_us, cf_str id, struct cf_error *reterr); /* one row by its id */
 /* stamp_us: now_us of the writer. Rows that somebody changed since the import stay. */
 int ti_undo_run(struct cf_db *db, const char *import_id, const char *source, int64_t stamp_us, struct cf_error *reterr);
 int ti_undo_forget(struct cf_db *db, const char *import_id, struct cf_error *reterr); /* the import stays */
@@ -182,9 +211,14 @@ int ti_pattern_atoms(cf_str pattern, ti_atom_fn fn, void *ctx, struct cf_error *
 
 /* STIX out */
 json_t *ti_stix_of_row(const struct cf_stmt *st); /* columns of TI_STIX_COLS */
+struct ti_stix_gone {
+    cf_str id, type, value; /* id without "indicator--" */
+    int64_t tlp, created_us, modified_us;
+};
+json_t *ti_stix_gone(const struct ti_stix_gone *g); /* a revoked indicator: what names it, nothing more */
 #define TI_STIX_COLS \
     "i.id, i.type, i.value, i.threat_type, i.family, i.grp, i.confidence, i.severity, i.tlp, i.valid_from_us, i.valid_until_us, i.first_seen_us, " \
-    "i.description, i.tags, i.techniques, i.status, i.added_us, i.updated_us, s.name, i.cond"
+    "i.description, i.tags, i.techniques, i.status, i.added_us, i.updated_us, s.name, i.cond, COALESCE(i.out_id, i.id)"
 json_t *ti_time(int64_t us); /* RFC 3339 or null */
 void ti_pattern_text(enum cf_ti_type t, cf_str value, struct cf_buf *out);
 const char *ti_tlp_marking(int64_t tlp); /* STIX 2.1 id of the TLP marking definition */
@@ -197,6 +231,7 @@ struct ti_select {
 };
 /* Appends the condition over i (ti_indicator) and its values (at most 24). CF_EINVAL: unknown type. */
 int ti_select_sql(const struct ti_select *s, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr);
+int ti_types_sql(cf_str types, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr); /* the part about types */
 /* format: txt, csv, stix, gbt. *ret_n: items written. */
 int ti_write(struct cf_db *db, const struct ti_select *s, cf_str format, int64_t limit, struct cf_buf *out, int64_t *ret_n, struct cf_error *reterr);
 const char *ti_format_type(cf_str format); /* media type, NULL: no such format */

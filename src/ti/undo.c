@@ -8,12 +8,15 @@
 #define STEP "2000" /* rows a transaction */
 
 #define ROW_COLS \
-    "confidence, severity, tlp, threat_type, family, grp, valid_from_us, valid_until_us, last_seen_us, description, tags, techniques, ext_id, status, conflict, updated_us"
+    "confidence, severity, tlp, threat_type, family, grp, valid_from_us, valid_until_us, last_seen_us, description, tags, techniques, ext_id, status, conflict, updated_us, ver_us, out_tlp, out_conf, out_id," \
+    " revoked_us"
 static const char note_head[] = "INSERT INTO ti_import_undo (import_id, id, " ROW_COLS ") SELECT ?, id, " ROW_COLS " FROM ti_indicator WHERE source_id = ? AND added_us <> ? AND value IN (?";
+static const char note_row[] = "INSERT INTO ti_import_undo (import_id, id, " ROW_COLS ") SELECT ?, id, " ROW_COLS
+                               " FROM ti_indicator WHERE id = ? AND added_us <> ? ON CONFLICT (import_id, id) DO NOTHING";
 static const char note_tail[] = ") ON CONFLICT (import_id, id) DO NOTHING";
 static const char note_object[] =
-    "INSERT INTO ti_import_undo_object (import_id, id, name, modified, matchable, added_us, json, src, kind, dst)"
-    " SELECT ?, o.id, o.name, o.modified, o.matchable, o.added_us, o.json, r.src, r.kind, r.dst FROM ti_object o LEFT JOIN ti_relation r ON r.id = o.id"
+    "INSERT INTO ti_import_undo_object (import_id, id, name, modified, matchable, added_us, json, src, kind, dst, tlp, ver_us, out_tlp, out_conf, given_mod)"
+    " SELECT ?, o.id, o.name, o.modified, o.matchable, o.added_us, o.json, r.src, r.kind, r.dst, o.tlp, o.ver_us, o.out_tlp, o.out_conf, o.given_mod FROM ti_object o LEFT JOIN ti_relation r ON r.id = o.id"
     " WHERE o.id = ? AND o.added_us <> ? AND COALESCE(o.modified, '') <> COALESCE(?, '') ON CONFLICT (import_id, id) DO NOTHING";
 
 char *ti_undo_sql(size_t rows)
@@ -35,6 +38,11 @@ char *ti_undo_sql(size_t rows)
 int ti_undo_object(struct cf_tx *tx, const char *import_id, int64_t stamp_us, cf_str id, cf_str modified, struct cf_error *reterr)
 {
     return cf_tx_exec(tx, note_object, reterr, CF_Z(import_id), CF_S(id), CF_I(stamp_us), CF_S(modified));
+}
+
+int ti_undo_row(struct cf_tx *tx, const char *import_id, int64_t stamp_us, cf_str id, struct cf_error *reterr)
+{
+    return cf_tx_exec(tx, note_row, reterr, CF_Z(import_id), CF_S(id), CF_I(stamp_us));
 }
 
 /* One transaction of these statements over the next STEP rows; *ret_n: rows the last one took. All take the same values. */
@@ -69,7 +77,8 @@ static int restore_rows(struct cf_db *db, const char *id, int64_t stamp, struct 
     static const char *const sql[] = {
         "UPDATE ti_indicator SET confidence = u.confidence, severity = u.severity, tlp = u.tlp, threat_type = u.threat_type, family = u.family, grp = u.grp,"
         " valid_from_us = u.valid_from_us, valid_until_us = u.valid_until_us, last_seen_us = u.last_seen_us, description = u.description, tags = u.tags,"
-        " techniques = u.techniques, ext_id = u.ext_id, status = u.status, conflict = u.conflict, updated_us = u.updated_us"
+        " techniques = u.techniques, ext_id = u.ext_id, status = u.status, conflict = u.conflict, updated_us = u.updated_us,"
+        " ver_us = u.ver_us, out_tlp = u.out_tlp, out_conf = u.out_conf, out_id = u.out_id, revoked_us = u.revoked_us"
         " FROM ti_import_undo u WHERE u.import_id = ? AND ti_indicator.id = u.id AND ti_indicator.updated_us = ? AND u.id IN (" NEXT("ti_import_undo") ")",
         "DELETE FROM ti_import_undo WHERE import_id = ? AND id IN (" NEXT("ti_import_undo") ")"};
     const struct cf_dbval v0[] = {CF_Z(id), CF_I(stamp + 1), CF_Z(id)}, v1[] = {CF_Z(id), CF_Z(id)};
@@ -84,7 +93,8 @@ static int restore_objects(struct cf_db *db, const char *id, int64_t stamp, stru
     static const char *const sql[] = {
         "UPDATE ti_relation SET src = u.src, kind = u.kind, dst = u.dst FROM ti_import_undo_object u WHERE u.import_id = ? AND u.src IS NOT NULL AND ti_relation.id = u.id"
         " AND EXISTS (SELECT 1 FROM ti_object o WHERE o.id = u.id AND o.added_us = ?) AND u.id IN (" NEXT("ti_import_undo_object") ")",
-        "UPDATE ti_object SET name = u.name, modified = u.modified, matchable = u.matchable, added_us = u.added_us, json = u.json FROM ti_import_undo_object u"
+        "UPDATE ti_object SET name = u.name, modified = u.modified, matchable = u.matchable, added_us = u.added_us, json = u.json,"
+        " tlp = u.tlp, ver_us = u.ver_us, out_tlp = u.out_tlp, out_conf = u.out_conf, given_mod = u.given_mod FROM ti_import_undo_object u"
         " WHERE u.import_id = ? AND ti_object.id = u.id AND ti_object.added_us = ? AND u.id IN (" NEXT("ti_import_undo_object") ")",
         "DELETE FROM ti_import_undo_object WHERE import_id = ? AND id IN (" NEXT("ti_import_undo_object") ")"};
     const struct cf_dbval v0[] = {CF_Z(id), CF_I(stamp), CF_Z(id)}, v1[] = {CF_Z(id), CF_Z(id)};
@@ -110,6 +120,16 @@ static int remove_new(struct cf_db *db, const char *source, int64_t stamp, struc
     return r < 0 ? r : steps(db, objects, 2, vs, n_objects, reterr);
 }
 
+static int remove_ended(struct cf_db *db, const char *id, struct cf_error *reterr)
+{
+    static const char *const sql[] = {"DELETE FROM ti_ended WHERE id IN (SELECT id FROM ti_ended WHERE import_id = ? ORDER BY id LIMIT " STEP ")"};
+    const struct cf_dbval v[] = {CF_Z(id)};
+    const struct cf_dbval *const vs[] = {v};
+    static const size_t n_v[] = {1};
+
+    return steps(db, sql, 1, vs, n_v, reterr);
+}
+
 static int remove_seen(struct cf_db *db, const char *id, struct cf_error *reterr)
 {
     static const char *const sql[] = {"DELETE FROM ti_sighting WHERE id IN (SELECT id FROM ti_sighting WHERE import_id = ? ORDER BY id LIMIT " STEP ")"};
@@ -128,6 +148,8 @@ int ti_undo_run(struct cf_db *db, const char *import_id, const char *source, int
         r = restore_objects(db, import_id, stamp_us, reterr);
     if (r == 0)
         r = remove_seen(db, import_id, reterr);
+    if (r == 0)
+        r = remove_ended(db, import_id, reterr);
     return r < 0 ? r : remove_new(db, source, stamp_us, reterr);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows into the library. What cannot be used is reported and the rest goes on.
  *
- *   items, objects ─► run (131,072 rows or 32 MiB in memory) ─sorted by value─► 19 rows a statement ─► 2,000 rows a transaction
+ *   items, objects ─► run (131,072 rows or 32 MiB in memory) ─sorted by value─► 17 rows a statement ─► 2,000 rows a transaction
  *
  * The unique index is by value and larger than the store's cache: in the order of a file every row reads and writes a page of it,
  * in the order of the values neighbours share one. A transaction is open only while a run is being written, and a short one: other
@@ -10,11 +10,9 @@
 
 #include <stdlib.h>
 
-#define BLOCK 19u /* the record store takes 512 values a statement */
+#define BLOCK 17u /* the record store takes 512 values a statement */
 #define TX_ROWS 2000u
-#define RUN_ROWS ((size_t)131072)
-#define RUN_BYTES ((size_t)32 << 20) /* of texts */
-#define VALUES 26u                   /* columns a row */
+#define VALUES 30u                   /* columns a row */
 
 struct ti_row {
     cf_str value, cond, threat_type, family, group, description, tags, techniques, ext_id, conflict;
@@ -22,25 +20,38 @@ struct ti_row {
     int64_t confidence, severity, tlp, from, until, first, last;
 };
 
-struct ti_kept { /* a STIX object to be written */
-    cf_str id, type, name, modified, json, src, kind, dst;
-    bool matchable;
-};
-
 static const char head[] = "INSERT INTO ti_indicator (id, org_id, source_id, type, value, threat_type, family, grp, confidence, severity, tlp, status, valid_from_us,"
-                           " valid_until_us, first_seen_us, last_seen_us, description, tags, techniques, cond, ext_id, conflict, incident_id, added_us, updated_us, created_by) VALUES ";
-static const char tail[] = " ON CONFLICT (value, type, source_id, cond) DO UPDATE SET confidence = excluded.confidence, severity = excluded.severity, tlp = excluded.tlp,"
+                           " valid_until_us, first_seen_us, last_seen_us, description, tags, techniques, cond, ext_id, conflict, incident_id, added_us, updated_us, created_by, ver_us,"
+                           " out_tlp, out_conf, revoked_us) VALUES ";
+#define ROW_MARKS "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+#define KEY "(value, type, source_id, cond)"
+/* What a person withdrew stays so; what its source withdrew comes back with the source, and is active if a person had let it in. */
+#define NEW_STATUS                                                                                                                       \
+    "CASE WHEN ti_indicator.status = 'false_positive' OR (ti_indicator.status = 'withdrawn' AND ti_indicator.revoked_us IS NULL) THEN ti_indicator.status" \
+    " WHEN excluded.status = 'draft' AND excluded.conflict IS NULL AND (ti_indicator.status = 'active' OR (ti_indicator.status = 'withdrawn' AND ti_indicator.reviewed_us IS NOT NULL))" \
+    " THEN 'active' ELSE excluded.status END"
+#define NEW_CONFLICT "CASE WHEN ti_indicator.reviewed_us IS NULL THEN excluded.conflict ELSE ti_indicator.conflict END"
+#define DIFFERS(col) "excluded." col " <> ti_indicator." col
+#define SAYS_ELSE(col) "(excluded." col " IS NOT NULL AND excluded." col " <> COALESCE(ti_indicator." col ", ''))"
+/* Something that others were told is otherwise now: a new version. */
+#define CHANGED                                                                                                                                              \
+    DIFFERS("confidence") " OR " DIFFERS("severity") " OR " DIFFERS("tlp") " OR " DIFFERS("valid_from_us") " OR " DIFFERS("valid_until_us") " OR " SAYS_ELSE("threat_type") " OR " \
+    SAYS_ELSE("family") " OR " SAYS_ELSE("grp") " OR " SAYS_ELSE("description") " OR " SAYS_ELSE("tags") " OR " SAYS_ELSE("techniques") " OR " NEW_STATUS " <> ti_indicator.status OR COALESCE(" NEW_CONFLICT ", '') <> COALESCE(ti_indicator.conflict, '')"
+#define IS_OUT NEW_STATUS " = 'active' AND " NEW_CONFLICT " IS NULL"
+static const char tail[] = " ON CONFLICT " KEY " DO UPDATE SET confidence = excluded.confidence, severity = excluded.severity, tlp = excluded.tlp,"
                            " threat_type = COALESCE(excluded.threat_type, ti_indicator.threat_type), family = COALESCE(excluded.family, ti_indicator.family),"
                            " grp = COALESCE(excluded.grp, ti_indicator.grp), valid_from_us = excluded.valid_from_us, valid_until_us = excluded.valid_until_us,"
                            " last_seen_us = GREATEST(COALESCE(ti_indicator.last_seen_us, 0), excluded.last_seen_us),"
                            " description = COALESCE(excluded.description, ti_indicator.description), tags = COALESCE(excluded.tags, ti_indicator.tags),"
                            " techniques = COALESCE(excluded.techniques, ti_indicator.techniques), ext_id = COALESCE(excluded.ext_id, ti_indicator.ext_id),"
-                           " status = CASE WHEN ti_indicator.status IN ('withdrawn', 'false_positive') THEN ti_indicator.status"
-                           " WHEN ti_indicator.status = 'active' AND excluded.status = 'draft' AND excluded.conflict IS NULL THEN 'active' ELSE excluded.status END,"
-                           " conflict = CASE WHEN ti_indicator.reviewed_us IS NULL THEN excluded.conflict ELSE ti_indicator.conflict END,"
+                           " status = " NEW_STATUS ", conflict = " NEW_CONFLICT ", ver_us = CASE WHEN " CHANGED " THEN excluded.ver_us ELSE ti_indicator.ver_us END,"
+                           " out_tlp = CASE WHEN " IS_OUT " THEN LEAST(ti_indicator.out_tlp, excluded.tlp) ELSE ti_indicator.out_tlp END,"
+                           " out_conf = CASE WHEN " IS_OUT " THEN GREATEST(ti_indicator.out_conf, excluded.confidence) ELSE ti_indicator.out_conf END,"
+                           " revoked_us = CASE WHEN ti_indicator.status = 'withdrawn' AND ti_indicator.revoked_us IS NOT NULL THEN NULL ELSE ti_indicator.revoked_us END,"
                            " updated_us = excluded.updated_us + 1";
+static const char gone_tail[] = " ON CONFLICT " KEY " DO NOTHING";
 
-static char *make_sql(size_t rows)
+static char *make_sql(size_t rows, const char *end)
 {
     struct cf_buf b;
     char *out = NULL;
@@ -48,8 +59,8 @@ static char *make_sql(size_t rows)
     cf_buf_init(&b, 1 << 20);
     cf_buf_z(&b, head);
     for (size_t i = 0; i < rows; i++)
-        cf_buf_z(&b, i ? ", (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)" : "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
-    cf_buf_z(&b, tail);
+        cf_buf_z(&b, i ? ", " ROW_MARKS : ROW_MARKS);
+    cf_buf_z(&b, end);
     if (!b.failed)
         out = strdup(cf_buf_cstr(&b));
     cf_buf_release(&b);
@@ -68,11 +79,12 @@ int ti_writer_begin(struct ti_writer *w, struct cf_error *reterr)
     w->unmatchable_list = json_array();
     w->preview = json_array();
     w->v = calloc(BLOCK * VALUES, sizeof *w->v);
-    w->sql_block = make_sql(BLOCK);
-    w->sql_one = make_sql(1);
+    w->sql_block = make_sql(BLOCK, tail);
+    w->sql_one = make_sql(1, tail);
+    w->sql_gone = make_sql(1, gone_tail);
     w->note_block = ti_undo_sql(BLOCK);
     w->note_one = ti_undo_sql(1);
-    if (!w->note_block || !w->note_one || !w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->sql_block || !w->sql_one)
+    if (!w->note_block || !w->note_one || !w->bad_list || !w->conflict_list || !w->unmatchable_list || !w->preview || !w->v || !w->sql_block || !w->sql_one || !w->sql_gone)
         return cf_error_set(reterr, CF_ENOMEM, "import");
     return 0;
 }
@@ -92,6 +104,7 @@ void ti_writer_release(struct ti_writer *w)
     free(w->note_one);
     free(w->sql_block);
     free(w->sql_one);
+    free(w->sql_gone);
     cf_arena_release(&w->arena);
     cf_arena_release(&w->seen_arena);
 }
@@ -114,44 +127,49 @@ static json_t *jstr(cf_str s)
     return j;
 }
 
-static cf_str cut(cf_str s, size_t max)
-{
-    if (s.n > max) {
-        s.n = max;
-        while (s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
-            s.n--;
-    }
-    return s;
-}
-
 void ti_writer_bad(struct ti_writer *w, cf_str text, const char *why)
 {
     if (w->bad++ < TI_REPORT_MAX)
-        (void)json_array_append_new(w->bad_list, json_pack("{s:I,s:s,s:o}", "line", (json_int_t)w->line, "reason", why, "text", jstr(cut(text, 200))));
+        (void)json_array_append_new(w->bad_list, json_pack("{s:I,s:s,s:o}", "line", (json_int_t)w->line, "reason", why, "text", jstr(ti_cut(text, 200))));
 }
 
 void ti_writer_unmatchable(struct ti_writer *w, cf_str id, cf_str what, const char *why)
 {
     if (w->unmatchable++ < TI_REPORT_MAX)
-        (void)json_array_append_new(w->unmatchable_list, json_pack("{s:o,s:o,s:s}", "id", jstr(cut(id, 100)), "pattern", jstr(cut(what, 300)), "reason", why));
+        (void)json_array_append_new(w->unmatchable_list, json_pack("{s:o,s:o,s:s}", "id", jstr(ti_cut(id, 100)), "pattern", jstr(ti_cut(what, 300)), "reason", why));
 }
 
-static int begin(struct ti_writer *w, struct cf_error *reterr) { return w->tx ? 0 : cf_tx_begin(w->db, CF_TX_WRITE, &w->tx, reterr); }
+int ti_writer_open(struct ti_writer *w, struct cf_error *reterr)
+{
+    int r = w->tx ? 0 : cf_tx_begin(w->db, CF_TX_WRITE, &w->tx, reterr);
+
+    return r == 0 && w->in_tx == 0 ? ti_clock_next(w->tx, &w->ver_us, reterr) : r;
+}
 
 static int commit(struct ti_writer *w, struct cf_error *reterr)
 {
-    int r = w->tx ? cf_tx_commit(&w->tx, reterr) : 0;
+    int r = w->tx ? ti_clock_set(w->tx, w->ver_us - 1, reterr) : 0;
 
+    if (r == 0 && w->tx)
+        r = cf_tx_commit(&w->tx, reterr);
     w->in_tx = 0;
     return r == 0 && w->tick ? w->tick(w->tick_ctx, w, reterr) : r;
 }
 
-static void values_of(const struct ti_writer *w, const struct ti_row *x, const char *id, struct cf_dbval *v)
+int ti_writer_wrote(struct ti_writer *w, size_t rows, struct cf_error *reterr)
 {
+    w->in_tx += rows;
+    return w->in_tx >= TX_ROWS ? commit(w, reterr) : 0;
+}
+
+static void values_of(struct ti_writer *w, const struct ti_row *x, const char *id, struct cf_dbval *v)
+{
+    bool out = strcmp(x->status, "active") == 0 && !x->conflict.p; // NOLINT(clang-analyzer-core.NullDereference): every row of a run is there
+
     *v++ = CF_Z(id);
     *v++ = CF_Z(w->source->org);
     *v++ = CF_Z(w->source->id);
-    *v++ = CF_Z(x->type); // NOLINT(clang-analyzer-core.NullDereference): every row of a run is there
+    *v++ = CF_Z(x->type);
     *v++ = CF_S(x->value);
     *v++ = CF_S(x->threat_type);
     *v++ = CF_S(x->family);
@@ -174,6 +192,10 @@ static void values_of(const struct ti_writer *w, const struct ti_row *x, const c
     *v++ = CF_I(w->now_us);
     *v++ = CF_I(w->now_us);
     *v++ = CF_S(w->user && w->user[0] ? cf_str_c(w->user) : CF_STR_NONE);
+    *v++ = CF_I(w->ver_us++);
+    *v++ = out ? CF_I(x->tlp) : CF_NUL;
+    *v++ = out ? CF_I(x->confidence) : CF_NUL;
+    *v++ = strcmp(x->status, "withdrawn") == 0 ? CF_I(w->now_us) : CF_NUL;
 }
 
 /* What the rows of these values said before, for taking the import back. */
@@ -197,7 +219,7 @@ static int note(struct ti_writer *w, const struct ti_row *const *x, size_t n, st
 static int write_block(struct ti_writer *w, const struct ti_row *const *x, size_t n, struct cf_error *reterr)
 {
     char id[BLOCK][37];
-    int r = begin(w, reterr);
+    int r = ti_writer_open(w, reterr);
 
     cf_uuid7s(id, n);
     for (size_t i = 0; i < n; i++)
@@ -209,8 +231,27 @@ static int write_block(struct ti_writer *w, const struct ti_row *const *x, size_
     for (size_t i = 0; n < BLOCK && i < n && r == 0; i++)
         r = cf_tx_execv(w->tx, w->sql_one, w->v + i * VALUES, VALUES, NULL, reterr);
     w->written += (int64_t)n;
-    w->in_tx += n;
-    return r == 0 && w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
+    return r == 0 ? ti_writer_wrote(w, n, reterr) : r;
+}
+
+/* Its source withdraws it, unless another of its statements stands for the value. One never heard of is kept as withdrawn. */
+static int write_gone(struct ti_writer *w, const struct ti_row *x, struct cf_error *reterr)
+{
+    static const char mine[] = "SELECT id FROM ti_indicator WHERE value = ? AND type = ? AND source_id = ? AND cond = ?"
+                               " AND status IN ('active', 'draft', 'expired') AND (ext_id IS NULL OR CAST(? AS TEXT) IS NULL OR ext_id = ?)";
+    const struct cf_dbval key[] = {CF_S(x->value), CF_Z(x->type), CF_Z(w->source->id), CF_S(x->cond), CF_S(x->ext_id), CF_S(x->ext_id)};
+    char id[37];
+    int r = ti_writer_open(w, reterr);
+
+    cf_uuid7(id);
+    if (r == 0) {
+        values_of(w, x, id, w->v);
+        r = cf_tx_execv(w->tx, w->sql_gone, w->v, VALUES, NULL, reterr);
+    }
+    if (r == 0)
+        r = ti_writer_withdraw(w, mine, key, sizeof key / sizeof *key, reterr);
+    w->written++;
+    return r == 0 ? ti_writer_wrote(w, 1, reterr) : r;
 }
 
 /* As the unique index has it; the source is the same. */
@@ -239,28 +280,10 @@ static bool same_row(const struct ti_row *x, const struct ti_row *y)
            x->last == y->last;
 }
 
-static int write_object(struct ti_writer *w, const struct ti_kept *o, struct cf_error *reterr)
-{
-    int r = begin(w, reterr);
-
-    if (r == 0 && w->import_id)
-        r = ti_undo_object(w->tx, w->import_id, w->now_us, o->id, o->modified, reterr);
-    if (r == 0)
-        r = cf_tx_exec(w->tx,
-                       "INSERT INTO ti_object (id, org_id, source_id, type, name, tlp, matchable, modified, added_us, json) VALUES (?,?,?,?,?,?,?,?,?,?)"
-                       " ON CONFLICT (id) DO UPDATE SET name = excluded.name, modified = excluded.modified, json = excluded.json, matchable = excluded.matchable,"
-                       " added_us = excluded.added_us WHERE COALESCE(ti_object.modified, '') <> COALESCE(excluded.modified, '')",
-                       reterr, CF_S(o->id), CF_Z(w->source->org), CF_Z(w->source->id), CF_S(o->type), CF_S(o->name), CF_I(w->source->tlp), CF_I(o->matchable), CF_S(o->modified),
-                       CF_I(w->now_us), CF_S(o->json));
-    if (r == 0 && o->kind.n)
-        r = cf_tx_exec(w->tx, "INSERT INTO ti_relation (id, src, kind, dst) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET src = excluded.src, kind = excluded.kind, dst = excluded.dst",
-                       reterr, CF_S(o->id), CF_S(o->src), CF_S(o->kind), CF_S(o->dst));
-    w->in_tx += 4;
-    return r == 0 && w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
-}
+static bool gone(const struct ti_row *x) { return strcmp(x->status, "withdrawn") == 0; }
 
 /* Writes the run. A statement may not name a value twice, so a second row of a value goes into a later one. */
-static int flush(struct ti_writer *w, struct cf_error *reterr)
+int ti_writer_flush(struct ti_writer *w, struct cf_error *reterr)
 {
     const struct ti_row **x = w->n ? malloc(w->n * sizeof *x) : NULL, *block[BLOCK], *last = NULL;
     size_t k = 0;
@@ -277,16 +300,20 @@ static int flush(struct ti_writer *w, struct cf_error *reterr)
             w->repeated++;
             continue;
         }
-        if (k == BLOCK || (again && k)) {
+        if (k == BLOCK || ((again || gone(x[i])) && k)) {
             r = write_block(w, block, k, reterr);
             k = 0;
         }
-        last = block[k++] = x[i];
+        last = x[i];
+        if (!gone(last))
+            block[k++] = last;
+        else if (r == 0)
+            r = write_gone(w, last, reterr);
     }
     if (r == 0 && k)
         r = write_block(w, block, k, reterr);
     for (size_t i = 0; i < w->n_kept && r == 0; i++) {
-        r = write_object(w, &w->kept[i], reterr);
+        r = ti_write_object(w, &w->kept[i], reterr);
         w->objects_written++;
     }
     if (r == 0)
@@ -316,52 +343,12 @@ static int count_new(struct ti_writer *w, struct cf_error *reterr)
     return r;
 }
 
-int ti_writer_seen(struct ti_writer *w, const struct ti_seen *seen, struct cf_error *reterr)
-{
-    struct ti_seen s = *seen;
-
-    if (!s.id.n || !s.of.n || s.last_us <= 0)
-        return 0;
-    w->sightings++;
-    if (w->dry)
-        return 0;
-    if (s.count < 1)
-        s.count = 1;
-    if (s.first_us <= 0 || s.first_us > s.last_us)
-        s.first_us = s.last_us;
-    s.id = cf_arena_copy(&w->seen_arena, cut(s.id, 200));
-    s.of = cf_arena_copy(&w->seen_arena, s.of);
-    s.note = s.note.n ? cf_arena_copy(&w->seen_arena, cut(s.note, 400)) : CF_STR_NONE;
-    if (!s.id.p || !s.of.p || !cf_grow((void **)&w->seen, &w->cap_seen, w->n_seen + 1, sizeof *w->seen))
-        return cf_error_set(reterr, CF_ENOMEM, "sightings");
-    w->seen[w->n_seen++] = s;
-    return 0;
-}
-
-/* Its indicator is in the library by now, if it is in this file or came earlier; otherwise nothing is written. */
-static int write_seen(struct ti_writer *w, const struct ti_seen *s, struct cf_error *reterr)
-{
-    char id[37];
-    int r = begin(w, reterr);
-
-    cf_uuid7(id);
-    if (r == 0)
-        r = cf_tx_exec(w->tx,
-                       "INSERT INTO ti_sighting (id, indicator_id, org_id, kind, field, day, first_us, last_us, count, note, import_id)"
-                       " SELECT CAST(? AS TEXT) || i.id, i.id, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT),"
-                       " CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT) FROM ti_indicator i WHERE i.ext_id = ? AND i.source_id = ?"
-                       " ON CONFLICT (indicator_id, org_id, kind, field, day) DO NOTHING",
-                       reterr, CF_Z(id), CF_Z(w->source->org), CF_Z(s->denied ? "denied" : "told"), CF_S(s->id), CF_I(s->last_us / CF_US_PER_DAY), CF_I(s->first_us), CF_I(s->last_us),
-                       CF_I(s->count), CF_S(s->note), CF_Z(w->import_id), CF_S(s->of), CF_Z(w->source->id));
-    return r == 0 && ++w->in_tx >= TX_ROWS ? commit(w, reterr) : r;
-}
-
 int ti_writer_end(struct ti_writer *w, struct cf_error *reterr)
 {
-    int r = w->dry ? 0 : flush(w, reterr);
+    int r = w->dry ? 0 : ti_writer_flush(w, reterr);
 
     for (size_t i = 0; i < w->n_seen && r == 0; i++)
-        r = write_seen(w, &w->seen[i], reterr);
+        r = ti_write_seen(w, &w->seen[i], reterr);
     w->n_seen = 0;
     if (r == 0)
         r = commit(w, reterr);
@@ -369,7 +356,7 @@ int ti_writer_end(struct ti_writer *w, struct cf_error *reterr)
     return r == 0 && w->written ? count_new(w, reterr) : r;
 }
 
-static cf_str keep(struct ti_writer *w, cf_str s, size_t max) { return s.n ? cf_arena_copy(&w->arena, cut(s, max)) : CF_STR_NONE; }
+static cf_str keep(struct ti_writer *w, cf_str s, size_t max) { return s.n ? cf_arena_copy(&w->arena, ti_cut(s, max)) : CF_STR_NONE; }
 
 static cf_str keep_json(struct ti_writer *w, const json_t *a)
 {
@@ -424,7 +411,7 @@ static int row_of(struct ti_writer *w, const struct ti_item *it, const char *sta
         .first = it->first_us > 0 ? it->first_us : last,
         .last = last,
     };
-    return w->n >= RUN_ROWS || w->arena.used >= RUN_BYTES ? flush(w, reterr) : 0;
+    return w->n >= TI_RUN_ROWS || w->arena.used >= TI_RUN_BYTES ? ti_writer_flush(w, reterr) : 0;
 }
 
 int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error *reterr)
@@ -451,42 +438,6 @@ int ti_writer_add(struct ti_writer *w, const struct ti_item *it, struct cf_error
         return 0;
     }
     return row_of(w, it, status, until, conflict, reterr);
-}
-
-static cf_str text_of(struct ti_writer *w, const json_t *obj, const char *key)
-{
-    const json_t *j = json_object_get(obj, key);
-
-    return json_is_string(j) ? cf_arena_copy(&w->arena, cf_str_n(json_string_value(j), json_string_length(j))) : CF_STR_NONE;
-}
-
-int ti_writer_object(struct ti_writer *w, const json_t *obj, cf_str type, cf_str id, bool matchable, struct cf_error *reterr)
-{
-    struct ti_kept k = {.matchable = matchable};
-    char *text;
-
-    w->objects++;
-    if (w->dry)
-        return 0;
-    text = json_dumps(obj, JSON_COMPACT);
-    if (!text)
-        return cf_error_set(reterr, CF_ENOMEM, "STIX object");
-    k.json = cf_arena_copy(&w->arena, cf_str_c(text));
-    free(text);
-    k.id = cf_arena_copy(&w->arena, id);
-    k.type = cf_arena_copy(&w->arena, type);
-    k.name = text_of(w, obj, "name");
-    k.modified = text_of(w, obj, "modified");
-    if (cf_str_eqz(type, "relationship")) {
-        k.src = text_of(w, obj, "source_ref");
-        k.dst = text_of(w, obj, "target_ref");
-        k.kind = k.src.n && k.dst.n ? text_of(w, obj, "relationship_type") : CF_STR_NONE;
-        w->relations += k.kind.n ? 1 : 0;
-    }
-    if (!k.json.p || !k.id.p || !k.type.p || !cf_grow((void **)&w->kept, &w->cap_kept, w->n_kept + 1, sizeof *w->kept))
-        return cf_error_set(reterr, CF_ENOMEM, "STIX object");
-    w->kept[w->n_kept++] = k;
-    return w->n_kept >= RUN_ROWS || w->arena.used >= RUN_BYTES ? flush(w, reterr) : 0;
 }
 
 json_t *ti_writer_report(const struct ti_writer *w)
