@@ -291,7 +291,7 @@ static bool insert_block(struct worker *w, const char *token, bool *ret_split)
 {
     struct cf_pipeline *p = w->p;
     int64_t delay = 100000;
-    bool again = w->batch.replay;
+    bool again = w->batch.replay || w->again; /* parts: the whole had failed */
 
     while (p->o.events && cf_event_block_rows(w->block) > 0) {
         struct cf_error err = {0};
