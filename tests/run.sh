@@ -34,8 +34,8 @@ run_node() { # kind, glob...
     : >"$out/$kind.log"
     p=0 f=0 s=0
     for file in "$@"; do # one program at a time; one that hangs is a failure, not a stall
-        timeout 900 node --test --test-reporter=tap "$file" >"$out/one.log" 2>&1
-        [ $? -eq 124 ] && { echo "$file: no end within 900 s"; f=$((f + 1)); }
+        timeout 1500 node --test --test-reporter=tap "$file" >"$out/one.log" 2>&1
+        [ $? -eq 124 ] && { echo "$file: no end within 1500 s"; f=$((f + 1)); }
         p=$((p + $(num 's/^# pass \([0-9]*\)/\1/p' "$out/one.log"))); s=$((s + $(num 's/^# skipped \([0-9]*\)/\1/p' "$out/one.log")))
         f=$((f + $(num 's/^# fail \([0-9]*\)/\1/p' "$out/one.log") + $(num 's/^# cancelled \([0-9]*\)/\1/p' "$out/one.log")))
         cat "$out/one.log" >>"$out/$kind.log"
