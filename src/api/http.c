@@ -147,7 +147,7 @@ static enum MHD_Result on_body_bytes(struct cf_req_priv *c, const char *p, size_
     }
     if (c->body.n + *n > c->body_max) {
         c->verdict.status = 413;
-        (void)snprintf(c->verdict.detail, sizeof c->verdict.detail, "the body is larger than %zu bytes", c->body_max);
+        (void)snprintf(c->verdict.detail, sizeof c->verdict.detail, CF_SAID("the body is larger than %zu bytes"), c->body_max);
         *n = 0;
         return MHD_YES;
     }

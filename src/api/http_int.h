@@ -76,6 +76,9 @@ struct cf_req_priv {
 /* http_auth.c */
 void cf_http_judge(struct cf_req_priv *c); /* fills verdict, who */
 /* http_reply.c */
+/* Texts for people in a reply (members detail, title, message, reason, error, at any depth) in the language of the request: Chinese
+ * when it asks for it, else as they are. */
+void cf_http_tell(struct cf_req_priv *c, json_t *o);
 void cf_http_problem(struct cf_req_priv *c, int status, const char *type, const char *detail);
 int cf_http_status_of(int code);
 const char *cf_http_status_text(int status);

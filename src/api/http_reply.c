@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "api/http_int.h"
+#include "base/phrases.h"
 
 #define GZIP_MIN 1400u
 
@@ -227,7 +228,42 @@ void cf_reply_header(struct cf_req *req, const char *name, const char *value)
 
 void cf_reply_list(struct cf_req *req, json_t *items, const char *next, int64_t total)
 {
-    cf_reply_json(req, 200, json_pack("{s:o,s:s?,s:I}", "items", items, "next", next, "total", (json_int_t)total));
+    cf_reply_json(req, 200, json_pack("{s:o,s:s?,s:I}", "items", cf_req_tell(req, items), "next", next, "total", (json_int_t)total));
+}
+
+void cf_http_tell(struct cf_req_priv *c, json_t *o)
+{
+    static const char *const told[] = {"title", "detail", "message", "reason", "error", "last_error"};
+    bool problem = json_object_get(o, "status") && json_object_get(o, "detail");
+    cf_str lang = cf_req_header(&c->req, "Accept-Language"); /* the console names its language alone */
+    struct cf_buf b;
+    const char *key;
+    json_t *v;
+    size_t i;
+
+    if (!cf_phrases_zh || !cf_str_starts(lang, CF_STR("zh")))
+        return;
+    json_array_foreach(o, i, v) cf_http_tell(c, v);
+    cf_buf_init(&b, 1 << 16);
+    json_object_foreach(o, key, v)
+    {
+        for (i = problem ? 0 : 2; i < sizeof told / sizeof *told && strcmp(key, told[i]) != 0; i++)
+            ;
+        if (!json_is_string(v) || i == sizeof told / sizeof *told) {
+            cf_http_tell(c, v);
+            continue;
+        }
+        cf_buf_clear(&b);
+        if (cf_phrases_say(cf_phrases_zh, (cf_str){json_string_value(v), json_string_length(v)}, &b) && !b.failed)
+            (void)json_string_setn(v, b.p, b.n);
+    }
+    cf_buf_release(&b);
+}
+
+json_t *cf_req_tell(struct cf_req *req, json_t *takes)
+{
+    cf_http_tell(req->priv, takes);
+    return takes;
 }
 
 void cf_http_problem(struct cf_req_priv *c, int status, const char *type, const char *detail)
@@ -245,6 +281,7 @@ void cf_http_problem(struct cf_req_priv *c, int status, const char *type, const 
     if (c->field_errors)
         (void)json_object_set(o, "errors", c->field_errors);
     json_object_foreach(c->extra, key, v) (void)json_object_set(o, key, v);
+    cf_http_tell(c, o);
     reply_json_type(c, status, "application/problem+json", o);
     if (c->response && status == 401)
         (void)MHD_add_response_header(c->response, "WWW-Authenticate", c->req.route && (c->req.route->flags & CF_RF_BASIC) ? "Basic realm=\"API token as password\"" : "Bearer");

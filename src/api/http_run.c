@@ -71,8 +71,7 @@ static int check_input(struct cf_req_priv *c, struct cf_error *reterr)
     }
     c->req.json = c->json;
     if (schema && !cf_schema_check(schema, c->json, field_fault, &c->req))
-        return cf_error_set(reterr, CF_EINVAL, "%zu field%s not as expected", json_array_size(c->field_errors),
-                            json_array_size(c->field_errors) == 1 ? " is" : "s are");
+        return cf_error_set(reterr, CF_EINVAL, json_array_size(c->field_errors) == 1 ? "%zu field is not as expected" : "%zu fields are not as expected", json_array_size(c->field_errors));
     return 0;
 }
 

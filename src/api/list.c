@@ -129,7 +129,7 @@ static int one_value(struct build *b, const struct cf_lcol *c, const struct cf_f
         return bind(b, CF_S(like_pattern(b->a, t->v[i], true, true))) ? 0 : field_error(b, "filter", "too many values");
     }
     if (!typed_value(c, t->v[i], &v)) {
-        (void)snprintf(msg, sizeof msg, "%s needs %s, not \"%.60s\"", c->name, kinds[c->type], cf_arena_strdup(b->a, t->v[i]));
+        (void)snprintf(msg, sizeof msg, CF_SAID("%s needs %s, not \"%.60s\""), c->name, kinds[c->type], cf_arena_strdup(b->a, t->v[i]));
         return field_error(b, "filter", msg);
     }
     cf_buf_printf(&b->where, "%s %s ?", c->sql, ops[t->op]);
@@ -169,7 +169,7 @@ static int add_filter(struct build *b, cf_str text)
         if (t[i].op != CF_FO_WORD && !(c = column(b->l, t[i].key, CF_LC_FILTER))) {
             char msg[120];
 
-            (void)snprintf(msg, sizeof msg, "\"%.60s\" cannot be filtered here", cf_arena_strdup(b->a, t[i].key));
+            (void)snprintf(msg, sizeof msg, CF_SAID("\"%.60s\" cannot be filtered here"), cf_arena_strdup(b->a, t[i].key));
             return field_error(b, "filter", msg);
         }
         cf_buf_z(&b->where, t[i].negated ? " AND NOT COALESCE((" : " AND (");
@@ -548,6 +548,6 @@ int cf_list_reply_one(struct cf_req *req, struct cf_db *db, const struct cf_list
 
     if (!item)
         return reterr->code;
-    cf_reply_json(req, status, item);
+    cf_reply_json(req, status, cf_req_tell(req, item));
     return 0;
 }

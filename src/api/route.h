@@ -85,6 +85,10 @@ void cf_req_audit(struct cf_req *req, const char *object, json_t *before, json_t
 /* Extra member of the problem document when the handler fails ({"otp_required":true}). Takes value. */
 void cf_req_problem(struct cf_req *req, const char *key, json_t *takes);
 
+/* Messages in a reply that is no problem document (members message, reason and error, at any depth), told in the language of the
+ * request, for cf_reply_json. Takes and returns j. */
+json_t *cf_req_tell(struct cf_req *req, json_t *takes);
+
 /* Standard list reply: {"items":[...],"next":cursor|null,"total":N}. Takes items. */
 void cf_reply_list(struct cf_req *req, json_t *items, const char *next, int64_t total);
 

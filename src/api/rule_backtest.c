@@ -105,7 +105,7 @@ static int reply_job(struct cf_req *req, int status, cf_str id, bool whole, stru
         return reterr->code;
     if (!whole)
         (void)json_object_del(o, "result");
-    cf_reply_json(req, status, o);
+    cf_reply_json(req, status, cf_req_tell(req, o));
     return 0;
 }
 

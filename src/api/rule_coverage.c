@@ -180,7 +180,7 @@ static int coverage(struct cf_req *req, struct cf_error *reterr)
         (void)json_object_set_new(o, "levels", as_list(c.levels, "level"));
         (void)json_object_set_new(o, "logsources", as_list(c.sources, "logsource"));
         if (r == 0) {
-            cf_reply_json(req, 200, o);
+            cf_reply_json(req, 200, cf_req_tell(req, o));
             return 0;
         }
         json_decref(o);

@@ -16,7 +16,7 @@ static int validate(struct cf_req *req, struct cf_error *reterr)
     if (r == 0)
         r = cf_rulebook_check(&lib, cf_json_text(req->json, "yaml"), &o, reterr);
     if (r == 0)
-        cf_reply_json(req, 200, o);
+        cf_reply_json(req, 200, cf_req_tell(req, o));
     return r;
 }
 

@@ -258,7 +258,7 @@ static int batch(struct cf_req *req, struct cf_error *reterr)
                       json_object_get(req->json, "note"), "changed", changed, "errors", errors);
     cf_req_audit(req, "rule-proposals", NULL, after);
     json_decref(after);
-    cf_reply_json(req, 200, json_pack("{s:I,s:o}", "changed", changed, "errors", errors));
+    cf_reply_json(req, 200, cf_req_tell(req, json_pack("{s:I,s:o}", "changed", changed, "errors", errors)));
     return 0;
 }
 

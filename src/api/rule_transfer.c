@@ -98,7 +98,7 @@ static int look(struct import *im, size_t at, const struct cf_rules_options *lib
     if (!json_is_true(json_object_get(check, "valid")))
         r = refuse(o, f->name, json_incref(json_object_get(check, "errors")), reterr);
     else if (cf_json_text(json_array_get(rules, 0), "id").n == 0)
-        r = refuse(o, f->name, json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", "the rule has no id"), reterr);
+        r = refuse(o, f->name, json_pack("[{s:i,s:i,s:s}]", "line", 1, "column", 1, "message", CF_SAID("the rule has no id")), reterr);
     ids = CF_NEW_N(im->req->arena, cf_str, json_array_size(rules) + 1);
     if (r == 0 && !ids)
         r = cf_error_set(reterr, CF_ENOMEM, "no memory");
@@ -224,7 +224,7 @@ static void reply_import(struct cf_req *req, const struct import *im, size_t n)
     for (size_t i = 0; i < n; i++)
         (void)json_array_append(files, im->one[i].report);
     (void)json_object_set_new(all, "files", files);
-    cf_reply_json(req, 200, all);
+    cf_reply_json(req, 200, cf_req_tell(req, all));
 }
 
 static int import_rules(struct cf_req *req, struct cf_error *reterr)

@@ -28,6 +28,7 @@
 #include "pipeline/pipeline.h"
 #include "rulebook/rulebook.h"
 #include "ti/ti.h"
+#include "base/phrases.h"
 
 struct cf_app_run {
     struct cf_app app;
@@ -36,6 +37,7 @@ struct cf_app_run {
     enum cf_app_mode mode;
     int lock_fd;
     size_t started; /* parts running */
+    bool phrases; /* cf_phrases_zh is ours */
 };
 
 /* ---- migrations and routes of all modules ------------------------------------------------------------------------ */
@@ -91,6 +93,23 @@ static void add_routes(void)
 /* ---- parts ---------------------------------------------------------------------------------------------------------- */
 
 static char *in_data(struct cf_app_run *run, const char *name) { return cf_path_join(&run->arena, run->app.data_dir, name); }
+
+/* Messages in Chinese; a subcommand may have loaded them already, for its own. */
+static int start_phrases(struct cf_app_run *run, struct cf_error *reterr)
+{
+    if (cf_phrases_zh)
+        return 0;
+    run->phrases = true;
+    return cf_phrases_load(cf_path_join(&run->arena, run->app.content_dir, "phrases/zh-CN"), &cf_phrases_zh, reterr);
+}
+
+static void stop_phrases(struct cf_app_run *run)
+{
+    if (!run->phrases)
+        return;
+    cf_phrases_free(cf_phrases_zh);
+    cf_phrases_zh = NULL;
+}
 
 static int start_records(struct cf_app_run *run, struct cf_error *reterr)
 {
@@ -374,6 +393,7 @@ static const struct part {
     int (*start)(struct cf_app_run *, struct cf_error *);
     void (*stop)(struct cf_app_run *);
 } parts[] = {
+    {"phrases", true, start_phrases, stop_phrases},
     {"record store", true, start_records, stop_records},
     {"audit log", true, start_audit, stop_audit},
     {"directory", true, start_directory, stop_directory},

@@ -38,6 +38,8 @@ struct cf_error {
 };
 
 const char *cf_err_text(int code);
+/* Marks a message that no function of this header makes, for the test that every message has its phrases (base/phrases.h). */
+#define CF_SAID(text) text
 /* Fills *err (may be NULL) and returns code, so that callers can write: return cf_error_set(err, CF_ESYNTAX, ...); */
 int cf_error_set(struct cf_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int cf_error_errno(struct cf_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* from errno */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The one binary: finds the subcommand and runs it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "app/server.h"
+#include "base/phrases.h"
 #include "cli/cli.h"
 #include "normalise/input.h"
 
@@ -20,9 +23,40 @@ static const struct {
 #undef CMD
 };
 
+/* Errors in Chinese when the terminal's language is. */
+static void load_phrases(void)
+{
+    const char *lang = getenv("LC_ALL");
+    struct cf_error err = {0};
+    struct cf_arena a;
+    char *content;
+
+    lang = lang && *lang ? lang : getenv("LC_MESSAGES");
+    lang = lang && *lang ? lang : getenv("LANG");
+    if (!lang || strncmp(lang, "zh", 2) != 0)
+        return;
+    cf_arena_init(&a, 0, 0);
+    content = cf_find_dir(&a, "CF_CONTENT", "content");
+    if (content && cf_phrases_load(cf_path_join(&a, content, "phrases/zh-CN"), &cf_phrases_zh, &err) < 0)
+        (void)fprintf(stderr, "chengfang: %s\n", err.msg);
+    cf_arena_release(&a);
+}
+
+void cf_cli_say(FILE *f, cf_str english)
+{
+    struct cf_buf b;
+
+    cf_buf_init(&b, 1 << 16);
+    (void)cf_phrases_say(cf_phrases_zh, english, &b);
+    (void)fwrite(b.p, 1, b.n, f);
+    cf_buf_release(&b);
+}
+
 int cf_cli_fail(const char *what, const struct cf_error *err)
 {
-    (void)fprintf(stderr, "chengfang: %s: %s\n", what, err->msg[0] ? err->msg : cf_err_text(err->code));
+    (void)fprintf(stderr, "chengfang: %s: ", what);
+    cf_cli_say(stderr, cf_str_c(err->msg[0] ? err->msg : cf_err_text(err->code)));
+    (void)fputc('\n', stderr);
     return CF_EXIT_FAILED;
 }
 
@@ -60,6 +94,7 @@ static int help(void)
 
 int main(int argc, char **argv)
 {
+    load_phrases();
     if (argc < 2) {
         (void)fprintf(stderr, "chengfang: usage: chengfang COMMAND ... (chengfang --help lists the commands)\n");
         return CF_EXIT_USAGE;

@@ -124,6 +124,13 @@ static int by_count(const void *a, const void *b)
     return x->n < y->n ? 1 : x->n > y->n ? -1 : cf_str_cmp(x->text, y->text);
 }
 
+static void refused_line(FILE *f, const struct cf_rule_refused *r)
+{
+    (void)fprintf(f, "refused %.*s: %s%.*s%s", CF_ARG(r->file), r->title.n ? "\"" : "", CF_ARG(r->title), r->title.n ? "\": " : "");
+    cf_cli_say(f, r->reason);
+    (void)fputc('\n', f);
+}
+
 void cf_cli_refused(const struct cf_ruleset *rs, FILE *f, bool each, bool summary)
 {
     const struct cf_rule_refused *r;
@@ -136,8 +143,7 @@ void cf_cli_refused(const struct cf_ruleset *rs, FILE *f, bool each, bool summar
         size_t k = 0;
 
         if (each)
-            (void)fprintf(f, "refused %.*s: %s%.*s%s%.*s\n", CF_ARG(r[i].file), r[i].title.n ? "\"" : "", CF_ARG(r[i].title),
-                          r[i].title.n ? "\": " : "", CF_ARG(r[i].reason));
+            refused_line(f, &r[i]);
         if (!reason)
             continue;
         while (k < n_reason && !same_kind(reason[k].text, r[i].reason, NULL))

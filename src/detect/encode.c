@@ -348,7 +348,7 @@ int cf_mod_expand(struct cf_compile *c, struct cf_svals *l, enum cf_expand how)
             again = true;
             list = cf_placeholder(c->rs, cf_str_sub(l->v[k].s, from + 1, to - from - 2));
             if (!c->warning.p && (!list || (list->kind == CF_Y_SEQ && !list->n)))
-                c->warning = cf_arena_printf(&c->rs->arena, "the list %.*s is %s: what is compared with it is never true", (int)(to - from), l->v[k].s.p + from,
+                c->warning = cf_arena_printf(&c->rs->arena, CF_SAID("the list %.*s is %s: what is compared with it is never true"), (int)(to - from), l->v[k].s.p + from,
                                              list ? "empty" : "unknown");
             if (list && list->kind == CF_Y_SCALAR && !cf_ynode_is_null(list))
                 r = expand_one(c, l->v[k], from, to, list->text, how, &out);

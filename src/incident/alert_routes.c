@@ -381,7 +381,7 @@ static int alerts_batch(struct cf_req *req, struct cf_error *reterr)
         json_decref(brief);
     }
     cf_req_audit(req, "alerts", NULL, req->json);
-    cf_reply_json(req, 200, json_pack("{s:I, s:o}", "changed", (json_int_t)changed, "errors", errors));
+    cf_reply_json(req, 200, cf_req_tell(req, json_pack("{s:I, s:o}", "changed", (json_int_t)changed, "errors", errors)));
     return 0;
 }
 

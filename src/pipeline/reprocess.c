@@ -272,7 +272,7 @@ int reprocess_get(struct cf_req *req, struct cf_error *reterr)
     (void)pthread_mutex_lock(&p->reprocess_mu);
     o = p->reprocess ? state_json(p->reprocess) : json_pack("{s:s}", "state", "none");
     (void)pthread_mutex_unlock(&p->reprocess_mu);
-    cf_reply_json(req, 200, o);
+    cf_reply_json(req, 200, cf_req_tell(req, o));
     return 0;
 }
 

@@ -282,7 +282,7 @@ static int post_test(struct cf_req *req, struct cf_error *reterr)
         json_decref(errors);
         return r;
     }
-    cf_reply_json(req, 200, json_pack("{s:b,s:o,s:o,s:{s:i,s:i}}", "valid", errors == NULL, "errors", errors ? errors : json_array(), "rows", rows ? rows : json_array(),
+    cf_reply_json(req, 200, json_pack("{s:b,s:o,s:o,s:{s:i,s:i}}", "valid", errors == NULL, "errors", errors ? cf_req_tell(req, errors) : json_array(), "rows", rows ? rows : json_array(),
                                       "statistics", "lines", (int)n_lines, "understood", (int)good));
     return 0;
 }

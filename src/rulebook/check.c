@@ -174,7 +174,7 @@ int cf_rulebook_check(const struct cf_rules_options *library, cf_str yaml, json_
             add_warning(yaml, ri, warnings);
     }
     if (json_array_size(rules) == 0 && json_array_size(errors) == 0)
-        (void)json_array_append_new(errors, json_pack("{s:i,s:i,s:s,s:s}", "line", 1, "column", 1, "message", "the text holds no rule", "title", ""));
+        (void)json_array_append_new(errors, json_pack("{s:i,s:i,s:s,s:s}", "line", 1, "column", 1, "message", CF_SAID("the text holds no rule"), "title", ""));
     *ret = json_pack("{s:s%,s:b,s:o,s:o,s:o,s:o}", "zone", cf_ruleset_zone(rs).p, cf_ruleset_zone(rs).n, "valid", json_array_size(errors) == 0, "errors", errors, "warnings", warnings, "rules", rules, "fields", fields);
     cf_ruleset_free(rs);
     return 0;

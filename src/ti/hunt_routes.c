@@ -52,7 +52,7 @@ static int get_one(struct cf_req *req, struct cf_error *reterr)
 
     if (!item)
         return reterr->code;
-    cf_reply_json(req, 200, item);
+    cf_reply_json(req, 200, cf_req_tell(req, item));
     return 0;
 }
 

@@ -121,7 +121,7 @@ static int import(struct cf_req *req, struct cf_error *reterr)
     if (r < 0)
         return r;
     cf_req_audit(req, json_string_value(json_object_get(report, "import")), NULL, json_object_get(report, "read"));
-    cf_reply_json(req, 200, report);
+    cf_reply_json(req, 200, cf_req_tell(req, report));
     return 0;
 }
 
@@ -247,7 +247,7 @@ static int post_exclusion(struct cf_req *req, struct cf_error *reterr)
         return r;
     cf_ti_changed(app->ti);
     cf_req_audit(req, json_string_value(json_object_get(req->json, "name")), NULL, NULL);
-    cf_reply_json(req, 201, report);
+    cf_reply_json(req, 201, cf_req_tell(req, report));
     return 0;
 }
 

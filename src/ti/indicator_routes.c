@@ -392,7 +392,7 @@ static int review(struct cf_req *req, struct cf_error *reterr)
     }
     cf_ti_changed(app_of(req)->ti);
     cf_req_audit(req, a->name, NULL, req->json);
-    cf_reply_json(req, 200, json_pack("{s:I,s:o}", "changed", (json_int_t)changed, "errors", errors));
+    cf_reply_json(req, 200, cf_req_tell(req, json_pack("{s:I,s:o}", "changed", (json_int_t)changed, "errors", errors)));
     return 0;
 }
 
@@ -430,7 +430,7 @@ static int lookup(struct cf_req *req, struct cf_error *reterr)
         cf_shared_put(&app->ti->set, set);
         cf_shared_put(&app->ti->excluded, ex);
     }
-    cf_reply_json(req, 200, out);
+    cf_reply_json(req, 200, cf_req_tell(req, out));
     return 0;
 }
 
@@ -516,7 +516,7 @@ static int from_incident(struct cf_req *req, struct cf_error *reterr)
         cf_shared_put(&app->ti->excluded, box);
     if (r == 0) {
         cf_req_audit(req, w.incident, NULL, req->json);
-        cf_reply_json(req, 201, report);
+        cf_reply_json(req, 201, cf_req_tell(req, report));
     }
     return r;
 }

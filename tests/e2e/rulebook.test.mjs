@@ -58,6 +58,18 @@ test('a text is checked by the compiler: line, column, fields', async () => {
   assert.equal(bad.errors[0].line, 14);
   assert.match(bad.errors[0].message, /other/);
   assert.ok(bad.errors[0].column > 1);
+  // messages in the language that is asked for: lists of mistakes, problem documents, fields; English without a word about it
+  const zh = { 'accept-language': 'zh-CN' };
+  const told = (await api.post('/api/v1/rules:validate', { yaml: rule().replace('condition: sel', 'condition: sel and other') }, zh)).body;
+  assert.match(told.errors[0].message, /没有名为“other”的检索项/);
+  assert.match(bad.errors[0].message, /there is no search named "other"/);
+  const none = await api.get('/api/v1/rules/no-such-rule', zh);
+  assert.equal(none.status, 404);
+  assert.equal(none.body.detail, '没有这条规则');
+  assert.equal(none.body.title, '未找到');
+  const field = (await api.post('/api/v1/rules:validate', { yaml: 7 }, zh)).body;
+  assert.equal(field.errors[0].message, '应为文本');
+  assert.equal((await api.post('/api/v1/rules:validate', { yaml: 7 })).body.errors[0].message, 'must be of type string');
   const broken = (await api.post('/api/v1/rules:validate', { yaml: 'title: [\n' })).body;
   assert.equal(broken.valid, false);
   const wrong = (await api.post('/api/v1/rules:validate', { yaml: rule().replace('user.name:', 'user.name|nosuch:') })).body;

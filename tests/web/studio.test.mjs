@@ -44,6 +44,7 @@ describe('rule studio', { skip: unable() }, () => {
     await write(text('Quay watch').replace('condition: sel', 'condition: sel and other'))
     await p.page.waitForSelector('.studio-err')
     await p.says('.studio-err', /10:\d+/)
+    await p.says('.studio-err', /没有名为“other”的检索项/) // the compiler's words in the reader's language
     assert.equal(await p.test('save').isEnabled(), false)
     await write(text('Quay watch'))
     await p.page.waitForSelector('.studio-ok')

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sigma rules against events: one row a case. */
 #include "detect/detect_int.h"
+#include "base/phrases.h"
 #include "detect/helper.h"
 
 static size_t hits_of(struct cf_ruleset *rs, const char *json)
@@ -228,9 +229,41 @@ static const struct {
     {"title: x\nfilter: {sel: {A: x}, condition: sel}\n", "take events from every rule"},
 };
 
+/* A text in Chinese: no three English words stand side by side outside of quotes. */
+static bool in_chinese(cf_str s)
+{
+    size_t words = 0, letters = 0;
+    bool quoted = false, han = false;
+
+    for (size_t i = 0; i <= s.n; i++) {
+        unsigned char c = i < s.n ? (unsigned char)s.p[i] : ',';
+
+        han = han || c >= 0xe4;
+        if (i + 2 < s.n && memcmp(s.p + i, "\xe2\x80\x9c", 3) == 0)
+            quoted = true;
+        if (i + 2 < s.n && memcmp(s.p + i, "\xe2\x80\x9d", 3) == 0)
+            quoted = false;
+        if ((c | 32) >= 'a' && (c | 32) <= 'z') {
+            letters++;
+            continue;
+        }
+        words = letters >= 2 && c == ' ' ? words + 1 : letters >= 2 && words >= 2 && !quoted ? 3 : c == ' ' ? words : 0;
+        if (words >= 3 && !quoted)
+            return false;
+        letters = 0;
+    }
+    return han;
+}
+
 static void test_refused(void **state)
 {
+    struct cf_phrases *zh = NULL;
+    struct cf_error err = {0};
+    struct cf_buf told;
+
     (void)state;
+    cf_buf_init(&told, 0);
+    assert_ok(cf_phrases_load(CF_TEST_ROOT "/content/phrases/zh-CN", &zh, &err), err);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cf_ruleset *rs = rules_text(bad[i].yaml, true);
         const struct cf_rule_refused *refused;
@@ -239,8 +272,15 @@ static void test_refused(void **state)
             fail_msg("not refused:\n%s", bad[i].yaml);
         if (cf_str_find(refused->reason, cf_str_c(bad[i].why)) < 0)
             fail_msg("reason \"%.*s\" does not say \"%s\"", CF_ARG(refused->reason), bad[i].why);
+        cf_buf_clear(&told);
+        if (!cf_phrases_say(zh, refused->reason, &told) || !in_chinese(cf_buf_view(&told)))
+            fail_msg("reason \"%.*s\" in Chinese: %s", CF_ARG(refused->reason), cf_buf_cstr(&told));
+        if (getenv("CF_SHOW"))
+            (void)printf("%s\n", cf_buf_cstr(&told));
         cf_ruleset_free(rs);
     }
+    cf_buf_release(&told);
+    cf_phrases_free(zh);
 }
 
 /* Catastrophic for backtracking engines: linear in Vectorscan, limited in PCRE2; YAML bombs end at the node limit. */

@@ -29,3 +29,6 @@ export function countedText(c: CorrelationState | undefined, t: T): string {
   const w = c?.window
   return w ? t(w.group ? 'explain.windowOf' : 'explain.window', { value: num(w.value), needed: num(w.needed), within: t('explain.within', { n: num(c.timespan_seconds) }), group: w.group }) : ''
 }
+
+/** A compiler's message without the line it begins with, which stands beside it. */
+export const withoutLine = (m: string) => m.replace(/^(line \d+: |第 \d+ 行：)/, '')
