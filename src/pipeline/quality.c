@@ -62,19 +62,21 @@ void quality_tick(struct cf_pipeline *p, int64_t now_us)
     for (struct cf_counter *k = cf_counters_first(p->counters); k; k = k->next) {
         uint64_t received = atomic_load(&k->received);
         struct quality *q = received ? quality_of(k) : NULL;
+        int64_t at;
 
         if (!q)
             continue;
-        if (q->at == 0)
-            q->at = minute;
-        while (q->at < minute) {
-            if (minute - q->at > (int64_t)QUALITY_MINUTES)
-                q->at = minute - (int64_t)QUALITY_MINUTES;
-            q->at++;
-            atomic_store(&q->minute[q->at % QUALITY_MINUTES], 0);
+        at = atomic_load(&q->at);
+        if (at == 0)
+            at = minute;
+        if (minute - at > (int64_t)QUALITY_MINUTES)
+            at = minute - (int64_t)QUALITY_MINUTES;
+        while (at < minute) {
+            atomic_store(&q->minute[++at % QUALITY_MINUTES], 0);
             q->received = received;
         }
-        atomic_store(&q->minute[q->at % QUALITY_MINUTES], (uint32_t)(received - q->received));
+        atomic_store(&q->minute[at % QUALITY_MINUTES], (uint32_t)(received - q->received));
+        atomic_store(&q->at, at);
     }
 }
 
@@ -322,6 +324,7 @@ static void add_samples(json_t *item, struct quality *q)
 {
     uint32_t n = atomic_load(&q->n_skew), sampled = atomic_load(&q->sampled);
     json_t *minutes = json_array(), *fields = json_array();
+    int64_t at = atomic_load(&q->at);
     int32_t v[QUALITY_SKEWS] = {0};
 
     n = n < QUALITY_SKEWS ? n : QUALITY_SKEWS;
@@ -335,7 +338,7 @@ static void add_samples(json_t *item, struct quality *q)
         (void)json_object_set_new(item, "skew_p95_seconds", json_real((double)p95 / 1000.0));
     }
     for (int64_t i = (int64_t)QUALITY_MINUTES - 1; i >= 0; i--)
-        (void)json_array_append_new(minutes, json_integer(q->at > i ? atomic_load(&q->minute[(q->at - i) % QUALITY_MINUTES]) : 0));
+        (void)json_array_append_new(minutes, json_integer(at > i ? atomic_load(&q->minute[(at - i) % QUALITY_MINUTES]) : 0));
     for (size_t i = 0; i < QUALITY_FIELDS && sampled; i++) {
         uint32_t k = atomic_load(&q->field[i]);
 

@@ -17,7 +17,7 @@ _Static_assert(CF_EV_UNRECOGNISED == 16u, "QUALITY_FAILED names it");
 /* Of one data source, since the start of this process. Workers add samples, the keeper the minutes. */
 struct quality {
     _Atomic uint32_t minute[QUALITY_MINUTES]; /* records a minute; place = minute % 60 */
-    int64_t at;                               /* minute of the newest place; keeper only */
+    _Atomic int64_t at;                       /* minute of the newest place; the keeper writes it */
     uint64_t received;                        /* counter at its begin; keeper only */
     _Atomic int32_t skew_ms[QUALITY_SKEWS];   /* receiving time minus event time of the newest samples */
     _Atomic uint32_t n_skew;

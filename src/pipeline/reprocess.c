@@ -21,7 +21,7 @@ struct reprocess {
     char source[128], last_id[40], error[300];
     int64_t from_us, to_us, started_us, ended_us;
     _Atomic uint64_t total, done, understood;
-    _Atomic int state; /* 0 running, 1 done, 2 cancelled, 3 failed */
+    _Atomic int state; /* 0 running, 1 done, 2 cancelled, 3 failed; error and ended_us are the thread's own until it is over */
 };
 
 static int select_page(struct reprocess *j, bool count, struct cf_buf *out, struct cf_error *reterr)
@@ -223,10 +223,8 @@ static void *job_main(void *arg)
     struct cf_error err = {0};
     int r = run(j, &err);
 
-    (void)pthread_mutex_lock(&j->p->mu);
     (void)snprintf(j->error, sizeof j->error, "%.280s", r < 0 ? err.msg : "");
     j->ended_us = cf_now_us();
-    (void)pthread_mutex_unlock(&j->p->mu);
     atomic_store(&j->state, r < 0 ? 3 : atomic_load(&j->stop) ? 2 : 1);
     cf_log_info("pipeline", "unparsed records done again", "seen=%llu understood=%llu reason=\"%s\"", (unsigned long long)atomic_load(&j->done),
                 (unsigned long long)atomic_load(&j->understood), r < 0 ? err.msg : "");
@@ -253,11 +251,12 @@ static json_t *state_json(struct reprocess *j)
 {
     static const char *const states[] = {"running", "done", "cancelled", "failed"};
     char a[32], b[32];
-    json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s#}", "state", states[atomic_load(&j->state)], "source", j->source, "total", (json_int_t)atomic_load(&j->total),
-                          "done", (json_int_t)atomic_load(&j->done), "understood", (json_int_t)atomic_load(&j->understood), "error", j->error, "started_at", a,
+    int state = atomic_load(&j->state);
+    json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s#}", "state", states[state], "source", j->source, "total", (json_int_t)atomic_load(&j->total),
+                          "done", (json_int_t)atomic_load(&j->done), "understood", (json_int_t)atomic_load(&j->understood), "error", state ? j->error : "", "started_at", a,
                           (int)cf_time_format(j->started_us, a));
 
-    if (o && j->ended_us)
+    if (o && state)
         (void)json_object_set_new(o, "ended_at", json_stringn(b, cf_time_format(j->ended_us, b)));
     return o;
 }

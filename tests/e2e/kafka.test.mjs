@@ -104,7 +104,7 @@ for (const point of ['kafka.appended:3', 'kafka.before_save:2', 'kafka.saved:2',
     doomed?.exited.then(() => { over = true; });
     for (let round = 0; !over; round++, k += 200) { // ends with the test's time
       await mock.ok(`lines logs 4 ${host} ${k} 200`);
-      await sleep(round < 200 ? 20 : 500);
+      await sleep((round < 200 ? 20 : 500) * slow);
     }
     if (doomed) assert.equal((await doomed.exited).signal, 'SIGKILL');
     await mock.ok(`lines logs 4 ${host} ${k} 100`);

@@ -152,7 +152,7 @@ for (const point of ['tail.appended:3', 'tail.before_save:2', 'tail.saved:2', 's
         fs.renameSync(file('app.log'), file(`app.log.${host}.${round}`));
         fs.writeFileSync(file('app.log'), '');
       }
-      await sleep(round < 200 ? 20 : 500);
+      await sleep((round < 200 ? 20 : 500) * slow);
     }
     if (doomed) assert.equal((await doomed.exited).signal, 'SIGKILL');
     fs.appendFileSync(file('app.log'), lines(host, k, 50)); // written and rotated while nobody follows
