@@ -79,6 +79,7 @@ static inline uint16_t expected_before(struct cf_key_guide *g, const char *v, co
         const struct cf_known_key *k = cf_known_at(g, at);
         size_t n = k->plain;
         if (n && (size_t)(eq - v) > n && is_gap(eq[-(ptrdiff_t)n - 1]) && cf_same_text(eq - n, k->text.p, n)) {
+            g->strayed = g->strayed || i;
             g->at = k->next;
             *len = n;
             return at;
@@ -86,6 +87,30 @@ static inline uint16_t expected_before(struct cf_key_guide *g, const char *v, co
         at = k->next;
     }
     return 0;
+}
+
+/* The entry of the expected key when it is this one; 0: it is another. */
+static inline uint16_t expected_name(struct cf_key_guide *g, cf_str name)
+{
+    uint16_t at = g->at;
+    const struct cf_known_key *k = at ? cf_known_at(g, at) : NULL;
+
+    if (!k || k->text.n != name.n || !cf_same_text(k->text.p, name.p, name.n)) {
+        g->strayed = true;
+        return 0;
+    }
+    g->at = k->next;
+    return at;
+}
+
+/* The same for keys of the text, which may be those of other groups of pairs unless they are plain. */
+static inline uint16_t expected_key(struct cf_key_guide *g, cf_str name)
+{
+    if (!g->at || !cf_known_at(g, g->at)->plain) {
+        g->strayed = true;
+        return 0;
+    }
+    return expected_name(g, name);
 }
 
 struct next_key { /* of spaced pairs; text.p NULL: none */
@@ -152,6 +177,7 @@ int cf_spaced_pairs(cf_str s, char assign, struct cf_arena *a, const char *escap
 
     if (!first_key(s.p, end, assign, &next.text))
         return 0;
+    next.ent = expected_key(&ret->guide, next.text);
     while (next.text.p) {
         cf_str key = next.text;
         const char *p = key.p + key.n + 1, *stop;
@@ -167,6 +193,7 @@ int cf_spaced_pairs(cf_str s, char assign, struct cf_arena *a, const char *escap
         if (!pair)
             return CF_ELIMIT;
         pair->ent = ent;
+        ret->guide.strayed = ret->guide.strayed || !ent;
     }
     return 0;
 }
@@ -189,22 +216,12 @@ static void labels(struct cf_pairs *ps, size_t from, struct cf_arena *a)
                 for (size_t c = 0; c < name.n; c++)
                     if (name.p[c] == ' ' || name.p[c] == '.')
                         ((char *)(uintptr_t)name.p)[c] = '_';
-                (void)cf_pair_add(ps, name, ps->v[j].val, CF_V_STR);
+                struct cf_pair *made = cf_pair_add(ps, name, ps->v[j].val, CF_V_STR);
+                if (made)
+                    made->ent = expected_key(&ps->guide, name);
                 break;
             }
     }
-}
-
-/* The entry of the expected key when it is this one. */
-static inline uint16_t expected_name(struct cf_key_guide *g, cf_str name)
-{
-    uint16_t at = g->at;
-    const struct cf_known_key *k = at ? cf_known_at(g, at) : NULL;
-
-    if (!k || k->text.n != name.n || !cf_same_text(k->text.p, name.p, name.n))
-        return 0;
-    g->at = k->next;
-    return at;
 }
 
 int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_error *reterr)
@@ -234,6 +251,7 @@ int cf_cef_parse(cf_str s, struct cf_arena *a, struct cf_pairs *ret, struct cf_e
     from = ret->n;
     r = cf_spaced_pairs(s, '=', a, "=nr|", ret);
     labels(ret, from, a);
+    cf_guide_done(ret);
     return r;
 }
 

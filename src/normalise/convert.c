@@ -67,21 +67,34 @@ static inline bool put(struct cf_run *r, const struct cf_ref *to, cf_str v, uint
     return true;
 }
 
+#ifdef __SSE2__
+/* Letters of the 16 bytes from `first` on in their other case. */
+static inline void fold16(char *to, const char *from, char first)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)from), from_first = _mm_sub_epi8(x, _mm_set1_epi8(first));
+    __m128i letter = _mm_cmpeq_epi8(_mm_min_epu8(from_first, _mm_set1_epi8(25)), from_first);
+
+    _mm_storeu_si128((__m128i *)(void *)to, _mm_xor_si128(x, _mm_and_si128(letter, _mm_set1_epi8(0x20))));
+}
+#endif
+
 /* In lower case, or upper case: letters from `first` on change theirs. */
 static cf_str fold(struct cf_run *r, cf_str v, bool upper)
 {
     const char first = upper ? 'a' : 'A';
-    char *p = cf_arena_bytes(r->a, v.n);
+    bool wide = cf_wide_has(&r->wide, v);
+    char *p = cf_arena_bytes(r->a, wide ? 16 : v.n);
     size_t i = 0;
 
     if (!p)
         return v;
 #ifdef __SSE2__
-    for (; i + 16 <= v.n; i += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(v.p + i)), from_first = _mm_sub_epi8(x, _mm_set1_epi8(first));
-        __m128i letter = _mm_cmpeq_epi8(_mm_min_epu8(from_first, _mm_set1_epi8(25)), from_first);
-        _mm_storeu_si128((__m128i *)(void *)(p + i), _mm_xor_si128(x, _mm_and_si128(letter, _mm_set1_epi8(0x20))));
+    if (wide) { /* with what stands in front of it */
+        fold16(p, v.p + v.n - 16, first);
+        return cf_str_n(p + 16 - v.n, v.n);
     }
+    for (; i + 16 <= v.n; i += 16)
+        fold16(p + i, v.p + i, first);
 #endif
     for (; i < v.n; i++)
         p[i] = (char)(v.p[i] ^ ((unsigned char)(v.p[i] - first) < 26 ? 0x20 : 0));
@@ -453,53 +466,75 @@ static void dns_results(struct cf_run *r, cf_str v)
     }
 }
 
-bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
+/* o, made of v, into its field. number: it is known to be one. */
+static inline __attribute__((always_inline)) bool put_made(struct cf_run *r, const struct cf_target *t, cf_str o, cf_str v, uint16_t raw, enum cf_vkind kind, bool number, bool *same)
+{
+    if (!o.p || !o.n)
+        return false;
+    *same = o.n == v.n && (o.p == v.p || cf_same_text(o.p, v.p, o.n));
+    if (number && t->to.field != CF_F_EXTRA && cf_fields[t->to.field].type == CF_T_LONG) { /* no need to look at its digits */
+        cf_run_set(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
+        return true;
+    }
+    return put(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
+}
+
+/* A list's text for v. */
+static __attribute__((noinline)) bool put_looked_up(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, bool *same)
+{
+    cf_str o = look_up(r, t->lookup, v);
+    bool equal = o.p && cf_str_eq(o, v);
+
+    if (!o.p || !put(r, &t->to, o, equal ? raw : 0, CF_V_STR))
+        return false;
+    *same = equal;
+    return true;
+}
+
+/* No conversion: only addresses may lose something. */
+static __attribute__((noinline)) bool put_as_it_is(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
+{
+    size_t before = v.n;
+
+    if (t->to.field == CF_F_EXTRA || cf_fields[t->to.field].type != CF_T_IP) {
+        *same = put(r, &t->to, v, raw, kind);
+        return *same;
+    }
+    if (!fits_ip(&v))
+        return false;
+    *same = v.n == before;
+    cf_run_set(r, &t->to, v, *same ? raw : 0, kind);
+    return true;
+}
+
+static cf_str whole_number(struct cf_run *r, cf_str v)
+{
+    cf_str o = cf_str_trim(v);
+    uint64_t h;
+
+    if (!all_digits(o))
+        o = cf_str_starts(v, CF_STR("0x")) && cf_str_hex64(v, &h) ? number(r, (int64_t)h) : CF_STR_NONE;
+    while (o.n > 1 && o.p[0] == '0')
+        o = cf_str_sub(o, 1, o.n);
+    return o;
+}
+
+/* The conversions that are seldom asked for; their room on the stack is not taken for the others. */
+static __attribute__((noinline)) bool convert_other(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
 {
     cf_str o = v;
     uint64_t h;
-    bool number_made = false;
 
-    *same = false;
-    if (t->lookup) {
-        o = look_up(r, t->lookup, v);
-        if (!o.p)
-            return false;
-        return put(r, &t->to, o, cf_str_eq(o, v) ? raw : 0, CF_V_STR) && (*same = cf_str_eq(o, v), true);
-    }
     switch (t->conv) {
-    case CF_C_NONE:
-        if (t->to.field != CF_F_EXTRA && cf_fields[t->to.field].type == CF_T_IP) {
-            size_t before = v.n;
-            if (!fits_ip(&v))
-                return false;
-            *same = v.n == before;
-            cf_run_set(r, &t->to, v, *same ? raw : 0, kind);
-            return true;
-        }
-        *same = put(r, &t->to, v, raw, kind);
-        return *same;
-    case CF_C_LOWER: o = fold(r, v, false); break;
-    case CF_C_UPPER: o = fold(r, v, true); break;
     case CF_C_DASHES: o = dashes(r, v); break;
     case CF_C_FINGERPRINT: o = fingerprint(r, v); break;
     case CF_C_TRIM: o = cf_str_trim(v); break;
     case CF_C_IP: if (!fits_ip(&o)) return false; break;
     case CF_C_MAC: o = mac(r, v); break;
     case CF_C_BASENAME: o = base_name(v); break;
-    case CF_C_INT:
-        if (!all_digits(cf_str_trim(v)) && cf_str_starts(v, CF_STR("0x")) && cf_str_hex64(v, &h))
-            o = number(r, (int64_t)h);
-        else
-            o = all_digits(cf_str_trim(v)) ? cf_str_trim(v) : CF_STR_NONE;
-        while (o.n > 1 && o.p[0] == '0')
-            o = cf_str_sub(o, 1, o.n);
-        break;
+    case CF_C_INT: o = whole_number(r, v); break;
     case CF_C_HEX: o = cf_str_hex64(v, &h) ? number(r, (int64_t)h) : CF_STR_NONE; break;
-    case CF_C_S_TO_NS: o = scaled(r, v, 1e9), number_made = true; break;
-    case CF_C_MS_TO_NS: o = scaled(r, v, 1e6), number_made = true; break;
-    case CF_C_US_TO_NS: o = scaled(r, v, 1e3), number_made = true; break;
     case CF_C_TIME: o = time_text(r, v); break;
-    case CF_C_PROTO: o = protocol(r, v); break;
     case CF_C_NOBRACES:
         if (v.n > 2 && v.p[0] == '{' && v.p[v.n - 1] == '}')
             o = cf_str_n(v.p + 1, v.n - 2);
@@ -521,13 +556,28 @@ bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint1
     case CF_C_ADDRESS: return address(r, &t->to, v);
     case CF_C_URL: *same = true; return put(r, &t->to, v, raw, kind);
     case CF_C_SID: *same = true; return v.n > 2 && put(r, &t->to, v, raw, kind);
+    case CF_C_NONE: case CF_C_LOWER: case CF_C_UPPER: case CF_C_PROTO: case CF_C_S_TO_NS: case CF_C_MS_TO_NS: case CF_C_US_TO_NS: break; /* not here */
     }
-    if (!o.p || !o.n)
-        return false;
-    *same = o.n == v.n && (o.p == v.p || cf_same_text(o.p, v.p, o.n));
-    if (number_made && t->to.field != CF_F_EXTRA && cf_fields[t->to.field].type == CF_T_LONG) { /* no need to look at its digits */
-        cf_run_set(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
-        return true;
+    return put_made(r, t, o, v, raw, kind, false, same);
+}
+
+bool cf_run_convert(struct cf_run *r, const struct cf_target *t, cf_str v, uint16_t raw, enum cf_vkind kind, bool *same)
+{
+    cf_str o;
+    bool number = false;
+
+    *same = false;
+    if (t->lookup)
+        return put_looked_up(r, t, v, raw, same);
+    switch (t->conv) {
+    case CF_C_NONE: return put_as_it_is(r, t, v, raw, kind, same);
+    case CF_C_LOWER: case CF_C_UPPER: o = fold(r, v, t->conv == CF_C_UPPER); break;
+    case CF_C_PROTO: o = protocol(r, v); break;
+    case CF_C_S_TO_NS: case CF_C_MS_TO_NS: case CF_C_US_TO_NS:
+        o = scaled(r, v, t->conv == CF_C_S_TO_NS ? 1e9 : t->conv == CF_C_MS_TO_NS ? 1e6 : 1e3);
+        number = true;
+        break;
+    default: return convert_other(r, t, v, raw, kind, same);
     }
-    return put(r, &t->to, o, *same ? raw : 0, *same ? kind : CF_V_STR);
+    return put_made(r, t, o, v, raw, kind, number, same);
 }

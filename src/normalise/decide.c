@@ -86,22 +86,7 @@ static inline char *put_text(char *o, const char *end, cf_str v)
     if (v.n > VALUE_MAX || end - o < (ptrdiff_t)VALUE_MAX + 1)
         return NULL;
     *o++ = (char)v.n;
-    if (v.n >= 8) {
-        char *p = o;
-        for (; p + 8 < o + v.n; p += 8)
-            memcpy(p, v.p + (p - o), 8);
-        memcpy(o + v.n - 8, v.p + v.n - 8, 8);
-    } else if (v.n >= 4) {
-        uint32_t x[2];
-        memcpy(&x[0], v.p, 4);
-        memcpy(&x[1], v.p + v.n - 4, 4);
-        memcpy(o, &x[0], 4);
-        memcpy(o + v.n - 4, &x[1], 4);
-    } else if (v.n) {
-        o[0] = v.p[0];
-        o[v.n / 2] = v.p[v.n / 2];
-        o[v.n - 1] = v.p[v.n - 1];
-    }
+    cf_copy_text(o, v.p, v.n);
     return o + v.n;
 }
 

@@ -54,6 +54,26 @@ static inline bool cf_same_text(const char *a, const char *b, size_t n)
     }
     return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
+/* n bytes of a short text, without a call. */
+static inline void cf_copy_text(char *to, const char *from, size_t n)
+{
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            memcpy(to + i, from + i, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        uint32_t x[2];
+        memcpy(&x[0], from, 4);
+        memcpy(&x[1], from + n - 4, 4);
+        memcpy(to, &x[0], 4);
+        memcpy(to + n - 4, &x[1], 4);
+    } else if (n) {
+        const char first = from[0], middle = from[n / 2], last = from[n - 1];
+        to[0] = first;
+        to[n / 2] = middle;
+        to[n - 1] = last;
+    }
+}
 /* Keys that records of a source have, in the order they had last time: what comes next is compared before it is searched for. */
 struct cf_known_key {
     char head[16];  /* of a plain key: it and the sign of assignment behind it, then zeros */
@@ -67,6 +87,8 @@ struct cf_key_guide {
     const char *keys; /* entries of CF_KEY_SIZE that begin with a cf_known_key */
     const void *of;   /* whose keys they are; NULL: no pair has an ent from here */
     uint16_t at;      /* the key that is expected next; 0: none */
+    bool strayed;     /* a pair's key was not the expected one */
+    size_t in_order;  /* the parser's pairs, all from the first on, had the expected keys: their number; otherwise 0 */
 };
 enum cf_pair_group { CF_G_FREE, CF_G_WIN_DATA, CF_G_WIN_USER_DATA, CF_G_WIN_SYSTEM, CF_G_SD /* structured data: maps name it by its leaf */, CF_G_DONE };
 struct cf_pairs {
@@ -79,6 +101,8 @@ static inline const struct cf_known_key *cf_known_at(const struct cf_key_guide *
 {
     return (const struct cf_known_key *)(const void *)(g->keys + (size_t)at * CF_KEY_SIZE);
 }
+/* At the end of a parser that follows the guide. */
+static inline void cf_guide_done(struct cf_pairs *ps) { ps->guide.in_order = ps->guide.strayed ? 0 : ps->n; }
 static inline struct cf_pair *cf_pair_add(struct cf_pairs *ps, cf_str key, cf_str val, enum cf_vkind kind)
 {
     struct cf_pair *p;

@@ -173,6 +173,7 @@ void cf_keys_reset(struct cf_norm_thread *t)
 {
     memset(t->key_slot, 0, CF_KEY_SLOTS * sizeof *t->key_slot);
     memset(t->first_key, 0, (t->n->n + 1) * sizeof *t->first_key);
+    memset(t->order, 0, (t->n->n + 1) * sizeof *t->order);
     cf_arena_reset(&t->keys);
     t->n_key = 0;
 }
@@ -290,6 +291,7 @@ void cf_run_guide(struct cf_run *r, const struct cf_source *s)
     struct cf_key_guide *g = &r->pairs.guide;
 
     g->at = 0;
+    g->in_order = 0;
     if (r->keyed)
         return;
     g->of = NULL;
@@ -317,12 +319,37 @@ static inline void note_place(struct cf_kidpos *k, uint32_t generation, const st
     k->sign = (uint8_t)cf_text_sign(p->val);
 }
 
+/* The keys of all pairs are the expected ones: where those stand that the source looks at is known from the last such record. */
+static bool keys_in_order(struct cf_run *r, struct cf_keyorder *o)
+{
+    struct cf_norm_thread *t = r->t;
+    const struct cf_pair *v = r->pairs.v;
+    size_t n = r->pairs.n;
+
+    if (o->n_pairs != n) {
+        o->n_pairs = 0;
+        o->n = 0;
+        for (size_t i = 0; i < n; i++) {
+            uint16_t kid = t->key[v[i].ent].kid;
+            if (kid && o->n == CF_KEYORDER_MAX)
+                return false;
+            if (kid)
+                o->at[o->n++] = (struct cf_keyplace){kid, (uint16_t)i};
+        }
+        o->n_pairs = n;
+    }
+    for (const struct cf_keyplace *k = o->at, *end = k + o->n; k < end; k++)
+        note_place(&t->kid[k->kid], t->generation, &v[k->pos], k->pos);
+    return true;
+}
+
 void cf_run_keys(struct cf_run *r, size_t from)
 {
     struct cf_norm_thread *t = r->t;
     struct cf_key *keys = t->key;
     struct cf_pair *v = r->pairs.v;
     uint16_t *guess = &t->first_key[r->src->index];
+    struct cf_keyorder *order = &t->order[r->src->index];
     bool guided = r->pairs.guide.of == r->src;
     uint32_t generation;
 
@@ -332,14 +359,20 @@ void cf_run_keys(struct cf_run *r, size_t from)
             cf_keys_reset(t);
             guided = false;
         }
+        if (guided && r->pairs.guide.in_order == r->pairs.n && keys_in_order(r, order)) {
+            r->keyed = true;
+            return;
+        }
     }
     generation = t->generation;
     for (struct cf_pair *p = v + from, *end = v + r->pairs.n; p < end; p++) {
         struct cf_key *key;
         if (!p->ent || !guided)
             p->ent = entry_of(r, p, *guess);
-        if (*guess != p->ent)
+        if (*guess != p->ent) {
             *guess = p->ent;
+            order->n_pairs = 0;
+        }
         key = &keys[p->ent];
         guess = &key->known.next; /* of the unused entry 0 when there is none */
         if (key->kid)

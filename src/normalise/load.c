@@ -325,6 +325,7 @@ int cf_normaliser_load(const struct cf_norm_options *opt, struct cf_normaliser *
         r = cf_source_patterns(&n->arena, n->builtin, NULL, 0, reterr);
     if (r == 0) {
         n->builtin->index = n->n;
+        cf_index_asked(n);
         if ((r = cf_index_refs(n)) < 0)
             (void)cf_error_set(reterr, r, "no room for the keys of the source files");
     }
@@ -395,11 +396,13 @@ struct cf_norm_thread *cf_norm_thread_new(const struct cf_normaliser *n)
     t->key = calloc(CF_KEYS_MAX, sizeof *t->key);
     t->key_slot = calloc(CF_KEY_SLOTS, sizeof *t->key_slot);
     t->first_key = calloc(n->n + 1, sizeof *t->first_key);
+    t->order = calloc(n->n + 1, sizeof *t->order);
     t->kid = calloc(n->n_kid + 1, sizeof *t->kid);
     t->decided = calloc(n->n + 1, sizeof(struct cf_decisions *));
+    t->row_memo = calloc(CF_ROW_MEMOS, sizeof *t->row_memo);
     t->domain = calloc(CF_DOMAINS, sizeof *t->domain);
     cf_arena_init(&t->keys, 64u << 10, 64u << 20);
-    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->kid || !t->decided || !t->domain) {
+    if (!t->json || !t->enc || !t->md || !t->mctx || !t->pair || !t->key || !t->key_slot || !t->first_key || !t->order || !t->kid || !t->decided || !t->row_memo || !t->domain) {
         cf_norm_thread_free(t);
         return NULL;
     }
@@ -421,8 +424,10 @@ void cf_norm_thread_free(struct cf_norm_thread *t)
     free(t->key);
     free(t->key_slot);
     free(t->first_key);
+    free(t->order);
     free(t->kid);
     cf_decisions_free(t);
+    free(t->row_memo);
     free(t->domain);
     free(t->pair);
     free(t);

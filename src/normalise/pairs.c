@@ -107,7 +107,11 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
         const char *v, *key = p;
         unsigned m, n;
         __m128i text = _mm_loadu_si128((const __m128i *)(const void *)p);
-        if (k && (key_is(k, text) || ((ent = k->next) && key_is(k = cf_known_at(&g, ent), text)))) {
+        if (k && key_is(k, text)) {
+            n = k->plain;
+            at = k->next;
+        } else if (k && (ent = k->next) && key_is(k = cf_known_at(&g, ent), text)) {
+            ret->guide.strayed = true;
             n = k->plain;
             at = k->next;
         } else if (gaps[(unsigned char)*p]) {
@@ -117,6 +121,7 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
             n = short_key(p, assign);
             if (!n)
                 break;
+            ret->guide.strayed = true;
             ent = 0;
         }
         v = p + n + 1;
@@ -203,6 +208,7 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
             continue;
         }
         if (p < end && (*p == '"' || *p == '\'') && quoted_value(&p, end, *p, &val, a)) {
+            ret->guide.strayed = true;
             if (key.n - 1 < 128 && !cf_pair_add(ret, key, val, CF_V_STR))
                 return CF_ELIMIT;
             continue;
@@ -210,9 +216,11 @@ static int one_sep_pairs(cf_str s, const struct cf_kv_style *st, struct cf_arena
         from = p;
         p = find2(p, end, sep, sep);
         val = bare_value(from, p, blank_sep);
+        ret->guide.strayed = true;
         if (key.n && key.n <= 128 && !cf_pair_add(ret, key, val, CF_V_STR))
             return CF_ELIMIT;
     }
+    cf_guide_done(ret);
     return 0;
 }
 

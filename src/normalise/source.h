@@ -229,6 +229,29 @@ struct cf_textrow { /* a match row that texts without a program of their own are
     const struct cf_source *s;
     const struct cf_match *m;
 };
+/* The keys that rows of match ask for, where all rows of a parsed format ask for these alone. n 0: they ask for more. */
+#define CF_ASKED_KEYS 4u
+#define CF_ASKED_ROOM 128u
+struct cf_asked_keys {
+    size_t n;
+    uint64_t lengths; /* bits: lengths of their names */
+    const struct cf_ref *ref[CF_ASKED_KEYS];
+};
+struct cf_object_memo { /* their texts in the last record of the format, and its source */
+    size_t n;
+    const struct cf_source *s;
+    char texts[CF_ASKED_ROOM];
+};
+#define CF_ROW_WORDS 4u
+#define CF_ROW_LACKS 16u
+#define CF_ROW_MEMOS 256u
+struct cf_row_memo { /* the row that owned a text which began like this one: rows before it lack a sign each */
+    uint64_t head;              /* its first 8 bytes */
+    const struct cf_textrow *row; /* NULL: an empty place */
+    unsigned lacks;             /* signs that the texts have not */
+    char two[2];                /* the same, when they are one or two; 0: look at lacks */
+    uint32_t at[CF_ROW_WORDS];  /* where its words stood */
+};
 struct cf_stream;
 struct cf_normaliser {
     struct cf_arena arena;
@@ -243,6 +266,7 @@ struct cf_normaliser {
     struct cf_textrow *row;       /* rows for text of sources that have one without program, in order */
     uint32_t *obj[CF_NF_BITS]; /* sources with match rows for parsed formats, by the format's bit */
     size_t n_obj[CF_NF_BITS];
+    struct cf_asked_keys asked[CF_NF_BITS];
     uint16_t *row_of[256];    /* those of row that may own a text with this first byte */
     size_t n_row_of[256];
     uint32_t *whole;          /* sources with rows that look at whole lines */
@@ -315,6 +339,15 @@ struct cf_kidpos { /* where a looked-at key stands in this record */
     bool multi;
     uint8_t sign;  /* cf_text_sign of its value */
 };
+/* Of a source's records whose keys are the expected ones, one behind the other. */
+#define CF_KEYORDER_MAX 23u
+struct cf_keyorder {
+    size_t n_pairs; /* of such a record; 0: not known, or the expected order has changed */
+    size_t n;
+    struct cf_keyplace {
+        uint16_t kid, pos;
+    } at[CF_KEYORDER_MAX]; /* keys that the source looks at */
+};
 #define CF_DOMAINS 1024u
 struct cf_domain {
     uint64_t hash;
@@ -333,8 +366,11 @@ struct cf_norm_thread {
     uint16_t *key_slot;        /* CF_KEY_SLOTS by hash */
     size_t n_key;
     uint16_t *first_key;       /* by source: the key records start with */
+    struct cf_keyorder *order; /* by source */
     struct cf_kidpos *kid;     /* n->n_kid + 1 */
     uint32_t generation;
+    struct cf_row_memo *row_memo;  /* CF_ROW_MEMOS */
+    struct cf_object_memo object_memo[CF_NF_BITS];
     struct cf_decisions **decided; /* by source; NULL: nothing yet */
     struct cf_arena keys;      /* texts of the keys */
     const struct cf_source *cef; /* the source of the last CEF record: whose keys the next one may have */
@@ -579,6 +615,7 @@ int cf_index_refs(struct cf_normaliser *n);           /* numbers all refs; at lo
 int cf_sets_block(struct cf_arena *a, struct cf_sets *s);
 /* select.c */
 bool cf_row_matches(struct cf_run *r, const struct cf_match *m);
+void cf_index_asked(struct cf_normaliser *n);   /* at load */
 const struct cf_source *cf_source_hinted(const struct cf_normaliser *n, cf_str name); /* NULL: no such source */
 /* Text of an unknown sender: sources by program, then the general ones. *extracted: its patterns have run already. */
 const struct cf_source *cf_select_text(struct cf_run *r, bool *extracted);
