@@ -262,7 +262,7 @@ static int start_ti(struct cf_app_run *run, struct cf_error *reterr)
 {
     const struct cf_ti_options o = {
         .db = run->app.db, .events = run->app.events, .incidents = run->app.incidents, .audit = run->app.audit, .content_dir = run->app.content_dir,
-        .key_file = in_data(run, "secret.key"), .thread = run->mode == CF_APP_SERVER,
+        .key_file = in_data(run, "secret.key"), .data_dir = run->app.data_dir, .thread = run->mode == CF_APP_SERVER,
     };
 
     return cf_ti_start(&o, &run->app.ti, reterr);
@@ -385,7 +385,11 @@ static int start_http(struct cf_app_run *run, struct cf_error *reterr)
     return r < 0 ? r : cf_http_start(&o, &run->app.http, reterr);
 }
 
-static void stop_http(struct cf_app_run *run) { cf_http_stop(run->app.http); }
+static void stop_http(struct cf_app_run *run)
+{
+    cf_ti_ending(run->app.ti); /* a request that imports would be waited for */
+    cf_http_stop(run->app.http);
+}
 
 static const struct part {
     const char *name;

@@ -16,13 +16,8 @@ static int build(struct cf_ti *ti, struct cf_error *reterr)
 {
     struct cf_ti_set *set = NULL;
     int64_t t = cf_mono_us(), next = INT64_MAX;
-    int64_t stamp;
-    int r;
+    int r = ti_load_set(ti->o.db, &set, &next, reterr);
 
-    (void)pthread_mutex_lock(&ti->mu);
-    stamp = ti->import_stamp_us;
-    (void)pthread_mutex_unlock(&ti->mu);
-    r = ti_load_set(ti->o.db, stamp, &set, &next, reterr);
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&ti->mu);
@@ -229,6 +224,8 @@ int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_err
     if (!ti)
         return cf_error_set(reterr, CF_ENOMEM, "intelligence");
     ti->o = *o;
+    ti->o.data_dir = NULL;
+    ti->data_dir = strdup(o->data_dir ? o->data_dir : "/tmp");
     ti->content_dir = strdup(o->content_dir ? o->content_dir : "");
     ti->key_file = strdup(o->key_file ? o->key_file : "");
     cf_arena_init(&ti->rules_arena, 0, 0);
@@ -237,7 +234,9 @@ int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_err
     (void)pthread_mutex_init(&ti->mu, NULL);
     (void)pthread_cond_init(&ti->wake, NULL);
     (void)pthread_cond_init(&ti->wake_jobs, NULL);
-    r = ti->content_dir && ti->key_file ? ti_rules_load(ti, reterr) : cf_error_set(reterr, CF_ENOMEM, "intelligence");
+    (void)pthread_cond_init(&ti->wake_place, NULL);
+    (void)pthread_mutex_init(&ti->importer_mu, NULL);
+    r = ti->content_dir && ti->key_file && ti->data_dir ? ti_rules_load(ti, reterr) : cf_error_set(reterr, CF_ENOMEM, "intelligence");
     if (r == 0)
         r = ti_job_recover(ti, reterr);
     if (r == 0)
@@ -257,10 +256,21 @@ int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_err
     return r;
 }
 
+void cf_ti_ending(struct cf_ti *ti)
+{
+    if (!ti)
+        return;
+    (void)pthread_mutex_lock(&ti->mu);
+    atomic_store(&ti->ending, true);
+    (void)pthread_cond_broadcast(&ti->wake_place);
+    (void)pthread_mutex_unlock(&ti->mu);
+}
+
 void cf_ti_stop(struct cf_ti *ti)
 {
     if (!ti)
         return;
+    cf_ti_ending(ti);
     (void)pthread_mutex_lock(&ti->mu);
     ti->stop = true;
     (void)pthread_cond_signal(&ti->wake);
@@ -280,8 +290,11 @@ void cf_ti_stop(struct cf_ti *ti)
     (void)pthread_mutex_destroy(&ti->mu);
     (void)pthread_cond_destroy(&ti->wake);
     (void)pthread_cond_destroy(&ti->wake_jobs);
+    (void)pthread_cond_destroy(&ti->wake_place);
+    (void)pthread_mutex_destroy(&ti->importer_mu);
     free(ti->content_dir);
     free(ti->key_file);
+    free(ti->data_dir);
     free(ti);
 }
 

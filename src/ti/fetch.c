@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sources fetched on schedule: lists, CSV and STIX over HTTP(S), MISP feeds, TAXII 2.1 collections. Secrets are opened for the
- * request only and never logged. TI-003, TI-005. */
+ * request only and never logged. TI-003, TI-005.
+ *
+ *   all pages, events or the file ─► file without a name ─► import like any other: all or nothing ─► the position moves
+ *
+ * So a server that breaks off, or a page that is none, changes nothing; the next run asks again from the old position. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "directory/password.h"
 #include "ti/ti_int.h"
@@ -14,32 +19,69 @@
 struct fetch {
     struct cf_ti *ti;
     struct ti_source source;
-    char url[2048], user[200], secret[600], position[200], format[20], columns[500], type[20];
+    char url[2048], user[200], secret[600], position[200], format[20], columns[2048], type[20];
     char *ca;               /* PEM that signs the server, NULL: the system's */
-    struct cf_shared_box *box;
-    struct ti_writer w;
-    struct ti_import *im;   /* body goes here ... */
+    int fd;                 /* what was fetched; a body goes here ... */
     struct cf_buf *body;    /* ... or here */
     struct cf_error *err;
-    int code;               /* of the importer */
+    int code;               /* of writing */
+    int64_t bytes, items;   /* in the file */
+    bool docs;              /* one MISP document a line */
     char date_last[64];     /* X-TAXII-Date-Added-Last */
 };
 
 /* ---- HTTP ------------------------------------------------------------------------------------------------------------------- */
+
+static int keep(struct fetch *f, cf_str piece, struct cf_error *reterr)
+{
+    f->bytes += (int64_t)piece.n;
+    if (f->bytes > TI_IMPORT_BYTES_MAX)
+        return cf_error_set(reterr, CF_ELIMIT, "the source gives more than %lld MiB at once", (long long)(TI_IMPORT_BYTES_MAX >> 20));
+    while (piece.n) {
+        ssize_t k = write(f->fd, piece.p, piece.n);
+
+        if (k < 0)
+            return cf_error_errno(reterr, "keeping what is fetched");
+        piece = cf_str_sub(piece, (size_t)k, piece.n);
+    }
+    return 0;
+}
+
+static int keep_json(struct fetch *f, const char *before, const json_t *j, const char *after, struct cf_error *reterr)
+{
+    char *text = json_dumps(j, JSON_COMPACT);
+    int r = text ? keep(f, cf_str_c(before), reterr) : cf_error_set(reterr, CF_ENOMEM, "fetch");
+
+    if (r == 0)
+        r = keep(f, cf_str_c(text), reterr);
+    if (r == 0)
+        r = keep(f, cf_str_c(after), reterr);
+    free(text);
+    f->items++;
+    return r;
+}
 
 static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 {
     struct fetch *f = ctx;
 
     n *= size;
-    if (f->ti->stop)
+    if (atomic_load(&f->ti->ending))
         return 0;
     if (f->body) {
         cf_buf_add(f->body, p, n);
         return f->body->failed ? 0 : n;
     }
-    f->code = ti_import_feed(f->im, cf_str_n(p, n), f->err);
+    f->code = keep(f, cf_str_n(p, n), f->err);
     return f->code < 0 ? 0 : n;
+}
+
+static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+{
+    struct fetch *f = ctx;
+
+    (void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
+    return atomic_load(&f->ti->ending) ? 1 : 0;
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
@@ -73,6 +115,9 @@ static void set_options(struct fetch *f, CURL *c, const char *url, char errbuf[C
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, errbuf);
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
+    (void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L); /* a server that is silent does not hold up ours */
+    (void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, f);
     (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
     if (f->ca) {
@@ -113,28 +158,22 @@ static int get(struct fetch *f, const char *url, const char *accept, struct cf_e
     if (f->code < 0)
         r = f->code;
     else if (rc != CURLE_OK)
-        r = cf_error_set(reterr, f->ti->stop ? CF_EBUSY : CF_EIO, "%s", f->body && f->body->failed ? "the answer is too large" : errbuf[0] ? errbuf : curl_easy_strerror(rc));
+        r = cf_error_set(reterr, atomic_load(&f->ti->ending) ? CF_ECANCELLED : CF_EIO, "%s", f->body && f->body->failed ? "the answer is too large" : errbuf[0] ? errbuf : curl_easy_strerror(rc));
     curl_slist_free_all(head);
     curl_easy_cleanup(c);
     explicit_bzero(line, sizeof line);
     return r;
 }
 
+static void put(char *out, size_t cap, cf_str s) { (void)snprintf(out, cap, "%.*s", CF_ARG(s)); }
+
 /* ---- kinds --------------------------------------------------------------------------------------------------------------------- */
 
 static int fetch_file(struct fetch *f, struct cf_error *reterr)
 {
-    struct ti_import_options o = {.format = cf_str_c(f->format), .type = CF_TI_ANY, .columns = cf_str_c(f->columns)};
-    int r;
+    int r = get(f, f->url, NULL, reterr);
 
-    (void)cf_ti_type_parse(cf_str_c(f->type), &o.type);
-    r = ti_import_new(&f->w, &o, &f->im, reterr);
-    if (r == 0)
-        r = get(f, f->url, NULL, reterr);
-    if (r == 0)
-        r = ti_import_end(f->im, reterr);
-    ti_import_free(f->im);
-    f->im = NULL;
+    f->items = f->bytes;
     return r;
 }
 
@@ -188,14 +227,13 @@ static int fetch_misp(struct fetch *f, struct cf_error *reterr)
         doc = NULL;
         r = get_json(f, url, "application/json", &doc, reterr);
         if (r == 0)
-            r = ti_misp_doc(&f->w, doc, reterr);
+            r = keep_json(f, "", doc, "\n", reterr);
         json_decref(doc);
         if (at > newest)
             newest = at;
     }
     json_decref(manifest);
-    if (r == 0)
-        r = ti_writer_end(&f->w, reterr);
+    f->docs = true;
     if (r == 0)
         (void)snprintf(f->position, sizeof f->position, "%lld", (long long)newest);
     return r;
@@ -221,7 +259,7 @@ static int fetch_taxii(struct fetch *f, struct cf_error *reterr)
 {
     char next[600] = "";
     bool more = true;
-    int r = 0;
+    int r = keep(f, CF_STR("{\"type\":\"bundle\",\"objects\":["), reterr);
 
     for (int page = 0; r == 0 && more && page < PAGES_MAX; page++) {
         json_t *doc = NULL;
@@ -231,9 +269,8 @@ static int fetch_taxii(struct fetch *f, struct cf_error *reterr)
         r = taxii_page(f, next[0] ? next : NULL, &doc, reterr);
         json_array_foreach(json_object_get(doc, "objects"), i, o)
         {
-            f->w.line++;
             if (r == 0)
-                r = ti_stix_object(&f->w, o, reterr);
+                r = keep_json(f, f->items ? ",\n" : "", o, "", reterr);
         }
         more = json_is_true(json_object_get(doc, "more"));
         (void)snprintf(next, sizeof next, "%s", json_string_value(json_object_get(doc, "next")) ? json_string_value(json_object_get(doc, "next")) : "");
@@ -242,15 +279,14 @@ static int fetch_taxii(struct fetch *f, struct cf_error *reterr)
         json_decref(doc);
     }
     if (r == 0)
-        r = ti_writer_end(&f->w, reterr);
+        r = keep(f, CF_STR("]}"), reterr);
+    put(f->format, sizeof f->format, CF_STR("stix"));
     if (r == 0 && f->date_last[0])
         (void)snprintf(f->position, sizeof f->position, "%s", f->date_last);
     return r;
 }
 
 /* ---- one source ------------------------------------------------------------------------------------------------------------------ */
-
-static void put(char *out, size_t cap, cf_str s) { (void)snprintf(out, cap, "%.*s", CF_ARG(s)); }
 
 static int open_secret(struct fetch *f, cf_str sealed, struct cf_error *reterr)
 {
@@ -321,6 +357,43 @@ static void note(struct fetch *f, int r, const struct cf_error *err, const json_
     free(text);
 }
 
+/* What was fetched goes into the library when no other import is there. */
+static int take_in(struct fetch *f, json_t **ret_report, struct cf_error *reterr)
+{
+    struct ti_job_new n = {.name = cf_str_c(f->source.name), .source = cf_str_c(f->source.id), .org = cf_str_c(f->source.org), .bytes = f->bytes, .fetched = true, .docs = f->docs, .fd = f->fd,
+                           .o = {.format = cf_str_c(f->format), .type = CF_TI_ANY, .columns = cf_str_c(f->columns)}};
+    struct ti_job *j = NULL;
+    int r = CF_ECONFLICT;
+
+    (void)cf_ti_type_parse(cf_str_c(f->type), &n.o.type);
+    while (r == CF_ECONFLICT) { /* another may be quicker */
+        r = ti_job_wait_place(f->ti, reterr);
+        if (r == 0)
+            r = ti_job_begin(f->ti, f->ti->data_dir, &n, &j, reterr);
+    }
+    return r == 0 ? ti_job_run(j, ret_report, reterr) : r;
+}
+
+static json_t *nothing_new(void)
+{
+    return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "read", 0, "new", 0, "updated", 0, "bad", 0, "conflicts", 0, "unmatchable", 0, "objects", 0);
+}
+
+static int fetch(struct fetch *f, json_t **ret_report, struct cf_error *reterr)
+{
+    int r = ti_temp_file(f->ti->data_dir, true, &f->fd, reterr);
+
+    if (r == 0)
+        r = strcmp(f->source.kind, "taxii") == 0 ? fetch_taxii(f, reterr) : strcmp(f->source.kind, "misp_feed") == 0 ? fetch_misp(f, reterr) : fetch_file(f, reterr);
+    if (r < 0)
+        return r;
+    if (f->items == 0 && strcmp(f->source.kind, "file") != 0) {
+        *ret_report = nothing_new();
+        return 0;
+    }
+    return take_in(f, ret_report, reterr);
+}
+
 int ti_fetch_one(struct cf_ti *ti, cf_str source_id, json_t **ret_report, struct cf_error *reterr)
 {
     struct fetch *f = calloc(1, sizeof *f);
@@ -331,30 +404,21 @@ int ti_fetch_one(struct cf_ti *ti, cf_str source_id, json_t **ret_report, struct
     if (!f)
         return cf_error_set(reterr, CF_ENOMEM, "fetch");
     f->ti = ti;
+    f->fd = -1;
     r = read_source(f, source_id, reterr);
     memcpy(before, f->position, sizeof before);
-    if (r == 0) {
-        f->box = cf_shared_get(&ti->excluded);
-        f->w = (struct ti_writer){.db = ti->o.db, .source = &f->source, .excluded = f->box ? f->box->p : NULL};
-        r = ti_writer_begin(&f->w, reterr);
-        if (r == 0)
-            r = strcmp(f->source.kind, "taxii") == 0 ? fetch_taxii(f, reterr) : strcmp(f->source.kind, "misp_feed") == 0 ? fetch_misp(f, reterr) : fetch_file(f, reterr);
-        cf_tx_rollback(&f->w.tx);
-        report = ti_writer_report(&f->w);
-        (void)json_object_del(report, "preview");
-        ti_writer_release(&f->w);
-        cf_shared_put(&ti->excluded, f->box);
-    }
+    if (r == 0)
+        r = fetch(f, &report, reterr);
     if (r < 0)
         memcpy(f->position, before, sizeof before);
-    if (f->source.id[0])
+    if (f->source.id[0] && !(r < 0 && atomic_load(&ti->ending))) /* else it stays due: the next start fetches it */
         note(f, r, reterr, report);
-    if (r == 0)
-        cf_ti_changed(ti);
     if (ret_report && r == 0)
         *ret_report = report;
     else
         json_decref(report);
+    if (f->fd >= 0)
+        (void)close(f->fd);
     free(f->ca);
     explicit_bzero(f->secret, sizeof f->secret);
     free(f);

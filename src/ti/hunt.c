@@ -373,7 +373,7 @@ static bool cancelled(struct hunt *h)
 
     (void)pthread_mutex_lock(&ti->mu);
     h->cancelled = strcmp(ti->cancel_hunt, h->id) == 0;
-    bool out = h->cancelled || ti->stop;
+    bool out = h->cancelled || atomic_load(&ti->ending);
     (void)pthread_mutex_unlock(&ti->mu);
     return out;
 }
@@ -457,7 +457,7 @@ int ti_hunt_next(struct cf_ti *ti)
         r = run(&h, &err);
         if (r < 0)
             cf_log_warn("ti", "a retro-hunt failed", "id=%s reason=\"%s\"", h.id, err.msg);
-        if (r < 0 || h.cancelled || !ti->stop) /* a stop of the server leaves it to be taken up again */
+        if (r < 0 || h.cancelled || !atomic_load(&ti->ending)) /* a stop of the server leaves it to be taken up again */
             (void)note(&h, r < 0 ? "failed" : h.cancelled ? "cancelled" : "done", r < 0 ? err.msg : NULL);
         (void)ti_counts_write(ti, "retro", &err);
         (void)pthread_mutex_lock(&ti->mu);

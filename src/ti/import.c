@@ -24,7 +24,7 @@ struct split {
 struct ti_import {
     struct ti_writer *w;
     struct ti_import_options o;
-    char format_text[16], columns[512], threat_type[80], family[120];
+    char columns[TI_COLUMNS_MAX + 1], threat_type[TI_THREAT_MAX + 1], family[TI_FAMILY_MAX + 1];
     enum format f;
     struct cf_buf buf; /* line, element or document not complete yet */
     struct ti_csv csv;
@@ -37,8 +37,11 @@ struct ti_import {
 
 int ti_import_new(struct ti_writer *w, const struct ti_import_options *o, struct ti_import **ret, struct cf_error *reterr)
 {
-    struct ti_import *im = calloc(1, sizeof *im);
+    struct ti_import *im;
 
+    if (o->columns.n > TI_COLUMNS_MAX || o->threat_type.n > TI_THREAT_MAX || o->family.n > TI_FAMILY_MAX)
+        return cf_error_set(reterr, CF_EINVAL, "columns, threat_type and family: at most %zu, %zu and %zu bytes", TI_COLUMNS_MAX, TI_THREAT_MAX, TI_FAMILY_MAX);
+    im = calloc(1, sizeof *im);
     if (!im)
         return cf_error_set(reterr, CF_ENOMEM, "import");
     im->w = w;

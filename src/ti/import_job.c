@@ -6,28 +6,17 @@
  *
  * New rows of an import do not match before it is complete. Table ti_import keeps what became of each; its states are
  * uploading, running, finishing (complete, old values being thrown away), undoing, done, failed, cancelled, interrupted. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "audit/audit.h"
-#include "ti/ti_int.h"
+#include "ti/import_job.h"
 
 #define PIECE ((size_t)256 << 10)
 #define KEEP "200" /* imports that the list keeps */
-
-struct ti_job {
-    struct cf_ti *ti;
-    struct ti_source source;
-    struct ti_writer w;
-    struct ti_import_options o;
-    char id[40], name[200], user[40], user_name[120], org[40];
-    char format[24], columns[512], threat_type[80], family[120];
-    bool active, stopped; /* stopped: the server ends, the next start takes the import back */
-    int fd;
-    int64_t stamp_us, t0, uploaded, read_bytes;
-};
 
 const char *ti_job_id(const struct ti_job *j) { return j->id; }
 
@@ -43,11 +32,10 @@ static void copy(char *out, size_t cap, cf_str s)
     out[n] = '\0';
 }
 
-static void set_state(struct ti_job *j, const char *state, int64_t stamp_us)
+void ti_job_shows(struct ti_job *j, const char *state)
 {
     (void)pthread_mutex_lock(&j->ti->mu);
     copy(j->ti->import.state, sizeof j->ti->import.state, cf_str_c(state));
-    j->ti->import_stamp_us = stamp_us;
     (void)pthread_mutex_unlock(&j->ti->mu);
 }
 
@@ -57,19 +45,20 @@ static void leave(struct cf_ti *ti, const char *id)
     (void)pthread_mutex_lock(&ti->mu);
     if (strcmp(ti->import.id, id) == 0) {
         ti->import = (struct ti_progress){.bytes = 0};
-        ti->import_stamp_us = 0;
+        (void)pthread_cond_broadcast(&ti->wake_place);
     }
     (void)pthread_mutex_unlock(&ti->mu);
 }
 
-static void job_free(struct ti_job *j)
+void ti_job_free(struct ti_job *j)
 {
     if (j->fd >= 0)
         (void)close(j->fd);
+    json_decref(j->report);
     free(j);
 }
 
-static int write_state(struct cf_db *db, const char *id, const char *state, const json_t *report, const char *error, const char *format, struct cf_error *reterr)
+int ti_job_write_state(struct cf_db *db, const char *id, const char *state, const json_t *report, const char *error, const char *format, struct cf_error *reterr)
 {
     char *text = report ? json_dumps(report, JSON_COMPACT) : NULL;
     bool over = strcmp(state, "running") != 0 && strcmp(state, "finishing") != 0 && strcmp(state, "undoing") != 0;
@@ -105,8 +94,22 @@ static int write_running(struct ti_job *j, struct cf_error *reterr)
     return r;
 }
 
+/* How a fetch ends stands at its source. */
+static int forget_row(struct ti_job *j, struct cf_error *reterr)
+{
+    struct cf_tx *tx = NULL;
+    int r = cf_tx_begin(j->ti->o.db, CF_TX_WRITE, &tx, reterr);
+
+    if (r == 0)
+        r = cf_tx_exec(tx, "DELETE FROM ti_import WHERE id = ?", reterr, CF_Z(j->id));
+    if (r == 0)
+        r = cf_tx_commit(&tx, reterr);
+    cf_tx_rollback(&tx);
+    return r;
+}
+
 /* The row of the list, and the end of it in the audit trail; the place is free before both can be seen. */
-static void end(struct ti_job *j, const char *state, const json_t *report, const char *error, const char *format)
+void ti_job_end(struct ti_job *j, const char *state, const json_t *report, const char *error, const char *format)
 {
     static const char *const kept[] = {"read", "new", "updated", "repeated", "bad", "conflicts", "unmatchable", "objects", "kept"};
     struct cf_error err = {0};
@@ -119,9 +122,9 @@ static void end(struct ti_job *j, const char *state, const json_t *report, const
     (void)json_object_set_new(after, "name", json_string(j->name));
     (void)snprintf(result, sizeof result, "%s%s%s", strcmp(state, "done") == 0 ? "ok" : state, error ? ": " : "", error ? error : "");
     leave(j->ti, j->id);
-    if (write_state(j->ti->o.db, j->id, state, report, error, format, &err) < 0)
+    if ((j->fetch ? forget_row(j, &err) : ti_job_write_state(j->ti->o.db, j->id, state, report, error, format, &err)) < 0)
         cf_log_error("ti", "the end of an import was not written down", "id=%s state=%s reason=\"%s\"", j->id, state, err.msg);
-    if (j->ti->o.audit) {
+    if (j->ti->o.audit && !j->fetch) {
         const struct cf_audit_entry e = {.user_id = cf_str_c(j->user), .user_name = cf_str_c(j->user_name), .org_id = cf_str_c(j->org), .action = CF_STR("ti.import"),
                                          .object = cf_str_c(j->id), .result = cf_str_c(result), .after = after};
 
@@ -133,7 +136,7 @@ static void end(struct ti_job *j, const char *state, const json_t *report, const
 
 /* ---- begin ------------------------------------------------------------------------------------------------------------------ */
 
-static int take_place(struct ti_job *j, int64_t bytes, struct cf_error *reterr)
+int ti_job_take_place(struct ti_job *j, int64_t bytes, struct cf_error *reterr)
 {
     struct cf_ti *ti = j->ti;
     struct ti_progress *p = &ti->import;
@@ -160,10 +163,13 @@ static int write_new(struct ti_job *j, struct cf_error *reterr)
     int r = cf_tx_begin(j->ti->o.db, CF_TX_WRITE, &tx, reterr);
 
     if (r == 0)
-        r = cf_tx_exec(tx, "DELETE FROM ti_import WHERE created_us < (SELECT created_us FROM ti_import ORDER BY created_us DESC LIMIT 1 OFFSET " KEEP ")", reterr);
+        r = cf_tx_exec(tx, "DELETE FROM ti_import WHERE created_us < (SELECT created_us FROM ti_import WHERE kind = 'upload' ORDER BY created_us DESC LIMIT 1 OFFSET " KEEP ")"
+                       " AND state IN ('done', 'failed', 'cancelled', 'interrupted')",
+                       reterr);
     if (r == 0)
-        r = cf_tx_exec(tx, "INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_by, created_us) VALUES (?,?,?,?,'uploading',?,?,?)", reterr, CF_Z(j->id),
-                       CF_Z(j->org[0] ? j->org : "root"), CF_Z(j->source.id), CF_Z(j->name), CF_I(j->stamp_us), CF_Z(j->user), CF_I(j->stamp_us));
+        r = cf_tx_exec(tx, "INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_by, created_us, kind) VALUES (?,?,?,?,'uploading',?,?,?,?)", reterr,
+                       CF_Z(j->id), CF_Z(j->org[0] ? j->org : "root"), CF_Z(j->source.id), CF_Z(j->name), CF_I(j->stamp_us), CF_Z(j->user), CF_I(j->stamp_us),
+                       CF_Z(j->fetch ? "fetch" : "upload"));
     if (r == 0)
         r = cf_tx_commit(&tx, reterr);
     cf_tx_rollback(&tx);
@@ -180,16 +186,17 @@ static int options_are_good(const struct ti_import_options *o, struct cf_error *
     return r;
 }
 
-int ti_job_begin(struct cf_ti *ti, const char *dir, const struct ti_job_new *n, struct ti_job **ret, struct cf_error *reterr)
+static struct ti_job *job_new(struct cf_ti *ti, const struct ti_job_new *n)
 {
     struct ti_job *j = calloc(1, sizeof *j);
-    int r;
 
     if (!j)
-        return cf_error_set(reterr, CF_ENOMEM, "import");
+        return NULL;
     j->ti = ti;
     j->fd = -1;
     j->active = n->active;
+    j->fetch = n->fetched;
+    j->docs = n->docs;
     j->t0 = cf_mono_us();
     j->stamp_us = cf_now_us();
     cf_uuid7(j->id);
@@ -203,23 +210,58 @@ int ti_job_begin(struct cf_ti *ti, const char *dir, const struct ti_job_new *n, 
     copy(j->family, sizeof j->family, n->o.family);
     j->o = (struct ti_import_options){.format = cf_str_c(j->format), .type = n->o.type, .columns = cf_str_c(j->columns), .threat_type = cf_str_c(j->threat_type),
                                       .family = cf_str_c(j->family)};
+    return j;
+}
+
+int ti_job_begin(struct cf_ti *ti, const char *dir, const struct ti_job_new *n, struct ti_job **ret, struct cf_error *reterr)
+{
+    struct ti_job *j;
+    int r = options_are_good(&n->o, reterr);
+
+    if (r < 0)
+        return r;
+    j = job_new(ti, n);
+    if (!j)
+        return cf_error_set(reterr, CF_ENOMEM, "import");
     r = ti_source_read(ti->o.db, n->source, &j->source, reterr);
     if (r == 0)
-        r = options_are_good(&j->o, reterr);
-    if (r == 0)
-        r = take_place(j, n->bytes, reterr);
+        r = ti_job_take_place(j, n->bytes, reterr);
     if (r < 0) {
-        job_free(j);
+        ti_job_free(j);
         return r;
     }
-    j->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    r = j->fd < 0 ? cf_error_errno(reterr, "temporary file for the import") : write_new(j, reterr);
+    if (n->fetched) /* the caller's is gone on when it is */
+        r = (j->fd = dup(n->fd)) < 0 ? cf_error_errno(reterr, "the fetched file") : 0;
+    else
+        r = ti_temp_file(dir, true, &j->fd, reterr);
+    if (r == 0)
+        r = write_new(j, reterr);
     if (r < 0) {
         leave(ti, j->id);
-        job_free(j);
+        ti_job_free(j);
         return r;
     }
     *ret = j;
+    return 0;
+}
+
+int ti_temp_file(const char *dir, bool nameless, int *ret, struct cf_error *reterr)
+{
+    char path[4096];
+    int n;
+
+    *ret = nameless ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    if (*ret >= 0)
+        return 0;
+    if (nameless && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
+        return cf_error_errno(reterr, "temporary file for the import");
+    n = snprintf(path, sizeof path, "%s/.import-XXXXXX", dir); /* the file system has no files without a name: its name goes at once */
+    if (n < 0 || (size_t)n >= sizeof path)
+        return cf_error_set(reterr, CF_EINVAL, "the path of the data directory is too long");
+    *ret = mkostemp(path, O_CLOEXEC);
+    if (*ret < 0)
+        return cf_error_errno(reterr, "temporary file for the import");
+    (void)unlink(path);
     return 0;
 }
 
@@ -241,6 +283,8 @@ int ti_job_piece(struct ti_job *j, cf_str piece, struct cf_error *reterr)
     j->ti->import.uploaded = j->uploaded;
     cancel = j->ti->import.cancel;
     (void)pthread_mutex_unlock(&j->ti->mu);
+    if (atomic_load(&j->ti->ending))
+        return cf_error_set(reterr, CF_ECANCELLED, "the server ends");
     return cancel ? cf_error_set(reterr, CF_ECANCELLED, "the import was cancelled") : 0;
 }
 
@@ -253,8 +297,8 @@ void ti_job_abandon(struct ti_job *j)
     (void)pthread_mutex_lock(&j->ti->mu);
     cancel = j->ti->import.cancel;
     (void)pthread_mutex_unlock(&j->ti->mu);
-    end(j, cancel ? "cancelled" : "interrupted", NULL, cancel ? NULL : "the upload did not arrive to its end; nothing was taken", NULL);
-    job_free(j);
+    ti_job_end(j, cancel ? "cancelled" : "interrupted", NULL, cancel ? NULL : "the upload did not arrive to its end; nothing was taken", NULL);
+    ti_job_free(j);
 }
 
 /* ---- run -------------------------------------------------------------------------------------------------------------------- */
@@ -275,7 +319,7 @@ static int tick(void *ctx, const struct ti_writer *w, struct cf_error *reterr)
     p->unmatchable = w->unmatchable;
     p->objects = w->objects;
     cancel = p->cancel;
-    j->stopped = j->ti->stop;
+    j->stopped = atomic_load(&j->ti->ending);
     (void)pthread_mutex_unlock(&j->ti->mu);
     return j->stopped || cancel ? cf_error_set(reterr, CF_ECANCELLED, "%s", j->stopped ? "the server ends" : "the import was cancelled") : 0;
 }
@@ -305,6 +349,37 @@ static int read_all(struct ti_job *j, struct ti_import *im, struct cf_error *ret
     return r == 0 ? ti_import_end(im, reterr) : r;
 }
 
+/* One document of MISP a line: so many of them as a source has, and one in memory. */
+static int read_docs(struct ti_job *j, struct cf_error *reterr)
+{
+    int fd = dup(j->fd);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    int r = 0;
+
+    if (!f) {
+        r = cf_error_errno(reterr, "reading what was fetched");
+        if (fd >= 0)
+            (void)close(fd);
+        return r;
+    }
+    (void)fseek(f, 0, SEEK_SET);
+    while (r == 0 && (n = getline(&line, &cap, f)) > 0) {
+        json_t *doc = json_loadb(line, (size_t)n, 0, NULL);
+
+        j->read_bytes += n;
+        r = doc ? ti_misp_doc(&j->w, doc, reterr) : cf_error_set(reterr, CF_EIO, "what was fetched cannot be read again");
+        json_decref(doc);
+        if (r == 0)
+            r = tick(j, &j->w, reterr);
+    }
+    free(line);
+    (void)fclose(f);
+    return r == 0 ? ti_writer_end(&j->w, reterr) : r;
+}
+
 /* From here on it cannot be cancelled, unless that was asked for before. */
 static bool complete(struct ti_job *j)
 {
@@ -317,132 +392,61 @@ static bool complete(struct ti_job *j)
     return !cancel;
 }
 
-static int64_t rows_kept(const struct ti_job *j)
+/* It is in the library: from here on its rows match and are given. */
+static void kept(struct ti_job *j)
 {
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    int64_t n = 0;
-
-    if (cf_tx_begin(j->ti->o.db, CF_TX_READ, &tx, NULL) == 0 &&
-        cf_tx_query(tx, "SELECT COUNT(*) FROM ti_indicator WHERE added_us = ? AND source_id = ?", &st, NULL, CF_I(j->stamp_us), CF_Z(j->source.id)) == 0 && cf_stmt_next(st, NULL) == 1)
-        n = cf_stmt_i64(st, 0);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return n;
-}
-
-/* Not complete: everything back. When even that fails, the next start tries again. */
-static void take_back(struct ti_job *j, json_t *report, const char *format, const struct cf_error *why)
-{
-    bool cancelled = why->code == CF_ECANCELLED;
     struct cf_error err = {0};
-    int r;
 
-    if (j->stopped)
-        return;
-    set_state(j, "undoing", j->stamp_us);
-    r = write_state(j->ti->o.db, j->id, "undoing", NULL, NULL, format, &err);
-    if (r == 0)
-        r = ti_undo_run(j->ti->o.db, j->id, j->source.id, j->stamp_us, &err);
-    if (r < 0) {
-        cf_log_error("ti", "an import was not taken back; the next start tries again", "id=%s reason=\"%s\"", j->id, err.msg);
+    cf_ti_changed(j->ti);
+    if (ti_undo_forget(j->ti->o.db, j->id, &err) < 0) {
+        cf_log_warn("ti", "what an import replaced was not thrown away; the next start does", "id=%s reason=\"%s\"", j->id, err.msg);
         leave(j->ti, j->id);
         return;
     }
-    (void)json_object_set_new(report, "kept", json_integer(rows_kept(j)));
-    end(j, cancelled ? "cancelled" : "failed", report, cancelled ? NULL : why->msg, format);
-    cf_ti_changed(j->ti);
+    ti_job_end(j, "done", j->report, NULL, j->format);
 }
 
-static void keep(struct ti_job *j, const json_t *report, const char *format)
+static json_t *report_of(struct ti_job *j, const char *format)
 {
-    struct cf_error err = {0};
+    json_t *report = ti_writer_report(&j->w);
 
-    set_state(j, "finishing", 0);
-    cf_ti_changed(j->ti);
-    if (write_state(j->ti->o.db, j->id, "finishing", report, NULL, format, &err) < 0 || ti_undo_forget(j->ti->o.db, j->id, &err) < 0)
-        cf_log_warn("ti", "what an import replaced was not thrown away; the next start does", "id=%s reason=\"%s\"", j->id, err.msg);
-    end(j, "done", report, NULL, format);
+    (void)json_object_del(report, "preview");
+    (void)json_object_set_new(report, "format", json_string(format));
+    (void)json_object_set_new(report, "seconds", json_real((double)(cf_mono_us() - j->t0) / 1e6));
+    (void)json_object_set_new(report, "import", json_string(j->id));
+    return report;
 }
 
-static int run(struct ti_job *j, json_t **ret_report, struct cf_error *reterr)
+int ti_job_work(struct ti_job *j, struct cf_error *reterr)
 {
     struct cf_shared_box *box = cf_shared_get(&j->ti->excluded);
     struct ti_import *im = NULL;
-    const char *format = "";
-    json_t *report;
+    const char *format = j->docs ? "misp" : "";
     int r = write_running(j, reterr);
 
-    set_state(j, "running", j->stamp_us);
+    ti_job_shows(j, "running");
     j->w = (struct ti_writer){.db = j->ti->o.db, .source = &j->source, .excluded = box ? box->p : NULL, .user = j->user, .active = j->active, .now_us = j->stamp_us,
                               .import_id = j->id, .tick = tick, .tick_ctx = j};
     if (r == 0)
         r = ti_writer_begin(&j->w, reterr);
-    if (r == 0)
+    if (r == 0 && !j->docs)
         r = ti_import_new(&j->w, &j->o, &im, reterr);
     if (r == 0)
-        r = read_all(j, im, reterr);
+        r = j->docs ? read_docs(j, reterr) : read_all(j, im, reterr);
     if (r == 0 && !complete(j))
         r = cf_error_set(reterr, CF_ECANCELLED, "the import was cancelled");
     cf_tx_rollback(&j->w.tx);
     if (im)
         format = ti_import_format(im);
-    report = ti_writer_report(&j->w);
-    (void)json_object_del(report, "preview");
-    (void)json_object_set_new(report, "format", json_string(format));
-    (void)json_object_set_new(report, "seconds", json_real((double)(cf_mono_us() - j->t0) / 1e6));
-    (void)json_object_set_new(report, "import", json_string(j->id));
-    if (r == 0)
-        keep(j, report, format);
-    else
-        take_back(j, report, format, reterr);
+    j->report = report_of(j, format);
+    copy(j->format, sizeof j->format, cf_str_c(format));
     ti_import_free(im);
     ti_writer_release(&j->w);
     cf_shared_put(&j->ti->excluded, box);
-    if (ret_report && r == 0)
-        *ret_report = json_incref(report);
-    json_decref(report);
-    return r;
-}
-
-int ti_job_run(struct ti_job *j, json_t **ret_report, struct cf_error *reterr)
-{
-    int r = run(j, ret_report, reterr);
-
-    job_free(j);
-    return r;
-}
-
-static void *importer_main(void *arg)
-{
-    struct ti_job *j = arg;
-    struct cf_error err = {0};
-
-    if (run(j, NULL, &err) < 0)
-        cf_log_info("ti", "an import ended early", "id=%s reason=\"%s\"", j->id, err.msg);
-    job_free(j);
-    return NULL;
-}
-
-/* The thread before has given up the place: it ends now or has ended. */
-static int start_thread(struct cf_ti *ti, void *(*fn)(void *), void *arg, struct cf_error *reterr)
-{
-    if (ti->importer_on)
-        (void)pthread_join(ti->importer, NULL);
-    ti->importer_on = pthread_create(&ti->importer, NULL, fn, arg) == 0;
-    return ti->importer_on ? 0 : cf_error_set(reterr, CF_EIO, "the thread of imports does not start");
-}
-
-int ti_job_start(struct ti_job *j, struct cf_error *reterr)
-{
-    int r;
-
-    set_state(j, "running", j->stamp_us);
-    r = start_thread(j->ti, importer_main, j, reterr);
-    if (r < 0) {
-        end(j, "failed", NULL, reterr->msg, NULL);
-        job_free(j);
-    }
+    if (r == 0)
+        r = ti_job_write_state(j->ti->o.db, j->id, "finishing", j->report, NULL, format, reterr);
+    if (r == 0)
+        kept(j);
     return r;
 }
 
@@ -459,6 +463,15 @@ bool ti_job_progress(struct cf_ti *ti, cf_str id, struct ti_progress *ret)
     return here;
 }
 
+int ti_job_wait_place(struct cf_ti *ti, struct cf_error *reterr)
+{
+    (void)pthread_mutex_lock(&ti->mu);
+    while (ti->import.id[0] && !atomic_load(&ti->ending))
+        (void)pthread_cond_wait(&ti->wake_place, &ti->mu);
+    (void)pthread_mutex_unlock(&ti->mu);
+    return atomic_load(&ti->ending) ? cf_error_set(reterr, CF_ECANCELLED, "the server ends") : 0;
+}
+
 bool ti_job_cancel(struct cf_ti *ti, cf_str id)
 {
     struct ti_progress *p = &ti->import;
@@ -469,127 +482,4 @@ bool ti_job_cancel(struct cf_ti *ti, cf_str id)
     p->cancel |= can;
     (void)pthread_mutex_unlock(&ti->mu);
     return can;
-}
-
-/* ---- after a crash ------------------------------------------------------------------------------------------------------------ */
-
-/* What the last run of the server left, known before a new import can begin: one that begins meanwhile is none of it. */
-struct left_over {
-    struct ti_job j;
-    char state[16];
-};
-struct left_overs {
-    struct cf_ti *ti;
-    struct left_over *one; /* owned, the oldest first */
-    size_t n, cap;
-};
-
-static void left_overs_free(struct left_overs *l)
-{
-    if (l)
-        free(l->one);
-    free(l);
-}
-
-static int add_left_over(struct left_overs *l, const struct cf_stmt *st, struct cf_error *reterr)
-{
-    struct left_over *x;
-
-    if (!cf_grow((void **)&l->one, &l->cap, l->n + 1, sizeof *l->one))
-        return cf_error_set(reterr, CF_ENOMEM, "imports");
-    x = &l->one[l->n++];
-    *x = (struct left_over){.j = {.ti = l->ti, .fd = -1, .stamp_us = cf_stmt_i64(st, 2)}};
-    copy(x->j.id, sizeof x->j.id, cf_stmt_str(st, 0));
-    copy(x->j.source.id, sizeof x->j.source.id, cf_stmt_str(st, 1));
-    copy(x->state, sizeof x->state, cf_stmt_str(st, 3));
-    copy(x->j.name, sizeof x->j.name, cf_stmt_str(st, 4));
-    copy(x->j.user, sizeof x->j.user, cf_stmt_str(st, 5));
-    copy(x->j.org, sizeof x->j.org, cf_stmt_str(st, 6));
-    return 0;
-}
-
-static int find_left_overs(struct left_overs *l, struct cf_error *reterr)
-{
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    int r = cf_tx_begin(l->ti->o.db, CF_TX_READ, &tx, reterr);
-
-    if (r == 0)
-        r = cf_tx_query(tx, "SELECT id, source_id, stamp_us, state, name, COALESCE(created_by, ''), org_id FROM ti_import"
-                            " WHERE state IN ('uploading', 'running', 'finishing', 'undoing') ORDER BY created_us, id", &st, reterr);
-    while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1)
-        r = add_left_over(l, st, reterr);
-    cf_stmt_free(st);
-    cf_tx_rollback(&tx);
-    return r;
-}
-
-static int recover_one(struct ti_job *j, const char *state, struct cf_error *reterr)
-{
-    struct cf_db *db = j->ti->o.db;
-    json_t *report;
-    int r;
-
-    if (strcmp(state, "finishing") == 0) {
-        r = ti_undo_forget(db, j->id, reterr);
-        if (r == 0)
-            end(j, "done", NULL, NULL, NULL);
-        return r;
-    }
-    r = strcmp(state, "uploading") == 0 ? 0 : ti_undo_run(db, j->id, j->source.id, j->stamp_us, reterr);
-    if (r == 0) {
-        report = json_pack("{s:I}", "kept", (json_int_t)rows_kept(j));
-        end(j, "interrupted", report, "the server was restarted before the import was complete", NULL);
-        json_decref(report);
-    }
-    return r;
-}
-
-static void *recover_main(void *arg)
-{
-    struct left_overs *l = arg;
-    struct cf_error err = {0};
-    int r = 0;
-
-    for (size_t i = 0; i < l->n && r == 0; i++) {
-        r = recover_one(&l->one[i].j, l->one[i].state, &err);
-        if (r < 0) {
-            cf_log_error("ti", "an interrupted import was not taken back; the next start tries again", "id=%s reason=\"%s\"", l->one[i].j.id, err.msg);
-            leave(l->ti, l->one[i].j.id);
-        }
-    }
-    cf_ti_changed(l->ti);
-    left_overs_free(l);
-    return NULL;
-}
-
-int ti_job_recover(struct cf_ti *ti, struct cf_error *reterr)
-{
-    struct left_overs *l;
-    int r;
-
-    if (!ti->o.thread)
-        return 0;
-    l = calloc(1, sizeof *l);
-    if (!l)
-        return cf_error_set(reterr, CF_ENOMEM, "imports");
-    l->ti = ti;
-    r = find_left_overs(l, reterr);
-    if (r < 0 || l->n == 0) {
-        left_overs_free(l);
-        return r;
-    }
-    if (take_place(&l->one[0].j, 0, reterr) == 0)
-        set_state(&l->one[0].j, "undoing", strcmp(l->one[0].state, "finishing") == 0 ? 0 : l->one[0].j.stamp_us);
-    r = start_thread(ti, recover_main, l, reterr);
-    if (r < 0)
-        left_overs_free(l);
-    return r;
-}
-
-void ti_job_stop(struct cf_ti *ti)
-{
-    if (ti->importer_on)
-        (void)pthread_join(ti->importer, NULL);
-    ti->importer_on = false;
 }

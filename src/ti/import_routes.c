@@ -130,6 +130,7 @@ static int import(struct cf_req *req, struct cf_error *reterr)
 static const struct cf_lcol cols[] = {
     {"id", "m.id", CF_LC_TEXT, CF_LC_FILTER},
     {"name", "m.name", CF_LC_TEXT, CF_LC_SEARCH | CF_LC_FILTER},
+    {"kind", "m.kind", CF_LC_TEXT, CF_LC_FILTER},
     {"state", "m.state", CF_LC_TEXT, CF_LC_FILTER | CF_LC_SORT | CF_LC_NOTNULL},
     {"format", "m.format", CF_LC_TEXT, CF_LC_FILTER},
     {"source.id", "m.source_id", CF_LC_TEXT, CF_LC_FILTER},

@@ -79,7 +79,7 @@ static void read_tag(cf_str name, int *tlp, json_t *tags, json_t *techniques, ch
     }
 }
 
-/* type 0: met, 1: a false positive, 2: the date until which it is good */
+/* type 0: met, 1: a false positive, 2: the date until which it is good (see expires) */
 static int sightings(struct ti_writer *w, const json_t *a, struct cf_error *reterr)
 {
     const json_t *j;
@@ -95,6 +95,17 @@ static int sightings(struct ti_writer *w, const json_t *a, struct cf_error *rete
             r = ti_writer_seen(w, &s, reterr);
     }
     return r;
+}
+
+/* Sightings of type 2 say when the attribute ended; the latest counts. 0: none. */
+static int64_t expires(const json_t *a)
+{
+    int64_t last = 0;
+    const json_t *j;
+    size_t i;
+
+    json_array_foreach(json_object_get(a, "Sighting"), i, j) if (num(j, "type") == 2 && when(j, "date_sighting") > last) last = when(j, "date_sighting");
+    return last;
 }
 
 static int attribute(struct ctx *c, const json_t *a, struct cf_error *reterr)
@@ -125,6 +136,7 @@ static int attribute(struct ctx *c, const json_t *a, struct cf_error *reterr)
     it.first_us = when(a, "first_seen") ? when(a, "first_seen") : it.first_us;
     if (when(a, "last_seen"))
         it.last_us = when(a, "last_seen");
+    it.until_us = expires(a);
     it.revoked = json_is_true(json_object_get(a, "deleted"));
     if (!json_is_true(json_object_get(a, "to_ids")) && num(a, "to_ids") == 0) /* the author says: context, not for detection */
         it.confidence = it.confidence < 0 ? (int)(c->w->source->confidence / 2) : it.confidence / 2;

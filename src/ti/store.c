@@ -106,34 +106,49 @@ static int add_row(struct cf_ti_builder *b, const struct cf_stmt *st)
     return r == CF_EINVAL ? 0 : r;
 }
 
-int ti_load_set(struct cf_db *db, int64_t stamp_us, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr)
-{
-    static const char where[] = " FROM ti_indicator i JOIN ti_source s ON s.id = i.source_id WHERE i.status = 'active' AND i.conflict IS NULL"
-                                " AND (i.valid_until_us = 0 OR i.valid_until_us > ?) AND i.added_us <> ?";
-    struct cf_ti_builder *b = NULL;
-    struct cf_tx *tx = NULL;
-    struct cf_stmt *st = NULL;
-    int64_t now = cf_now_us(), n = 0;
-    char sql[700];
-    int r = cf_tx_begin(db, CF_TX_READ, &tx, reterr);
+/* ---- the set ------------------------------------------------------------------------------------------------------------------ */
 
-    if (r == 0)
-        r = cf_tx_query(tx, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'active'", &st, reterr);
+#define HALF_MAX 8u
+#define SET_COLS(of) \
+    "SELECT i.id, i.type, i.value, " of ".threat_type, " of ".family, " of ".grp, " of ".confidence, " of ".severity, " of ".tlp, " of ".valid_until_us, i.cond, s.weight, s.name, " of ".valid_from_us"
+#define HALF "m.state IN ('running', 'undoing')"
+
+struct half { /* imports that are not complete */
+    int64_t stamp[HALF_MAX];
+    size_t n;
+};
+
+static int number(struct cf_tx *tx, const char *sql, int64_t *ret, struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    int r = cf_tx_query(tx, sql, &st, reterr);
+
     if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
-        n = cf_stmt_i64(st, 0);
+        *ret += cf_stmt_i64(st, 0);
         r = 0;
     }
     cf_stmt_free(st);
-    st = NULL;
-    if (r == 0 && n > CF_TI_ENTRIES_MAX)
-        r = cf_error_set(reterr, CF_ELIMIT, "%lld active indicators: the matcher holds %u; withdraw sources or shorten their validity", (long long)n, CF_TI_ENTRIES_MAX);
-    if (r == 0 && !(b = cf_ti_builder_new((size_t)n)))
-        r = cf_error_set(reterr, CF_ENOMEM, "indicators");
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT i.id, i.type, i.value, i.threat_type, i.family, i.grp, i.confidence, i.severity, i.tlp, i.valid_until_us, i.cond, s.weight, s.name, i.valid_from_us%s", where);
-    if (r == 0)
-        r = cf_tx_query(tx, sql, &st, reterr, CF_I(now), CF_I(stamp_us ? stamp_us : -1));
-    *ret_next_us = INT64_MAX;
+    return r;
+}
+
+static int find_half(struct cf_tx *tx, struct half *h, struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    int r = cf_tx_query(tx, "SELECT m.stamp_us FROM ti_import m WHERE " HALF " ORDER BY m.created_us DESC", &st, reterr);
+
+    while (r == 0 && h->n < HALF_MAX && (r = cf_stmt_next(st, reterr)) == 1) {
+        h->stamp[h->n++] = cf_stmt_i64(st, 0);
+        r = 0;
+    }
+    cf_stmt_free(st);
+    return r;
+}
+
+static int add_rows(struct cf_ti_builder *b, struct cf_tx *tx, const char *sql, const struct cf_dbval *v, size_t n, int64_t now, int64_t *ret_next_us, struct cf_error *reterr)
+{
+    struct cf_stmt *st = NULL;
+    int r = cf_tx_queryv(tx, sql, v, n, &st, reterr);
+
     while (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
         int64_t from = cf_stmt_i64(st, 13);
 
@@ -144,6 +159,54 @@ int ti_load_set(struct cf_db *db, int64_t stamp_us, struct cf_ti_set **ret, int6
             (void)cf_error_set(reterr, r, "indicators do not fit into memory");
     }
     cf_stmt_free(st);
+    return r;
+}
+
+static int read_set(struct cf_tx *tx, struct cf_ti_builder *b, const struct half *h, int64_t *ret_next_us, struct cf_error *reterr)
+{
+    static const char before[] =
+        SET_COLS("u") " FROM ti_import m JOIN ti_import_undo u ON u.import_id = m.id JOIN ti_indicator i ON i.id = u.id AND i.updated_us = m.stamp_us + 1"
+                      " JOIN ti_source s ON s.id = i.source_id WHERE " HALF " AND u.status = 'active' AND u.conflict IS NULL AND (u.valid_until_us = 0 OR u.valid_until_us > ?)";
+    struct cf_dbval v[1 + 2 * HALF_MAX] = {CF_I(cf_now_us())};
+    struct cf_buf sql;
+    size_t n = 1;
+    int r;
+
+    cf_buf_init(&sql, 1 << 16);
+    cf_buf_z(&sql, SET_COLS("i") " FROM ti_indicator i JOIN ti_source s ON s.id = i.source_id WHERE i.status = 'active' AND i.conflict IS NULL AND (i.valid_until_us = 0 OR i.valid_until_us > ?)");
+    for (size_t i = 0; i < h->n; i++) {
+        cf_buf_z(&sql, " AND i.added_us <> ? AND i.updated_us <> ?");
+        v[n++] = CF_I(h->stamp[i]);
+        v[n++] = CF_I(h->stamp[i] + 1);
+    }
+    *ret_next_us = INT64_MAX;
+    r = add_rows(b, tx, cf_buf_cstr(&sql), v, n, v[0].i, ret_next_us, reterr);
+    if (r == 0 && h->n)
+        r = add_rows(b, tx, before, v, 1, v[0].i, ret_next_us, reterr);
+    cf_buf_release(&sql);
+    return r;
+}
+
+int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr)
+{
+    struct cf_ti_builder *b = NULL;
+    struct cf_tx *tx = NULL;
+    struct half h = {.n = 0};
+    int64_t n = 0;
+    int r = cf_tx_begin(db, CF_TX_READ, &tx, reterr);
+
+    if (r == 0)
+        r = find_half(tx, &h, reterr);
+    if (r == 0)
+        r = number(tx, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'active'", &n, reterr);
+    if (r == 0 && h.n)
+        r = number(tx, "SELECT COUNT(*) FROM ti_import m JOIN ti_import_undo u ON u.import_id = m.id WHERE " HALF " AND u.status = 'active'", &n, reterr);
+    if (r == 0 && n > CF_TI_ENTRIES_MAX)
+        r = cf_error_set(reterr, CF_ELIMIT, "%lld active indicators: the matcher holds %u; withdraw sources or shorten their validity", (long long)n, CF_TI_ENTRIES_MAX);
+    if (r == 0 && !(b = cf_ti_builder_new((size_t)n)))
+        r = cf_error_set(reterr, CF_ENOMEM, "indicators");
+    if (r == 0)
+        r = read_set(tx, b, &h, ret_next_us, reterr);
     cf_tx_rollback(&tx);
     if (r == 0) {
         *ret = cf_ti_builder_finish(b);

@@ -24,10 +24,13 @@ struct cf_ti_options {
     struct cf_incident_engine *incidents; /* NULL: retro-hunts raise no alerts */
     struct cf_audit *audit;               /* how imports end; NULL: nowhere */
     const char *content_dir, *key_file;   /* key_file: seals credentials of sources */
+    const char *data_dir;                 /* what is being fetched lies here; NULL: /tmp */
     bool thread;                          /* fetch sources, run hunts, expire and reload by itself */
 };
 /* Loads exclusions and the active indicators; returns when the first set is in place. */
 int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_error *reterr);
+/* The server is about to end: imports and fetches give up at their next step, so that requests with them return. NULL is fine. */
+void cf_ti_ending(struct cf_ti *ti);
 void cf_ti_stop(struct cf_ti *ti); /* NULL is fine */
 /* Indicators, sources or exclusions changed: the set is built again soon. NULL is fine. */
 void cf_ti_changed(struct cf_ti *ti);

@@ -18,6 +18,9 @@
 #define TI_IMPORT_BYTES_MAX (INT64_C(2) << 30)
 #define TI_OBJECT_BYTES_MAX ((size_t)8 << 20) /* one STIX object, one element of a list */
 #define TI_DOC_BYTES_MAX ((size_t)96 << 20)   /* MISP events and GB/T documents are read as a whole */
+#define TI_COLUMNS_MAX ((size_t)511)          /* bytes of the names of a CSV's columns */
+#define TI_THREAT_MAX ((size_t)80)
+#define TI_FAMILY_MAX ((size_t)200)
 #define TI_LINE_MAX ((size_t)64 << 10)
 
 /* One statement about one value, on its way into the library. Texts are borrowed for the call. */
@@ -119,8 +122,8 @@ int ti_undo_forget(struct cf_db *db, const char *import_id, struct cf_error *ret
 /* ---- store.c ---- */
 int ti_source_read(struct cf_db *db, cf_str id_or_name, struct ti_source *ret, struct cf_error *reterr); /* CF_ENOENT */
 /* *ret_next_us: when the next indicator becomes valid that is not in the set yet; INT64_MAX: none. */
-/* stamp_us: of an import that is not complete; its new rows are left out. 0: none. */
-int ti_load_set(struct cf_db *db, int64_t stamp_us, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr);
+/* Of imports that are not complete the set holds nothing: their new rows are left out, the ones they changed are as before. */
+int ti_load_set(struct cf_db *db, struct cf_ti_set **ret, int64_t *ret_next_us, struct cf_error *reterr);
 bool ti_uuid_bytes(cf_str id, uint8_t out[16]);
 void ti_uuid_text(const uint8_t id[16], char out[37]);
 int ti_expire(struct cf_db *db, int64_t now_us, int64_t *ret_n, struct cf_error *reterr);
@@ -155,7 +158,7 @@ const char *ti_import_format(const struct ti_import *im);
 bool ti_import_whole(const struct ti_import *im); /* the format is read as a whole */
 void ti_import_free(struct ti_import *im); /* NULL is fine */
 
-/* ---- import_job.c: imports in the background, one at a time, all or nothing ---- */
+/* ---- import_job.c, import_back.c: imports in the background, one at a time, all or nothing ---- */
 struct ti_job;
 struct ti_progress {
     char id[40], name[200], state[16]; /* uploading running undoing; id "": no import is there */
@@ -168,14 +171,19 @@ struct ti_job_new {
     struct ti_import_options o;
     bool active;
     int64_t bytes; /* announced, 0: unknown */
+    bool fetched, docs; /* fetched: from fd, by a source on schedule; docs: MISP documents, one a line */
+    int fd;        /* stays the caller's */
 };
 int ti_job_begin(struct cf_ti *ti, const char *dir, const struct ti_job_new *n, struct ti_job **ret, struct cf_error *reterr); /* CF_ECONFLICT: another one is there */
+/* An open file of the folder that ends with its descriptor; nameless false: as where files without a name do not exist. */
+int ti_temp_file(const char *dir, bool nameless, int *ret, struct cf_error *reterr);
 const char *ti_job_id(const struct ti_job *j);
 int ti_job_piece(struct ti_job *j, cf_str piece, struct cf_error *reterr);
 int ti_job_start(struct ti_job *takes, struct cf_error *reterr);                  /* the upload is whole: goes on in the background */
 int ti_job_run(struct ti_job *takes, json_t **ret_report, struct cf_error *reterr); /* the same, and waits */
 void ti_job_abandon(struct ti_job *takes);                                        /* the upload broke off; NULL is fine */
 bool ti_job_progress(struct cf_ti *ti, cf_str id, struct ti_progress *ret);       /* false: it is over, or never was */
+int ti_job_wait_place(struct cf_ti *ti, struct cf_error *reterr);                 /* until no import is there; CF_ECANCELLED: the server ends */
 bool ti_job_cancel(struct cf_ti *ti, cf_str id);                                  /* false: it is over */
 int ti_job_recover(struct cf_ti *ti, struct cf_error *reterr);                    /* at the start: what a crash left is taken back, in the background */
 void ti_job_stop(struct cf_ti *ti);                                               /* ends the running one as a crash would */
@@ -239,22 +247,25 @@ const char *ti_format_type(cf_str format); /* media type, NULL: no such format *
 /* ---- engine ---- */
 struct cf_ti {
     struct cf_ti_options o;
-    char *content_dir, *key_file;
+    char *content_dir, *key_file, *data_dir;
     struct cf_shared set, excluded;
     pthread_mutex_t mu;             /* what follows */
-    pthread_cond_t wake, wake_jobs;
+    pthread_cond_t wake, wake_jobs, wake_place; /* wake_place: the import that was there is over, or the server ends */
     bool stop, dirty, run_jobs;
     char cancel_hunt[40], running_hunt[40];
     struct ti_progress import;      /* the import that is there */
-    int64_t import_stamp_us;        /* its moment while it may have written */
     struct ti_count *counts;        /* hits not yet written */
     size_t n_counts, cap_counts;
     int64_t loaded_us, next_from_us; /* next_from_us: the set misses an indicator from then on */
     double load_seconds;
     _Atomic uint64_t hits;
     uint64_t builds;
-    pthread_t thread, jobs, importer; /* jobs: fetching and retro-hunts */
-    bool thread_on, jobs_on, importer_on;
+    _Atomic bool ending;            /* what runs long gives up */
+    pthread_t thread, jobs;         /* jobs: fetching and retro-hunts */
+    bool thread_on, jobs_on;
+    pthread_mutex_t importer_mu;    /* what follows */
+    pthread_t importer;
+    bool importer_on;
     struct cf_rule_info *rule;      /* TI_RULES * 5 levels */
     struct cf_arena rules_arena;
 };

@@ -112,6 +112,31 @@ test('who may not write may not import; each import and its end are in the audit
   assert.equal((await auditor.post('/api/v1/audit:verify')).body.ok, true);
 });
 
+test('a server told to stop does not wait for an import that a request waits for', async () => {
+  let source, r, j, ended;
+  for (let n = 200000; j?.state !== 'interrupted'; n *= 4) { // larger until it is seen at work, and the server is stopped before it is done
+    assert.ok(n <= 3200000, 'no import was seen at work');
+    source = (await admin.post('/api/v1/intel-sources', { name: 'direct' + n, kind: 'upload' })).body.id;
+    const body = Array.from({ length: n }, (_, i) => `45.${60 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`).join('\n') + '\n';
+    r = admin.call('POST', `/api/v1/indicators:import?format=list&name=direct${n}&source=${source}`, body, text).catch((e) => ({ status: 0, text: String(e) }));
+    j = await until('rows are written', async () => {
+      const x = (await admin.get('/api/v1/intel-imports?limit=1')).body.items[0];
+      return x.name === 'direct' + n && (x.state === 'done' || (x.state === 'running' && x.progress?.written > 0)) && x;
+    });
+    const data = s.data;
+    ended = await s.stop({ keep: true });
+    assert.equal(ended.code, 0);
+    r = await r;
+    s = await startServer({ data });
+    admin = await s.signIn('admin', 'Harbour-Lantern-58');
+    j = await over(j.id);
+    assert.match(j.state, /^(done|interrupted)$/);
+  }
+  assert.notEqual(r.status, 200, r.text);
+  assert.equal(j.report.kept, 0);
+  assert.equal(await count(`value:45.6* source.id:${source}`), 0);
+});
+
 test('a server killed in the middle takes the half import back at its next start', async () => {
   let source = 'upload';
   let r, j;

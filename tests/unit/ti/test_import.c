@@ -165,7 +165,7 @@ static void stix(void **state)
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE tlp = 2 AND confidence = 85 AND ext_id = 'indicator--d81f86b9-975b-4c0b-875e-810c5ad45a4f'"), 2);
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_object WHERE type = 'malware'"), 1);
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_relation"), 1);
-    assert_ok(ti_load_set(w->r.db, 0, &s, &next, &err), err);
+    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
     e = cf_ti_find(s, CF_TI_IPV4, CF_STR("45.77.9.9"), (uint32_t)(cf_now_us() / CF_US_PER_S), NULL);
     assert_non_null(e);
     assert_int_equal(e->confidence, 85);
@@ -302,13 +302,13 @@ static void life(void **state)
     run_sql(w->r.db, "UPDATE ti_indicator SET valid_until_us = 5 WHERE value = 'soon.evil.example'");
     assert_ok(ti_expire(w->r.db, cf_now_us(), &n, &err), err);
     assert_int_equal(n, 1);
-    assert_ok(ti_load_set(w->r.db, 0, &s, &next, &err), err);
+    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
     assert_int_equal(cf_ti_set_count(s), 0);
     assert_true(next == INT64_MAX);
     cf_ti_set_free(s);
     /* one that becomes valid later is left out, and the engine is told when to build again */
     run_sql(w->r.db, "UPDATE ti_indicator SET status = 'active', valid_until_us = 0, valid_from_us = 4070908800000000 WHERE value = 'soon.evil.example'");
-    assert_ok(ti_load_set(w->r.db, 0, &s, &next, &err), err);
+    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
     assert_int_equal(cf_ti_set_count(s), 0);
     assert_true(next == INT64_C(4070908800000000));
     cf_ti_set_free(s);
@@ -398,10 +398,32 @@ static void seen(void **state)
     }
 }
 
+/* A MISP sighting of type 2 ends the attribute at its date, the latest of several; type 1 does not. */
+static void expired_in_misp(void **state)
+{
+#define ATTR(value, seen) "{\"type\":\"domain\",\"value\":\"" value "\",\"uuid\":\"u-" value "\",\"to_ids\":true,\"Sighting\":[" seen "]}"
+#define SEEN(id, type, at) "{\"uuid\":\"" id "\",\"type\":" type ",\"date_sighting\":" at "}"
+    static const char past[] = "{\"Event\":{\"info\":\"x\",\"Attribute\":[" ATTR("past.seen.example", SEEN("1", "\"2\"", "\"1551253960\"") "," SEEN("2", "\"0\"", "\"1551253961\"")) "," ATTR(
+        "later.seen.example", SEEN("3", "2", "1551253960") "," SEEN("4", "2", "4070908800") "," SEEN("5", "2", "4070908000")) "," ATTR("denied.seen.example", SEEN("6", "\"1\"", "\"1551253960\"")) ","
+        ATTR("nonsense.seen.example", SEEN("7", "\"2\"", "\"soon\"")) "]}}";
+    static const char again[] = "{\"Event\":{\"info\":\"x\",\"Attribute\":[" ATTR("later.seen.example", SEEN("8", "2", "1551253960")) "," ATTR("past.seen.example", SEEN("1", "2", "4070908800")) "]}}";
+    struct world *w = *state;
+
+    json_decref(import(w, "upload", past, 40, "", false));
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'past.seen.example' AND status = 'expired' AND valid_until_us = 1551253960000000"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'later.seen.example' AND status = 'active' AND valid_until_us = 4070908800000000"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value IN ('denied.seen.example', 'nonsense.seen.example') AND status = 'active'"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting WHERE kind = 'denied'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_sighting"), 2); /* an end is no sighting */
+    json_decref(import(w, "upload", again, 40, "", false)); /* they say otherwise now */
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'later.seen.example' AND status = 'expired'"), 1);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'past.seen.example' AND status = 'active'"), 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(lists), T(csv), T(runs), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life), T(encodings), T(seen)};
+    const struct CMUnitTest tests[] = {T(lists), T(csv), T(runs), T(stix), T(misp), T(gbt), T(gbt_xml), T(broken), T(life), T(encodings), T(seen), T(expired_in_misp)};
 
     return records_both("intelligence imports", tests);
 }

@@ -3,6 +3,7 @@
 #include "records.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "asset/asset.h"
@@ -52,8 +53,8 @@ static uint64_t fingerprint(struct cf_db *db)
 {
     static const char *const sql[] = {
         "SELECT id, value, confidence, severity, tlp, threat_type, family, grp, valid_from_us, valid_until_us, last_seen_us, description, tags, techniques, ext_id, status, conflict,"
-        " added_us, updated_us, hits FROM ti_indicator ORDER BY id",
-        "SELECT id, type, name, tlp, matchable, modified, added_us, json FROM ti_object ORDER BY id", "SELECT id, src, kind, dst FROM ti_relation ORDER BY id",
+        " added_us, updated_us, hits, ver_us, out_tlp, out_conf, out_id, revoked_us FROM ti_indicator ORDER BY id",
+        "SELECT id, type, name, tlp, matchable, modified, added_us, json, ver_us, out_tlp, out_conf, given_mod FROM ti_object ORDER BY id", "SELECT id, ver_us FROM ti_ended ORDER BY id", "SELECT id, src, kind, dst FROM ti_relation ORDER BY id",
         "SELECT import_id, id FROM ti_import_undo", "SELECT id, indicator_id, field FROM ti_sighting ORDER BY id", "SELECT import_id, id FROM ti_import_undo_object"};
     struct cf_error err = {0};
     struct cf_tx *tx = NULL;
@@ -93,7 +94,7 @@ static const char after[] = "{\"type\":\"bundle\",\"objects\":[" IND("old.evil.e
 
 static int run_job(struct world *w, const char *text, json_t **report, struct cf_error *err)
 {
-    const struct ti_job_new n = {.name = CF_STR("a file"), .source = CF_STR("upload"), .active = true, .bytes = (int64_t)strlen(text)};
+    const struct ti_job_new n = {.name = CF_STR("a file"), .source = CF_STR("upload"), .active = true, .bytes = (int64_t)strlen(text), .o = {.type = CF_TI_ANY}};
     struct ti_job *j = NULL;
 
     assert_ok(ti_job_begin(w->ti, w->r.dir, &n, &j, err), *err);
@@ -382,11 +383,223 @@ static void a_long_name_is_cut_between_characters(void **state)
     }
 }
 
+/* The list of 5,000 with a row that the store refuses at the end: two transactions are in the library when it is met. */
+static void full_store(struct world *w, const char *what)
+{
+    char sql[200];
+
+    (void)snprintf(sql, sizeof sql, "CREATE TRIGGER full_%s BEFORE %s ON ti_indicator WHEN %s BEGIN SELECT RAISE(ABORT, 'the disk is full'); END", what, what,
+                   strcmp(what, "INSERT") == 0 ? "NEW.value = '45.0.9.99'" : "1");
+    run_sql(w->r.db, sql);
+}
+
+static size_t loaded(struct world *w, const char *value, int *confidence)
+{
+    const struct cf_ti_entry *e;
+    struct cf_ti_set *s = NULL;
+    struct cf_error err = {0};
+    int64_t next;
+    size_t n;
+
+    assert_ok(ti_load_set(w->r.db, &s, &next, &err), err);
+    n = cf_ti_set_count(s);
+    e = value ? cf_ti_find(s, CF_TI_DOMAIN, cf_str_c(value), (uint32_t)(cf_now_us() / CF_US_PER_S), NULL) : NULL;
+    if (confidence)
+        *confidence = e ? e->confidence : -1;
+    cf_ti_set_free(s);
+    return n;
+}
+
+/* Taking back fails too: the import keeps the place, its rows do not match, and it is tried again until it is done. */
+static void taking_back_is_tried_again(void **state)
+{
+    struct world *w = *state;
+    const struct ti_job_new n = {.name = CF_STR("next"), .source = CF_STR("upload"), .active = true};
+    struct ti_job *j = NULL;
+    struct ti_progress p;
+    struct cf_error err = {0};
+    uint64_t was;
+    char id[40];
+
+    if (cf_db_is_postgres(w->r.db)) {
+        print_message("on PostgreSQL the triggers would be written otherwise; what is tested has no SQL of its own\n");
+        return;
+    }
+    good(w, before);
+    was = fingerprint(w->r.db);
+    full_store(w, "INSERT");
+    full_store(w, "DELETE");
+    assert_true(run_job(w, all_of_them(), NULL, &err) < 0);
+    assert_non_null(strstr(err.msg, "INSERT INTO ti_indicator"));
+    assert_true(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator") > 4000);
+    assert_int_equal(loaded(w, NULL, NULL), 1);
+    sql_text(w->r.db, "SELECT id FROM ti_import WHERE state = 'undoing'", id, sizeof id);
+    assert_true(ti_job_progress(w->ti, cf_str_c(id), &p));
+    assert_string_equal(p.state, "undoing");
+    assert_int_equal(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), CF_ECONFLICT);
+    run_sql(w->r.db, "DROP TRIGGER full_DELETE");
+    while (sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE state = 'failed' AND error LIKE '%INSERT%' AND report LIKE '%\"kept\":0%'") == 0)
+        (void)usleep(2000);
+    assert_true(fingerprint(w->r.db) == was);
+    assert_ok(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), err);
+    ti_job_abandon(j);
+    /* a restart in between does not end it: the trigger is there again, the server too */
+    full_store(w, "DELETE");
+    assert_true(run_job(w, all_of_them(), NULL, &err) < 0);
+    cf_ti_stop(w->ti);
+    start(w, true);
+    assert_int_equal(loaded(w, NULL, NULL), 1);
+    run_sql(w->r.db, "DROP TRIGGER full_DELETE");
+    while (sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE state = 'interrupted' AND report LIKE '%\"kept\":0%'") == 0)
+        (void)usleep(2000);
+    assert_true(fingerprint(w->r.db) == was);
+}
+
+/* Rows that a running import changed match as they did, the new ones not at all; a person's word counts at once. */
+static void a_half_import_matches_as_before(void **state)
+{
+    static const char text[] = "{\"type\":\"bundle\",\"objects\":[" IND("old.evil.example", "9") "]}";
+    struct world *w = *state;
+    struct cf_error err = {0};
+    struct ti_source src;
+    struct ti_writer wr = {.db = w->r.db, .source = &src, .active = true, .import_id = "i-11"};
+    const struct ti_import_options o = {.type = CF_TI_ANY};
+    struct ti_import *im = NULL;
+    char sql[300];
+    int c;
+
+    good(w, before);
+    good(w, "gone.evil.example\njudged.evil.example\n");
+    assert_int_equal(loaded(w, "old.evil.example", &c), 3);
+    assert_int_equal(c, 1);
+    assert_ok(ti_source_read(w->r.db, CF_STR("upload"), &src, &err), err);
+    assert_ok(ti_writer_begin(&wr, &err), err);
+    (void)snprintf(sql, sizeof sql, "INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_us) VALUES ('i-11', 'root', 'upload', 'x', 'running', %lld, 1)", (long long)wr.now_us);
+    run_sql(w->r.db, sql);
+    assert_ok(ti_import_new(&wr, &o, &im, &err), err);
+    assert_ok(ti_import_feed(im, cf_str_c(text), &err), err);
+    assert_ok(ti_import_end(im, &err), err);
+    ti_import_free(im);
+    assert_ok(ti_import_new(&wr, &o, &im, &err), err);
+    assert_ok(ti_import_feed(im, CF_STR("new.evil.example\njudged.evil.example # again\n"), &err), err);
+    assert_ok(ti_import_end(im, &err), err);
+    ti_import_free(im);
+    assert_int_equal(loaded(w, "old.evil.example", &c), 3);
+    assert_int_equal(c, 1);
+    (void)loaded(w, "new.evil.example", &c);
+    assert_int_equal(c, -1);
+    run_sql(w->r.db, "UPDATE ti_indicator SET status = 'withdrawn', updated_us = updated_us + 1000 WHERE value = 'judged.evil.example'");
+    assert_int_equal(loaded(w, "judged.evil.example", &c), 2);
+    assert_int_equal(c, -1);
+    run_sql(w->r.db, "UPDATE ti_import SET state = 'finishing' WHERE id = 'i-11'");
+    assert_int_equal(loaded(w, "old.evil.example", &c), 3);
+    assert_int_equal(c, 9);
+    (void)loaded(w, "new.evil.example", &c);
+    assert_true(c > 0);
+    ti_writer_release(&wr);
+}
+
+/* Of the imports that are over 200 are listed; what is not over is never dropped. */
+static void the_list_keeps_what_is_not_over(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 0; i < 260; i++) {
+        char sql[250];
+
+        (void)snprintf(sql, sizeof sql, "INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_us) VALUES ('n-%d', 'root', 'upload', 'x', '%s', %d, %d)", i,
+                       i == 0 ? "undoing" : i == 1 ? "finishing" : "done", i + 10, i + 10);
+        run_sql(w->r.db, sql);
+    }
+    good(w, before);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE id IN ('n-0', 'n-1')"), 2);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE id = 'n-2'"), 0);
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import"), 2 + 201 + 1);
+}
+
+/* The server is asked to end while a request imports: it gives up at its next step, and the next start takes it back. */
+static void the_end_of_the_server_is_not_held_up(void **state)
+{
+    struct world *w = *state;
+    struct cf_error err = {0};
+    uint64_t was = fingerprint(w->r.db);
+    json_t *report = NULL;
+
+    cf_ti_ending(w->ti);
+    assert_int_equal(ti_job_wait_place(w->ti, &err), CF_ECANCELLED); /* a fetch does not wait either */
+    cf_ti_stop(w->ti);
+    start(w, false);
+    const struct ti_job_new n = {.name = CF_STR("x"), .source = CF_STR("upload"), .active = true};
+    struct ti_job *j = NULL;
+
+    assert_ok(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), err);
+    assert_ok(ti_job_piece(j, CF_STR("x.evil.example\n"), &err), err);
+    cf_ti_ending(w->ti);
+    assert_int_equal(ti_job_run(j, &report, &err), CF_ECANCELLED);
+    assert_non_null(strstr(err.msg, "server"));
+    assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE state = 'running'"), 1);
+    cf_ti_stop(w->ti);
+    start(w, true);
+    while (sql_number(w->r.db, "SELECT COUNT(*) FROM ti_import WHERE state = 'interrupted'") == 0)
+        (void)usleep(2000);
+    assert_true(fingerprint(w->r.db) == was);
+}
+
+static void options_too_long_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct ti_job_new n = {.source = CF_STR("upload")};
+    struct ti_job *j = NULL;
+    struct cf_error err = {0};
+    char columns[TI_COLUMNS_MAX + 2];
+
+    memset(columns, '-', sizeof columns);
+    memcpy(columns, "value,", 6);
+    n.o.columns = cf_str_n(columns, TI_COLUMNS_MAX);
+    assert_ok(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), err); /* as long as may be */
+    ti_job_abandon(j);
+    n.o.columns = cf_str_n(columns, TI_COLUMNS_MAX + 1);
+    assert_int_equal(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), CF_EINVAL);
+    assert_non_null(strstr(err.msg, "at most 511"));
+    n.o = (struct ti_import_options){.family = cf_str_n(columns, TI_FAMILY_MAX + 1)};
+    assert_int_equal(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), CF_EINVAL);
+    n.o = (struct ti_import_options){.threat_type = cf_str_n(columns, TI_THREAT_MAX + 1)};
+    assert_int_equal(ti_job_begin(w->ti, w->r.dir, &n, &j, &err), CF_EINVAL);
+    good(w, before); /* none of them holds the place */
+}
+
+/* Where files without a name do not exist, one whose name goes at once does the same. */
+static void a_file_without_a_name(void **state)
+{
+    struct world *w = *state;
+    struct cf_error err = {0};
+    int fd[2];
+
+    for (int nameless = 0; nameless < 2; nameless++) {
+        char back[6] = "";
+        struct stat st;
+
+        assert_ok(ti_temp_file(w->r.dir, nameless, &fd[nameless], &err), err);
+        assert_int_equal(fstat(fd[nameless], &st), 0);
+        assert_int_equal(st.st_nlink, 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+        assert_int_equal(write(fd[nameless], "hello", 5), 5);
+        assert_int_equal(pread(fd[nameless], back, 5, 0), 5);
+        assert_string_equal(back, "hello");
+    }
+    (void)close(fd[0]);
+    (void)close(fd[1]);
+    assert_true(ti_temp_file("/nowhere/at/all", true, &fd[0], &err) < 0);
+    assert_true(ti_temp_file("/nowhere/at/all", false, &fd[0], &err) < 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(done_and_listed), T(an_error_takes_all_back), T(a_decision_stays), T(ended_in_the_middle), T(one_at_a_time_and_cancel), T(a_crash_is_taken_back),
-                                       T(the_next_import_stays), T(an_import_meanwhile_is_left_alone), T(a_long_name_is_cut_between_characters)};
+                                       T(the_next_import_stays), T(an_import_meanwhile_is_left_alone), T(a_long_name_is_cut_between_characters), T(taking_back_is_tried_again),
+                                       T(a_half_import_matches_as_before), T(the_list_keeps_what_is_not_over), T(the_end_of_the_server_is_not_held_up), T(options_too_long_are_refused),
+                                       T(a_file_without_a_name)};
 
     return records_both("intelligence imports as jobs", tests);
 }

@@ -23,7 +23,7 @@ export interface Report {
   preview?: { type: string; value: string; threat_type?: string; family?: string; confidence: number; status: string; conflict?: string }[]
 }
 export interface ImportJob {
-  id: string; name: string; state: string; format?: string; source?: { id: string; name: string }; error?: string; created_by?: string; created_at: string; started_at?: string; finished_at?: string
+  id: string; name: string; kind: 'upload' | 'fetch'; state: string; format?: string; source?: { id: string; name: string }; error?: string; created_by?: string; created_at: string; started_at?: string; finished_at?: string
   report?: Report & { kept?: number }
   progress?: { share: number | null; bytes: number; uploaded: number; read_bytes: number; read: number; written: number; bad: number; conflicts: number; unmatchable: number; objects: number; cancelling: boolean }
 }
