@@ -481,7 +481,7 @@ static int get_failures(struct cf_req *req, struct cf_error *reterr)
     if (r == 0)
         r = query_json(req, cf_buf_cstr(&sql), v, 2, &samples, reterr);
     if (r == 0)
-        cf_reply_json(req, 200, json_pack("{s:O,s:O}", "groups", groups, "samples", samples));
+        cf_reply_json(req, 200, cf_req_tell(req, json_pack("{s:O,s:O}", "groups", groups, "samples", samples)));
     json_decref(groups);
     json_decref(samples);
     cf_buf_release(&scope);

@@ -186,7 +186,7 @@ static int post_propose(struct cf_req *req, struct cf_error *reterr)
         json_decref(known);
         return r;
     }
-    cf_reply_json(req, 200, json_pack("{s:o,s:o,s:o,s:{s:i,s:i}}", "recognised", known, "proposal", proposal_json(&out, id ? id : "new-source"), "rows", rows,
+    cf_reply_json(req, 200, json_pack("{s:o,s:o,s:o,s:{s:i,s:i}}", "recognised", known, "proposal", cf_req_tell(req, proposal_json(&out, id ? id : "new-source")), "rows", cf_req_tell(req, rows),
                                       "statistics", "lines", (int)n_lines, "understood", (int)good));
     return 0;
 }
@@ -253,9 +253,9 @@ static int check_yaml(struct cf_req *req, struct cf_pipeline *p, cf_str yaml, cf
     if (e.msg[0]) {
         *ret_errors = error_json(&e);
     } else if (!id_ok(id)) {
-        *ret_errors = json_pack("[{s:i,s:s}]", "line", 1, "message", "name: must be 1 to 64 lower-case letters, digits and hyphens, a letter first");
+        *ret_errors = json_pack("[{s:i,s:s}]", "line", 1, "message", CF_SAID("name: must be 1 to 64 lower-case letters, digits and hyphens, a letter first"));
     } else if (builtin_named(p, id)) {
-        *ret_errors = json_pack("[{s:i,s:s}]", "line", 1, "message", "name: is that of a source type of the product; choose another");
+        *ret_errors = json_pack("[{s:i,s:s}]", "line", 1, "message", CF_SAID("name: is that of a source type of the product; choose another"));
     } else if (compile(p, id, yaml, ret, &e) < 0) {
         *ret = NULL;
         *ret_errors = error_json(&e);
@@ -282,7 +282,7 @@ static int post_test(struct cf_req *req, struct cf_error *reterr)
         json_decref(errors);
         return r;
     }
-    cf_reply_json(req, 200, json_pack("{s:b,s:o,s:o,s:{s:i,s:i}}", "valid", errors == NULL, "errors", errors ? cf_req_tell(req, errors) : json_array(), "rows", rows ? rows : json_array(),
+    cf_reply_json(req, 200, json_pack("{s:b,s:o,s:o,s:{s:i,s:i}}", "valid", errors == NULL, "errors", errors ? cf_req_tell(req, errors) : json_array(), "rows", rows ? cf_req_tell(req, rows) : json_array(),
                                       "statistics", "lines", (int)n_lines, "understood", (int)good));
     return 0;
 }

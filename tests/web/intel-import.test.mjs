@@ -59,7 +59,7 @@ describe('import of intelligence', { skip: unable() }, () => {
     await p.test('paste').fill(`{"type":"bundle","objects":[${ind(1, "[domain-name:value = 'one.example']")},`)
     await p.test('import').click()
     await state(p, 'failed')
-    await p.says('[data-test=job-error]', /byte \d+/)
+    await p.says('[data-test=job-error]', /第 \d+ 字节/)
     await p.says('[data-test=kept]', /没有留下任何内容/)
     await p.$('.imp-out').getByRole('button', { name: '继续导入' }).click()
     await p.test('paste').fill(`{"type":"bundle","objects":[${ind(1, "[domain-name:value = 'one.example']")},${ind(2, "[process:name = 'x'] FOLLOWEDBY [file:name = 'y']")}]}`)

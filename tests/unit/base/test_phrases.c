@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Messages in Chinese: how texts are compared with phrases, and that no message of the sources lacks its phrase. The messages are
- * read out of the sources: the string literals in calls of the functions that make errors, in returns, and in CF_SAID("..."). With
+ * read out of the sources: the string literals in calls of the functions that make errors, in returns, where something called why is set, and in CF_SAID("..."). With
  * CF_PHRASES_MISSING set, those without a phrase are listed as JSON. */
 #include <ctype.h>
 #include <stdio.h>
@@ -13,10 +13,13 @@
 #include "test.h"
 
 /* Folders and files whose messages reach people in the console. */
-static const char *const covered[] = {"src/detect", "src/rulebook", "src/base/yaml.c", "src/api"};
+static const char *const covered[] = {"src/detect", "src/rulebook", "src/base/yaml.c", "src/api", "src/normalise", "src/pipeline", "src/ti", "src/directory", "src/workflow", "src/incident",
+                                      "src/notice", "src/form", "src/message", "src/asset", "src/audit", "src/enrich", "src/store/search_ip.c",
+                                      "src/store/search_lang.c", "src/store/search_sql.c", "src/store/event_sql.c", "src/store/event_run.c", "src/store/event_search.c", "src/store/event_page.c",
+                                      "src/store/event_scan.c"};
 
 /* Functions that make messages: names that end so. */
-static const char *const makers[] = {"error_set", "error_errno", "error_context", "load_fail", "content_fail", "field_error", "fault", "refuse", "refuse_rule", "fail", "problem", "bad", "wrong", "invalid", "CF_SAID"};
+static const char *const makers[] = {"error_set", "error_errno", "error_context", "load_fail", "content_fail", "field_error", "fault", "refuse", "refuse_rule", "fail", "problem", "bad", "wrong", "invalid", "CF_SAID", "decide"};
 
 static bool maker(cf_str name)
 {
@@ -43,7 +46,7 @@ static size_t literal(cf_str s, struct cf_buf *out)
     return i + 1;
 }
 
-/* Neighbouring literals, also around a macro in capitals that stands for one (PRIu64). */
+/* Neighbouring literals, also around a macro that stands for one (PRIu64: a number). */
 static size_t literals(cf_str s, struct cf_buf *out)
 {
     size_t i = 0, end = 0;
@@ -51,9 +54,14 @@ static size_t literals(cf_str s, struct cf_buf *out)
     while (i < s.n) {
         if (s.p[i] == '"')
             end = i += literal(cf_str_sub(s, i, s.n), out);
-        else if (isspace((unsigned char)s.p[i]) || isupper((unsigned char)s.p[i]) || s.p[i] == '_')
+        else if (isspace((unsigned char)s.p[i]))
             i++;
-        else
+        else if (end && word_char(s.p[i])) {
+            if (cf_str_starts(cf_str_sub(s, i, s.n), CF_STR("PRI")))
+                cf_buf_byte(out, 'd');
+            while (i < s.n && word_char(s.p[i]))
+                i++;
+        } else
             break;
     }
     return end;
@@ -72,7 +80,7 @@ static bool message(cf_str key)
         letters += isalpha((unsigned char)key.p[i]) != 0;
         blanks += key.p[i] == ' ';
     }
-    return letters >= 3 && blanks && (unsigned char)key.p[0] < 0x80;
+    return cf_str_find(key, CF_STR("; charset=")) < 0 && letters >= 3 && blanks && (unsigned char)key.p[0] < 0x80;
 }
 
 struct scan {
@@ -104,9 +112,12 @@ static void one(struct scan *s, cf_str format)
     cf_buf_init(&told, 0);
     cf_phrases_key(format, &key);
     if (key.n && message(cf_buf_view(&key))) {
+        assert_false(key.p[key.n - 1] == '%' && key.p[key.n - 2] != '%'); /* a macro that was not seen */
         sample(cf_buf_view(&key), &text);
         s->found++;
-        chinese = s->zh && cf_phrases_has(s->zh, cf_buf_view(&key)) && cf_phrases_say(s->zh, cf_buf_view(&text), &told);
+        if (s->zh && cf_phrases_has(s->zh, cf_buf_view(&key)) && cf_phrases_say(s->zh, cf_buf_view(&text), &told))
+            for (size_t i = 0; i < told.n; i++)
+                chinese = chinese || (unsigned char)told.p[i] >= 0xe3;
         if (!chinese) {
             s->missing++;
             cf_buf_clear(&told);
@@ -167,6 +178,9 @@ static void without_comments(struct cf_buf *b)
     }
 }
 
+/* " = ..." follows; not " == ..." */
+static bool assigned(cf_str s) { return cf_str_starts(s, CF_STR(" = ")); }
+
 static int source_file(void *ctx, const char *path)
 {
     struct scan *s = ctx;
@@ -194,9 +208,9 @@ static int source_file(void *ctx, const char *path)
         }
         while (i + n < src.n && word_char(src.p[i + n]))
             n++;
-        if (i + n < src.n && src.p[i + n] == '(' && maker(cf_str_sub(src, i, n)))
+        if (i + n < src.n && src.p[i + n] == '(' && (maker(cf_str_sub(src, i, n)) || cf_str_starts(cf_str_sub(src, i, src.n), CF_STR("snprintf(why, "))))
             call(s, cf_str_sub(src, i + n + 1, src.n), 1);
-        else if (cf_str_eqz(cf_str_sub(src, i, n), "return"))
+        else if (cf_str_eqz(cf_str_sub(src, i, n), "return") || (cf_str_ends(cf_str_sub(src, i, n), CF_STR("why")) && assigned(cf_str_sub(src, i + n, src.n))))
             call(s, cf_str_sub(src, i + n, src.n), 0);
         i += n;
     }
