@@ -38,7 +38,8 @@ int ti_types_sql(cf_str types, struct cf_buf *sql, struct cf_dbval *v, size_t *n
 
 int ti_select_sql(const struct ti_select *s, struct cf_buf *sql, struct cf_dbval *v, size_t *n_v, struct cf_error *reterr)
 {
-    cf_buf_z(sql, "i.conflict IS NULL AND i.tlp <= ? AND i.confidence >= ?");
+    /* what an import is adding leaves when the import is complete */
+    cf_buf_z(sql, "i.conflict IS NULL AND i.added_us NOT IN (SELECT h.stamp_us FROM ti_import h WHERE h.state IN ('running', 'undoing')) AND i.tlp <= ? AND i.confidence >= ?");
     v[(*n_v)++] = CF_I(s->tlp_max);
     v[(*n_v)++] = CF_I(s->min_confidence);
     if (s->status.n) {

@@ -244,6 +244,8 @@ static int write_gone(struct ti_writer *w, const struct ti_row *x, struct cf_err
     int r = ti_writer_open(w, reterr);
 
     cf_uuid7(id);
+    if (r == 0 && w->import_id && x->ext_id.n) /* the object it came as is given otherwise too: as it is now, whatever its version */
+        r = ti_undo_object(w->tx, w->import_id, w->now_us, x->ext_id, CF_STR("-"), reterr);
     if (r == 0) {
         values_of(w, x, id, w->v);
         r = cf_tx_execv(w->tx, w->sql_gone, w->v, VALUES, NULL, reterr);

@@ -3,7 +3,7 @@
 // a feed whose address is shown once, a hunt, sources, statistics; in both languages.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { request } from '../e2e/lib.mjs'
+import { request, waitUntil } from '../e2e/lib.mjs'
 import { openConsole, unable } from './lib.mjs'
 
 describe('intelligence', { skip: unable() }, () => {
@@ -112,6 +112,14 @@ describe('intelligence', { skip: unable() }, () => {
       await p.goto(where)
       await p.page.waitForFunction((t) => document.querySelector('h1')?.textContent.includes(t), text)
     }
+    // a source that cannot be fetched says why, and that nothing of the run was kept
+    const made = await c.api.post('/api/v1/intel-sources', { kind: 'taxii', name: 'nobody answers', url: 'http://127.0.0.1:1/c/' })
+    assert.equal(made.status, 201, made.text)
+    assert.equal((await c.api.post(`/api/v1/intel-sources/${made.body.id}/run`)).status, 202)
+    await waitUntil('the run is over', async () => !!(await c.api.get('/api/v1/intel-sources/' + made.body.id)).body.last_error)
+    await p.goto('/intel/sources')
+    await p.$(rows, { hasText: 'nobody answers' }).click()
+    await p.says('[data-test=fetch-error]', /all or nothing/)
     await p.clean()
   })
 })

@@ -410,6 +410,19 @@ static size_t loaded(struct world *w, const char *value, int *confidence)
     return n;
 }
 
+static int64_t exported(struct world *w)
+{
+    const struct ti_select all = {.tlp_max = 4};
+    struct cf_error err = {0};
+    struct cf_buf out;
+    int64_t n;
+
+    cf_buf_init(&out, 0);
+    assert_ok(ti_write(w->r.db, &all, CF_STR("txt"), 100, &out, &n, &err), err);
+    cf_buf_release(&out);
+    return n;
+}
+
 /* Taking back fails too: the import keeps the place, its rows do not match, and it is tried again until it is done. */
 static void taking_back_is_tried_again(void **state)
 {
@@ -488,6 +501,7 @@ static void a_half_import_matches_as_before(void **state)
     assert_int_equal(c, 1);
     (void)loaded(w, "new.evil.example", &c);
     assert_int_equal(c, -1);
+    assert_int_equal(exported(w), 3);
     run_sql(w->r.db, "UPDATE ti_indicator SET status = 'withdrawn', updated_us = updated_us + 1000 WHERE value = 'judged.evil.example'");
     assert_int_equal(loaded(w, "judged.evil.example", &c), 2);
     assert_int_equal(c, -1);
@@ -496,6 +510,7 @@ static void a_half_import_matches_as_before(void **state)
     assert_int_equal(c, 9);
     (void)loaded(w, "new.evil.example", &c);
     assert_true(c > 0);
+    assert_int_equal(exported(w), 3); /* one was withdrawn, one is new */
     ti_writer_release(&wr);
 }
 

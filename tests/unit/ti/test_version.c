@@ -386,11 +386,44 @@ static void back_from_the_producer(void **state)
     assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE value = 'unseen.evil.example' AND status = 'draft'"), 1);
 }
 
+/* An import that withdraws, taken back: everything is as before, and nobody is told. */
+static void a_withdrawal_taken_back(void **state)
+{
+#define EVENT(deleted) "{\"Event\":{\"info\":\"x\",\"Attribute\":[{\"type\":\"domain\",\"value\":\"misp.evil.example\",\"uuid\":\"u-1\",\"to_ids\":true,\"deleted\":" deleted "}]}}"
+    static const char *const gone[] = {EVENT("true"), BUNDLE(IND(ID1, "2026-01-02T00:00:00.000Z", "'one.evil.example'", ",\"revoked\":true")),
+                                       BUNDLE(IND(ID1, "2026-01-02T00:00:00.000Z", "'other.evil.example'", ""))};
+    struct world *w = *state;
+    struct cf_error err = {0};
+    struct ti_writer wr;
+    char sql[300];
+
+    import(w, EVENT("false"));
+    import(w, BUNDLE(IND(ID1, "2026-01-01T00:00:00.000Z", "'one.evil.example'", "")));
+    assert_string_equal(poll(w, &w->city), "misp.evil.example+ one.evil.example+ ");
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+        (void)snprintf(sql, sizeof sql, "INSERT INTO ti_import (id, org_id, source_id, name, state, stamp_us, created_us, ver_us) SELECT 'w-%zu', 'root', 'upload', 'x', 'running', 1, 1, last_us + 1 FROM ti_clock", i);
+        run_sql(w->r.db, sql);
+        (void)snprintf(sql, sizeof sql, "w-%zu", i);
+        import_as(w, gone[i], sql, true, &wr);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'withdrawn'"), 1);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_ended"), i == 0);
+        assert_string_equal(poll(w, &w->city), "");
+        assert_ok(ti_undo_run(w->r.db, sql, "upload", wr.now_us, &err), err);
+        run_sql(w->r.db, "UPDATE ti_import SET state = 'failed'");
+        assert_string_equal(poll(w, &w->city), "");
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator WHERE status = 'active' AND revoked_us IS NULL AND out_id IS NULL"), 2);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_indicator"), 2);
+        assert_int_equal(sql_number(w->r.db, "SELECT COUNT(*) FROM ti_ended"), 0);
+    }
+    import(w, EVENT("true")); /* and when it is kept everybody is */
+    assert_string_equal(poll(w, &w->city), "misp.evil.example- ");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(each_change_once), T(rows_of_one_import_have_dates_of_their_own), T(an_import_is_given_when_it_is_complete), T(limits_of_collections), T(ends),
-                                       T(objects_of_a_producer), T(back_from_the_producer)};
+                                       T(objects_of_a_producer), T(back_from_the_producer), T(a_withdrawal_taken_back)};
 
     return records_both("intelligence given by date", tests);
 }
