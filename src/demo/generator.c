@@ -143,7 +143,7 @@ static void maybe_seed(struct cf_demo *d)
 
     if (d->seeded || !d->o.app->workflows)
         return;
-    r = demo_seed_notices(d->o.app, ++d->seed_tries > 10 ? 1 : SIZE_MAX, &err); /* chance may give fewer cases: then what there is */
+    r = demo_seed_notices(d->o.app, ++d->seed_tries <= 10, &err);
     if (r == CF_EBUSY)
         return; /* no incident yet */
     d->seeded = true;

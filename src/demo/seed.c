@@ -12,35 +12,39 @@ struct case_row {
 };
 struct people {
     const struct cf_principal *analyst, *leader, *coordinator, *officer;
+    const struct cf_principal *chief; /* of the officer's unit, who looks at its answers; NULL: it has none */
 };
 /* How far each notice goes. */
 enum stage { DRAFT, APPROVAL, ISSUED, ANSWERED, CLOSED };
 
-/* The gravest open incident of each unit. */
-static int find_cases(struct cf_db *db, struct cf_arena *a, struct case_row *out, size_t *n, struct cf_error *reterr)
+static bool has(const struct case_row *c, size_t n, cf_str incident, cf_str org)
+{
+    for (size_t i = 0; i < n; i++)
+        if (cf_str_eq(c[i].incident, incident) || cf_str_eq(c[i].org, org))
+            return true;
+    return false;
+}
+
+/* The gravest incidents, of units that have an officer, added to the n that are there: one a unit, or also a second one. */
+static int find_cases(struct cf_db *db, bool second, struct cf_arena *a, struct case_row *out, size_t *n, struct cf_error *reterr)
 {
     struct cf_stmt *st = NULL;
     struct cf_tx *tx = NULL;
     int r = cf_tx_begin(db, CF_TX_READ, &tx, reterr);
 
-    *n = 0;
     if (r == 0)
         r = cf_tx_query(tx,
                         "SELECT i.id, i.title, i.org_id, o.name, i.level FROM incident i JOIN organisation o ON o.id = i.org_id"
-                        " WHERE i.org_id LIKE 'demo-org-%' AND i.org_id <> 'demo-org-soc' AND i.status <> 'merged' ORDER BY i.score DESC, i.id LIMIT 200",
+                        " WHERE i.org_id LIKE 'demo-org-%' AND i.org_id <> 'demo-org-soc' AND i.status <> 'merged'"
+                        " AND EXISTS (SELECT 1 FROM app_user u WHERE u.id = 'demo-user-u.' || substr(i.org_id, 10))"
+                        " ORDER BY i.score DESC, i.id LIMIT 200",
                         &st, reterr);
     while (r == 0 && *n < NOTICES && (r = cf_stmt_next(st, reterr)) == 1) {
-        struct case_row *c = &out[*n];
-        bool seen = false;
-
         r = 0;
-        for (size_t i = 0; i < *n; i++)
-            seen = seen || cf_str_eq(out[i].org, cf_stmt_str(st, 2));
-        if (seen)
+        if (has(out, *n, cf_stmt_str(st, 0), second ? CF_STR_NONE : cf_stmt_str(st, 2)))
             continue;
-        *c = (struct case_row){cf_arena_copy(a, cf_stmt_str(st, 0)), cf_arena_copy(a, cf_stmt_str(st, 1)), cf_arena_copy(a, cf_stmt_str(st, 2)),
-                               cf_arena_copy(a, cf_stmt_str(st, 3)), cf_stmt_i64(st, 4)};
-        (*n)++;
+        out[(*n)++] = (struct case_row){cf_arena_copy(a, cf_stmt_str(st, 0)), cf_arena_copy(a, cf_stmt_str(st, 1)), cf_arena_copy(a, cf_stmt_str(st, 2)),
+                                         cf_arena_copy(a, cf_stmt_str(st, 3)), cf_stmt_i64(st, 4)};
     }
     cf_stmt_free(st);
     cf_tx_rollback(&tx);
@@ -127,15 +131,19 @@ static int walk(struct work *w, const struct people *p, const struct case_row *c
     r = receipt_of(w, it, receipt);
     r = r < 0 ? r : step(w, p->officer, rc, "sign", NULL);
     r = r < 0 ? r : step(w, p->officer, rc, "submit", feedback_form(p->officer));
+    if (r == 0 && to >= CLOSED && p->chief)
+        r = step(w, p->chief, rc, "unit_pass", NULL);
     return r < 0 || to < CLOSED ? r : step(w, p->coordinator, rc, "approve", NULL);
 }
 
 static int one_notice(struct cf_app *app, struct people *p, const struct case_row *c, enum stage to, struct cf_arena *a, struct cf_error *reterr)
 {
-    cf_str officer = cf_arena_printf(a, "demo-user-u.%.*s", CF_ARG(cf_str_sub(c->org, strlen("demo-org-"), c->org.n)));
+    cf_str unit = cf_str_sub(c->org, strlen("demo-org-"), c->org.n);
     struct work w = {.app = app, .err = reterr};
-    int r = cf_directory_person(app->directory, officer, &p->officer, reterr);
+    int r = cf_directory_person(app->directory, cf_arena_printf(a, "demo-user-u.%.*s", CF_ARG(unit)), &p->officer, reterr);
 
+    if (r == 0 && (r = cf_directory_person(app->directory, cf_arena_printf(a, "demo-user-l.%.*s", CF_ARG(unit)), &p->chief, reterr)) == CF_EAUTH)
+        r = 0;
     r = r < 0 ? r : cf_tx_begin(app->db, CF_TX_WRITE, &w.tx, reterr);
     r = r < 0 ? r : walk(&w, p, c, to, a);
     r = r < 0 ? r : cf_tx_commit(&w.tx, reterr);
@@ -145,22 +153,25 @@ static int one_notice(struct cf_app *app, struct people *p, const struct case_ro
     else
         cf_work_forget(&w.fx);
     cf_principal_unref(p->officer);
-    p->officer = NULL;
+    cf_principal_unref(p->chief);
+    p->officer = p->chief = NULL;
     return r;
 }
 
-int demo_seed_notices(struct cf_app *app, size_t least, struct cf_error *reterr)
+int demo_seed_notices(struct cf_app *app, bool patient, struct cf_error *reterr)
 {
     static const enum stage stages[NOTICES] = {ISSUED, ANSWERED, CLOSED, APPROVAL, DRAFT};
     struct case_row cases[NOTICES];
     struct people p = {0};
     struct cf_arena a;
-    size_t n;
+    size_t n = 0;
     int r;
 
     cf_arena_init(&a, 0, 1 << 22);
-    r = find_cases(app->db, &a, cases, &n, reterr);
-    if (r == 0 && n < (least < NOTICES ? least : NOTICES))
+    r = find_cases(app->db, false, &a, cases, &n, reterr);
+    if (r == 0 && n < NOTICES && !patient)
+        r = find_cases(app->db, true, &a, cases, &n, reterr);
+    if (r == 0 && n < (patient ? NOTICES : 1))
         r = CF_EBUSY;
     r = r < 0 ? r : cf_directory_person(app->directory, CF_STR("demo-user-analyst1"), &p.analyst, reterr);
     r = r < 0 ? r : cf_directory_person(app->directory, CF_STR("demo-user-leader"), &p.leader, reterr);

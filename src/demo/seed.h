@@ -5,6 +5,7 @@
 
 #include "app/app.h"
 
-int demo_seed_notices(struct cf_app *app, size_t least, struct cf_error *reterr); /* CF_EBUSY: fewer cases than least yet */
+/* CF_EBUSY: not enough cases yet. patient: five of different units are waited for; else chance gave fewer, and what there is will do. */
+int demo_seed_notices(struct cf_app *app, bool patient, struct cf_error *reterr);
 
 #endif

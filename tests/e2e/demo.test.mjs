@@ -3,6 +3,7 @@
 // become incidents of the attacked units, notices wait for people, and removal leaves nothing behind.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { root, run, startServer } from './lib.mjs';
@@ -55,7 +56,16 @@ test('ordinary work: every line is understood and no rule fires', () => {
 });
 
 test('the demo in a server: incidents, notices, people, removal', async (t) => {
-  const s = await startServer({ args: ['--demo'], env, config: 'demo: {rate: 20, backfill_lines: 8000, chain_every: 0s}\n' });
+  // each unit has a head who looks at its answers: chance decides which units get notices, and only three have one
+  const content = fs.mkdtempSync(path.join(os.tmpdir(), 'cf-demo-')), city = path.join(content, 'demo/city.yaml');
+  t.after(() => fs.rmSync(content, { recursive: true, force: true }));
+  fs.cpSync(path.join(root, 'content'), content, { recursive: true });
+  const heads = fs.readFileSync(city, 'utf8').replace(/^ {2}- \{login: l\..*\n/gm, '');
+  const units = [...heads.matchAll(/^ {2}- \{code: (\w+),/gm)].map((m) => m[1]);
+  assert.ok(units.length >= 40);
+  fs.writeFileSync(city, heads.replace(/^people:\n/m, `people:\n${units.map((u) => `  - {login: l.${u}, name: 负责人, role: unit_leader, position: 分管领导, unit: ${u}}\n`).join('')}`));
+
+  const s = await startServer({ args: ['--demo'], env: { CF_CONTENT: content }, config: 'demo: {rate: 20, backfill_lines: 8000, chain_every: 0s}\n' });
   t.after(() => s.stop());
   const accounts = path.join(s.data, 'demo-accounts.txt');
   assert.equal(fs.statSync(accounts).mode & 0o777, 0o600);
