@@ -88,7 +88,7 @@ test('the demo in a server: incidents, notices, people, removal', async (t) => {
   assert.ok(inc.total >= 6 && inc.total <= 24, `6 chains became ${inc.total} incidents`);
   assert.ok(inc.items.every((i) => i.org.id.startsWith('demo-org-')));
   assert.ok(inc.items.every((i) => Date.parse(i.last_seen) <= Date.now() + 1000), 'nothing lies in the future');
-  assert.ok(new Set(inc.items.map((i) => i.org.id)).size >= 4);
+  assert.ok(new Set(inc.items.map((i) => i.org.id)).size >= 3); // chance chooses; fewer of six is one in a hundred thousand
 
   await s.logged(/past day written/);
   // hours of the past are no sender's wrong clock (before, most sources showed half a day)
