@@ -78,6 +78,33 @@ int cf_event_set_raw(struct cf_event *ev, enum cf_field f, cf_str v, uint16_t ra
 
 int cf_event_set(struct cf_event *ev, enum cf_field f, cf_str v) { return cf_event_set_raw(ev, f, v, 0, CF_V_STR); }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* The digits of v < 10^8 at ret, which has room for eight; how many. All eight are made at once and zeros in front dropped. */
+static unsigned digits8(uint32_t v, char ret[8])
+{
+    uint64_t four = v / 10000 | (uint64_t)(v % 10000) << 32, two, one, text;
+    unsigned zeros;
+
+    two = (four * 10486 >> 20) & 0x7f0000007f; /* hundreds */
+    two |= (four - two * 100) << 16;
+    one = (two * 103 >> 10) & 0xf000f000f000f; /* tens */
+    one |= (two - one * 10) << 8;
+    zeros = one ? (unsigned)__builtin_ctzll(one) / 8 : 7;
+    text = (one | UINT64_C(0x3030303030303030)) >> zeros * 8;
+    memcpy(ret, &text, 8);
+    return 8 - zeros;
+}
+#else
+static unsigned digits8(uint32_t v, char ret[8])
+{
+    char room[20], *from = cf_digits_before(room + 20, v);
+    unsigned n = (unsigned)(room + 20 - from);
+
+    memcpy(ret, from, n);
+    return n;
+}
+#endif
+
 int cf_event_set_i64(struct cf_event *ev, enum cf_field f, int64_t v)
 {
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
@@ -85,6 +112,8 @@ int cf_event_set_i64(struct cf_event *ev, enum cf_field f, int64_t v)
 
     if (!end)
         return CF_ENOMEM;
+    if (v >= 0 && v < 100000000)
+        return cf_event_put(ev, f, cf_str_n(end, digits8((uint32_t)v, end)), 0, CF_V_INT);
     end += 20;
     p = cf_digits_before(end, u);
     if (v < 0)

@@ -80,6 +80,7 @@ struct cf_known_key {
     cf_str text;    /* at least 16 bytes may be read */
     uint16_t next;  /* the key that came behind it; 0: none */
     uint16_t mask;  /* bits of head that count; 0: not plain */
+    uint16_t want;  /* the same, or 1 where mask is 0, so that nothing is equal */
     uint8_t plain;  /* its length when it is of letters, digits, '_', '-' and '.', ends in letters or digits and is shorter than 16; otherwise 0 */
 };
 #define CF_KEY_SIZE 128u

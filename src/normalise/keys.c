@@ -193,11 +193,12 @@ static uint8_t plain_length(cf_str key)
 static void set_head(struct cf_known_key *k, uint8_t plain, char assign)
 {
     k->plain = plain;
+    k->want = 1;
     if (!plain)
         return;
     memcpy(k->head, k->text.p, plain);
     k->head[plain] = assign;
-    k->mask = (uint16_t)((2u << plain) - 1);
+    k->mask = k->want = (uint16_t)((2u << plain) - 1);
 }
 
 /* Its text, with room behind it so that 16 bytes may be read. */

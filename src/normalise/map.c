@@ -142,21 +142,25 @@ static __attribute__((noinline)) void map_any(struct cf_run *r, const struct cf_
 
 /* What the usual ways write, apart from the run while pairs go them: the end of the event's values and its slots. */
 struct tail {
-    struct cf_value *v; /* of the event */
+    struct cf_value *v;    /* the next one */
+    const struct cf_value *limit; /* v up to limit: there is room for two more that slots can name */
     uint8_t *slot;
-    unsigned n, limit;  /* n up to limit: there is room for two more that slots can name */
+    unsigned n;
 };
 
 static inline struct tail tail_of(struct cf_event *ev)
 {
-    return (struct tail){ev->val, ev->slot, ev->n, (ev->cap < 254u ? ev->cap : 254u) - 2u};
+    unsigned room = ev->cap < 254u ? ev->cap : 254u;
+
+    return (struct tail){ev->val + ev->n, ev->val + room - 2, ev->slot, ev->n};
 }
 
 /* One more value as the key says, with the pair's text. */
 static inline void append(struct tail *t, const struct cf_value *as, const struct cf_pair *p)
 {
-    struct cf_value *v = &t->v[t->n++];
+    struct cf_value *v = t->v++;
 
+    t->n++;
     *v = *as;
     v->p = p->val.p;
     v->n = (uint32_t)p->val.n;
@@ -180,7 +184,7 @@ static inline __attribute__((always_inline)) bool map_usual(struct cf_run *r, st
 {
     enum cf_way way = (enum cf_way)k->way;
 
-    if (t->n > t->limit)
+    if (t->v > t->limit)
         return false;
     if (way == CF_WAY_KEEP) {
         append(t, &k->as_extra, p);

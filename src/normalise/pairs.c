@@ -77,7 +77,7 @@ static inline bool key_is(const struct cf_known_key *k, __m128i text)
 {
     __m128i same = _mm_cmpeq_epi8(text, _mm_loadu_si128((const __m128i *)(const void *)k->head));
 
-    return k->mask && !(~(unsigned)_mm_movemask_epi8(same) & k->mask);
+    return ((unsigned)_mm_movemask_epi8(same) & k->mask) == k->want;
 }
 
 /* Length of a key of letters and digits at its ends, shorter than 16, in front of assign; 0: look more closely. */
@@ -89,6 +89,19 @@ static inline unsigned short_key(const char *p, char assign)
         return 0;
     n = (unsigned)__builtin_ctz(m);
     return n && p[n] == assign && plain_key_char(p[0]) && plain_key_char(p[n - 1]) ? n : 0;
+}
+
+_Static_assert(CF_V_STR == 0 && CF_G_FREE == 0 && sizeof(struct cf_pair) == offsetof(struct cf_pair, leaf) + 8 && offsetof(struct cf_pair, ent) == offsetof(struct cf_pair, leaf) + 6,
+               "what stands behind key and value is one word");
+
+/* A free pair of text, in few stores. */
+static inline void fill_pair(struct cf_pair *p, const char *key, size_t key_n, const char *val, size_t val_n, uint16_t ent)
+{
+    uint64_t rest = (uint64_t)ent << 48;
+
+    p->key = (cf_str){key, key_n};
+    p->val = (cf_str){val, val_n};
+    memcpy(&p->leaf, &rest, sizeof rest);
 }
 
 #define SHORT_PAIR 34 /* bytes that are looked at for one */
@@ -105,7 +118,7 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
         uint16_t ent = at;
         const struct cf_known_key *k = at ? cf_known_at(&g, at) : NULL; /* without a guide there are no keys */
         const char *v, *key = p;
-        unsigned m, n;
+        size_t m, n;
         __m128i text = _mm_loadu_si128((const __m128i *)(const void *)p);
         if (k && key_is(k, text)) {
             n = k->plain;
@@ -127,16 +140,16 @@ static const char *short_pairs(const char *p, const char *end, char assign, stru
         v = p + n + 1;
         if (*v == '"') {
             m = equal16(++v, '"', '\\');
-            if (!m || v[m = (unsigned)__builtin_ctz(m)] == '\\')
+            if (!m || v[m = (size_t)__builtin_ctz((unsigned)m)] == '\\')
                 break;
             p = v + m + 1;
         } else {
             m = equal16(v, ' ', '\'');
-            if (!m || v[m = (unsigned)__builtin_ctz(m)] == '\'')
+            if (!m || v[m = (size_t)__builtin_ctz((unsigned)m)] == '\'')
                 break;
             p = v + m;
         }
-        *out++ = (struct cf_pair){.key = {key, n}, .val = {v, m}, .kind = CF_V_STR, .ent = ent};
+        fill_pair(out++, key, n, v, m, ent);
         if (*p == ' ') {
             __asm__ volatile(""); /* stays a branch: adding the comparison would make the next pair wait for it */
             p++;

@@ -8,8 +8,10 @@
 #include <pcre2.h>
 
 #include "normalise/formats.h"
+#include "normalise/memos.h"
 #include "normalise/normalise.h"
 #include "normalise/template.h"
+#include "normalise/texts.h"
 #include "normalise/timefmt.h"
 #include "normalise/wide.h"
 
@@ -231,26 +233,10 @@ struct cf_textrow { /* a match row that texts without a program of their own are
 };
 /* The keys that rows of match ask for, where all rows of a parsed format ask for these alone. n 0: they ask for more. */
 #define CF_ASKED_KEYS 4u
-#define CF_ASKED_ROOM 128u
 struct cf_asked_keys {
     size_t n;
     uint64_t lengths; /* bits: lengths of their names */
     const struct cf_ref *ref[CF_ASKED_KEYS];
-};
-struct cf_object_memo { /* their texts in the last record of the format, and its source */
-    size_t n;
-    const struct cf_source *s;
-    char texts[CF_ASKED_ROOM];
-};
-#define CF_ROW_WORDS 4u
-#define CF_ROW_LACKS 16u
-#define CF_ROW_MEMOS 256u
-struct cf_row_memo { /* the row that owned a text which began like this one: rows before it lack a sign each */
-    uint64_t head;              /* its first 8 bytes */
-    const struct cf_textrow *row; /* NULL: an empty place */
-    unsigned lacks;             /* signs that the texts have not */
-    char two[2];                /* the same, when they are one or two; 0: look at lacks */
-    uint32_t at[CF_ROW_WORDS];  /* where its words stood */
 };
 struct cf_stream;
 struct cf_normaliser {
@@ -339,15 +325,6 @@ struct cf_kidpos { /* where a looked-at key stands in this record */
     bool multi;
     uint8_t sign;  /* cf_text_sign of its value */
 };
-/* Of a source's records whose keys are the expected ones, one behind the other. */
-#define CF_KEYORDER_MAX 23u
-struct cf_keyorder {
-    size_t n_pairs; /* of such a record; 0: not known, or the expected order has changed */
-    size_t n;
-    struct cf_keyplace {
-        uint16_t kid, pos;
-    } at[CF_KEYORDER_MAX]; /* keys that the source looks at */
-};
 #define CF_DOMAINS 1024u
 struct cf_domain {
     uint64_t hash;
@@ -406,12 +383,6 @@ struct cf_num_memo { /* a number read from text */
     int64_t v;
 };
 #define CF_NUM_MEMOS 8u
-#define CF_FIRED_MAX 12u
-struct cf_fired { /* constants that switches and rules have put */
-    size_t n;
-    bool not; /* more than there is room for, or values were copied too */
-    const struct cf_sets *set[CF_FIRED_MAX];
-};
 static inline void cf_fired_add(struct cf_fired *f, const struct cf_sets *set)
 {
     f->not = f->not || f->n == CF_FIRED_MAX;
@@ -447,13 +418,6 @@ struct cf_run { /* one record on its way */
     size_t n_names;
     struct cf_error err;       /* why it could not be understood; last, because only its start is cleared */
 };
-/* A number below 64 that texts share which are equal but for the case of letters. */
-static inline unsigned cf_text_sign(cf_str s)
-{
-    if (!s.n)
-        return 0;
-    return (unsigned)(s.n * 5 + (unsigned char)(s.p[0] | 0x20) * 3u + (unsigned char)(s.p[s.n - 1] | 0x20)) & 63;
-}
 /* The way of a record: an object's pairs, JSON, text behind the envelope (r->msg), a line of which no envelope is taken off. */
 void cf_run_object(struct cf_run *r, const struct cf_source *hint);
 void cf_run_json(struct cf_run *r, cf_str text, const struct cf_source *hint);
@@ -463,42 +427,10 @@ void cf_run_not_syslog(struct cf_run *r);
 /* s applied to r->msg: its pairs and patterns (extracted: they have run already), then what follows from them. */
 void cf_run_source(struct cf_run *r, const struct cf_source *s, bool extracted);
 static inline bool cf_has_patterns(const struct cf_source *s) { return cf_tpl_count(s->tpl) || s->n_regex; }
-static inline cf_str cf_skip_blanks(cf_str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t' || s.p[0] == '\r' || s.p[0] == '\n'))
-        s = cf_str_sub(s, 1, s.n);
-    return s;
-}
 bool cf_run_knows(const struct cf_run *r, const struct cf_source *s, size_t from);
 void cf_run_unrecognised(struct cf_run *r);
 /* Which of some rare signs a text holds: a bit each. select.c */
 unsigned cf_text_signs(cf_str text);
-/* Up to 18 digits, nothing else. */
-static inline bool cf_plain_number(cf_str s)
-{
-    if (s.n - 1 >= 18)
-        return false;
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned)(s.p[i] - '0') > 9)
-            return false;
-    return true;
-}
-/* cf_str_i64 for the usual case, without a call. */
-static inline bool cf_number(cf_str s, int64_t *ret)
-{
-    int64_t v = 0;
-
-    if (s.n - 1 >= 18)
-        return cf_str_i64(s, ret);
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned d = (unsigned)(s.p[i] - '0');
-        if (d > 9)
-            return cf_str_i64(s, ret);
-        v = v * 10 + (int64_t)d;
-    }
-    *ret = v;
-    return true;
-}
 /* The memo of a field whose number is wanted again by what follows from the flow; 0: it has none. */
 static inline unsigned cf_num_place(enum cf_field f)
 {
@@ -518,32 +450,6 @@ static inline __attribute__((always_inline)) bool cf_run_number(const struct cf_
         return true;
     }
     return cf_str_i64(cf_str_n(v->p, v->n), ret);
-}
-/* "192.0.2.1", in the way of cf_ip_parse. */
-static inline bool cf_plain_ip4(cf_str s, uint8_t ret[4])
-{
-    const char *p = s.p, *end = s.p + s.n;
-
-    for (unsigned k = 0;; k++) {
-        unsigned v = p < end ? (unsigned)(*p++ - '0') : 10, d;
-        if (v > 9)
-            return false;
-        if (p < end && (d = (unsigned)(*p - '0')) <= 9) {
-            v = v * 10 + d;
-            p++;
-            if (p < end && (d = (unsigned)(*p - '0')) <= 9) {
-                v = v * 10 + d;
-                p++;
-            }
-        }
-        if (v > 255)
-            return false;
-        ret[k] = (uint8_t)v;
-        if (k == 3)
-            return p == end;
-        if (p == end || *p++ != '.')
-            return false;
-    }
 }
 /* cf_plain_number and its value. */
 static inline bool cf_run_plain_number(const struct cf_run *r, cf_str v, int64_t *ret)
