@@ -427,6 +427,22 @@ static int insert_missing(struct cf_event_store *s, const struct cf_event_block 
     return r;
 }
 
+/* An attempt given up here, or by the process before this one, may still be at work over there: its rows would come after the look at
+ * what is missing, and be there twice. */
+static int end_earlier(struct cf_event_store *s, cf_str token, struct cf_error *reterr)
+{
+    struct cf_buf sql;
+    int r;
+
+    cf_buf_init(&sql, 0);
+    cf_buf_z(&sql, "KILL QUERY WHERE Settings['log_comment'] = ");
+    cf_event_sql_quote(&sql, token);
+    cf_buf_z(&sql, " SYNC FORMAT Null");
+    r = sql.failed ? cf_error_set(reterr, CF_ENOMEM, "event store: out of memory") : ch_exec(s, cf_buf_view(&sql), reterr);
+    cf_buf_release(&sql);
+    return r;
+}
+
 static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str token, bool again, struct cf_error *reterr)
 {
     struct cf_buf sql, a, answer;
@@ -436,6 +452,8 @@ static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str 
 
     if (r < 0)
         return cf_error_set(reterr, r, "event store: out of memory for a block of %zu rows", cf_event_block_rows(b));
+    if (again && (r = end_earlier(s, token, reterr)) < 0)
+        return r;
     cf_buf_init(&sql, 0);
     cf_buf_init(&a, 0);
     cf_buf_init(&answer, 1u << 20);
@@ -448,6 +466,7 @@ static int ch_insert(struct cf_event_store *s, struct cf_event_block *b, cf_str 
         arg(&a, "insert_deduplication_token", token);
     }
     cf_buf_z(&sql, " FORMAT Native");
+    arg(&a, "log_comment", token);
     arg(&a, "query", cf_buf_view(&sql));
     arg_i64(&a, "max_partitions_per_insert_block", 0);
     arg_i64(&a, "materialize_skip_indexes_on_insert", cf_event_block_rows(b) <= CF_EVENT_INDEX_ROWS);

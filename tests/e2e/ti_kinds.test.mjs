@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import { startServer } from './lib.mjs';
+import { startServer, waitUntil } from './lib.mjs';
 
 let s, admin, tcp;
 before(async () => {
@@ -13,13 +13,10 @@ before(async () => {
 });
 after(() => s?.stop());
 
-async function until(what, fn, n = 600) {
-  for (let i = 0; i < n; i++) {
-    const v = await fn();
-    if (v) return v;
-    await new Promise((r) => setTimeout(r, 50)); // polled condition, bounded by the loop
-  }
-  throw new Error('did not come true: ' + what);
+async function until(what, fn) {
+  let v;
+  await waitUntil(what, async () => !!(v = await fn()) || v);
+  return v;
 }
 const text = { 'content-type': 'text/plain' };
 const loaded = (n) => until(`${n} indicators in the matcher`, async () => (await admin.get('/api/v1/intel/statistics?fresh=true')).body.matcher.indicators === n);

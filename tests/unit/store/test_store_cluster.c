@@ -5,7 +5,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -240,6 +242,59 @@ static void receiving_node_killed(void **st)
     killed_node(0, 1000);
 }
 
+static int64_t at_work(const char *token)
+{
+    char sql[120], *t;
+    int64_t n;
+
+    (void)snprintf(sql, sizeof sql, "SELECT count() FROM system.processes WHERE Settings['log_comment'] = '%s'", token);
+    t = query_text(store, sql);
+    n = strtoll(t, NULL, 10);
+    free(t);
+    return n;
+}
+
+static _Atomic bool slow_over;
+
+/* Stands for an insert that is still at work in the engine when its sender is gone: ten minutes long. */
+static void *slow_insert(void *arg)
+{
+    struct cf_error err = {0};
+    struct cf_buf out;
+    int r;
+
+    cf_buf_init(&out, 0);
+    r = cf_event_store_query(arg, CF_STR("SELECT sleepEachRow(1) FROM system.numbers LIMIT 600 SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0,"
+                                         " log_comment = 'slow'"), NULL, 0, "TSV", &(struct cf_query_limits){.max_ms = 600000}, &out, &err);
+    cf_buf_release(&out);
+    atomic_store(&slow_over, true);
+    return (void *)(intptr_t)r;
+}
+
+static void earlier_attempt_is_ended(void)
+{
+    struct cf_error err = {0};
+    struct cf_event_block *b = cf_event_block_new();
+    struct cf_arena a;
+    pthread_t t;
+    void *r;
+
+    cf_arena_init(&a, 0, 0);
+    assert_int_equal(cf_event_block_add(b, fix_event(&a, 1)), 0);
+    assert_int_equal(pthread_create(&t, NULL, slow_insert, store), 0);
+    while (at_work("slow") == 0) {
+        assert_false(atomic_load(&slow_over));
+        (void)usleep(20000); /* between looks at the condition */
+    }
+    assert_ok(cf_event_store_insert(store, b, CF_STR("slow"), true, &err), err);
+    assert_int_equal(at_work("slow"), 0);
+    assert_int_equal(pthread_join(t, &r), 0);
+    assert_true((intptr_t)r < 0);
+    free(query_text(store, "TRUNCATE TABLE single.events"));
+    cf_event_block_free(b);
+    cf_arena_release(&a);
+}
+
 /* One node that is no cluster, with tables of its own. */
 static void single_node(void **st)
 {
@@ -252,6 +307,7 @@ static void single_node(void **st)
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%d", node[1].http);
     assert_ok(cf_event_store_open(&(struct cf_event_store_options){.kind = CF_STR("clickhouse"), .urls = cf_str_c(url), .database = CF_STR("single")}, &store, &err), err);
     event_suite_again("single");
+    earlier_attempt_is_ended();
     cf_event_store_close(store);
     store = cluster;
 }
