@@ -364,6 +364,8 @@ struct cf_spool_pos cf_spool_done_pos(struct cf_spool *s)
     for (size_t i = 0; i + 1 < s->n_seg; i++)
         if (s->seg[i]->number == p.seg && s->seg[i]->final && p.off >= s->seg[i]->assigned && s->seg[i]->sealed == s->seg[i]->assigned)
             p = (struct cf_spool_pos){s->seg[i + 1]->number, CF_SEG_HEAD};
+    if (s->n_seg && s->seg[0]->number > p.seg) /* it has gone since: the position does not go back to it */
+        p = (struct cf_spool_pos){s->seg[0]->number, CF_SEG_HEAD};
     (void)pthread_mutex_unlock(&s->mu);
     return p;
 }
