@@ -2,6 +2,14 @@
  * Texts that come into use together, or that wait for it: a correlation finds the rules it counts among them, not only in the library. */
 #include "api/rule_view.h"
 
+#include "base/yaml.h"
+
+#define REFS_MAX 1000u
+struct names { /* that correlations refer to */
+    size_t n;
+    cf_str v[REFS_MAX];
+};
+
 int rule_library_with(struct cf_req *req, const struct cf_rules_options *lib, const cf_str *texts, size_t n, struct cf_rules_options *ret, struct cf_error *reterr)
 {
     cf_str *t = CF_NEW_N(req->arena, cf_str, lib->n_texts + n + 1), *f = CF_NEW_N(req->arena, cf_str, lib->n_texts + n + 1);
@@ -35,6 +43,60 @@ int rule_library_for(struct cf_req *req, cf_str yaml, cf_str except, struct cf_r
         r = cf_rule_proposal_waiting(tx, req->who->user_id, except, req->arena, &texts, &n, reterr);
     cf_tx_rollback(&tx);
     return r == 0 && n ? rule_library_with(req, ret, texts, n, ret, reterr) : r;
+}
+
+/* Is one of the names in refs (of the correlation under test, or of one it needs) a rule of this text? Then what the text refers to joins refs. */
+static bool text_is_meant(cf_str yaml, struct cf_arena *a, struct names *refs)
+{
+    struct cf_ydoc *docs = NULL;
+    struct cf_error err = {0};
+    bool meant = refs->n == 0;
+
+    if (cf_yaml_parse(a, yaml, &docs, &err) < 0)
+        return false;
+    for (const struct cf_ydoc *d = docs; d; d = d->next)
+        for (size_t i = 0; i < refs->n; i++)
+            meant = meant || cf_str_eq(cf_ymap_str(d->root, "id"), refs->v[i]) || cf_str_eq(cf_ymap_str(d->root, "name"), refs->v[i]) || cf_str_eq(cf_ymap_str(d->root, "title"), refs->v[i]);
+    for (const struct cf_ydoc *d = meant ? docs : NULL; d; d = d->next) {
+        const struct cf_ynode *list = cf_ymap_get(cf_ymap_get(d->root, "correlation"), "rules");
+
+        for (const struct cf_ynode *e = list && list->kind == CF_Y_SEQ ? list->child : list; e && refs->n < REFS_MAX; e = e->next)
+            if (e->kind == CF_Y_SCALAR)
+                refs->v[refs->n++] = e->text;
+    }
+    return meant;
+}
+
+int rule_waiting_for(struct cf_req *req, cf_str yaml, const cf_str **ret, size_t *ret_n, struct cf_error *reterr)
+{
+    struct names *refs = CF_NEW(req->arena, struct names);
+    cf_str *texts = NULL;
+    struct cf_tx *tx = NULL;
+    size_t n = 0, used = 0, before;
+    int r;
+
+    *ret_n = 0;
+    if (!rule_approval_on(req) || !rule_text_counts(yaml))
+        return 0;
+    r = refs ? cf_tx_begin(rule_app(req)->db, CF_TX_READ, &tx, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory for the texts");
+    if (r == 0)
+        r = cf_rule_proposal_waiting(tx, req->who->user_id, CF_STR(""), req->arena, &texts, &n, reterr);
+    cf_tx_rollback(&tx);
+    if (r < 0 || !text_is_meant(yaml, req->arena, refs) || !refs->n)
+        return r;
+    do { /* the texts that are needed come to the front; one that is a correlation may need others */
+        before = used;
+        for (size_t i = used; i < n; i++)
+            if (!cf_str_eq(texts[i], yaml) && text_is_meant(texts[i], req->arena, refs)) {
+                cf_str t = texts[used];
+
+                texts[used++] = texts[i];
+                texts[i] = t;
+            }
+    } while (used > before);
+    *ret = texts;
+    *ret_n = used;
+    return 0;
 }
 
 /* Texts that are not refused, for those that count what others find. */

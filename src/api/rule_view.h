@@ -76,6 +76,8 @@ int rule_library_for(struct cf_req *req, cf_str yaml, cf_str except, struct cf_r
  * < 0: a failure. */
 /* What tx has written takes no rule out of use that is in use now. CF_ECONFLICT: it names the rule and why. */
 int rule_none_lost(struct cf_req *req, struct cf_tx *tx, struct cf_error *reterr);
+/* Waiting texts (proposals) whose rules a correlation refers to, directly or through others of them; in the request's arena. None where proposals are off. */
+int rule_waiting_for(struct cf_req *req, cf_str yaml, const cf_str **ret, size_t *ret_n, struct cf_error *reterr);
 typedef int (*rule_text_look)(void *ctx, const struct cf_rules_options *lib, struct rule_text *t, struct cf_error *reterr);
 int rule_texts_settle(struct cf_req *req, const struct cf_rules_options *lib, struct rule_text *t, size_t n, rule_text_look look, void *ctx, struct cf_error *reterr);
 /* The text becomes its author's new version, its rules staged or enabled; the detector gets it with rule_commit. */

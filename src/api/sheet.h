@@ -26,6 +26,9 @@ void cf_csv_value(struct cf_buf *b, const json_t *v);
 #define CF_CSV_TYPE "text/csv; charset=utf-8"
 #define CF_SHEET_TYPE "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
+#define CF_TABLE_ROWS_MAX 1000000 /* of a CSV made piece by piece */
+
 void cf_sheet_routes(void); /* POST /api/v1/sheets */
+void cf_table_routes(void); /* /api/v1/tables: the same in pieces (table.c) */
 
 #endif

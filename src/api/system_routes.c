@@ -98,6 +98,7 @@ void cf_api_routes(void)
     cf_routes_add(routes, sizeof routes / sizeof *routes);
     cf_event_routes();
     cf_sheet_routes();
+    cf_table_routes();
     cf_rules_routes();
     cf_rule_stats_routes();
     cf_search_routes();

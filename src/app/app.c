@@ -97,10 +97,15 @@ static char *in_data(struct cf_app_run *run, const char *name) { return cf_path_
 /* Messages in Chinese; a subcommand may have loaded them already, for its own. */
 static int start_phrases(struct cf_app_run *run, struct cf_error *reterr)
 {
+    struct cf_error err = {0};
+
+    (void)reterr;
     if (cf_phrases_zh)
         return 0;
     run->phrases = true;
-    return cf_phrases_load(cf_path_join(&run->arena, run->app.content_dir, "phrases/zh-CN"), &cf_phrases_zh, reterr);
+    if (cf_phrases_load(cf_path_join(&run->arena, run->app.content_dir, "phrases/zh-CN"), &cf_phrases_zh, &err) < 0)
+        cf_log_warn("app", "no phrases: messages stay English", "why=\"%s\"", err.msg); /* no reason not to detect */
+    return 0;
 }
 
 static void stop_phrases(struct cf_app_run *run)

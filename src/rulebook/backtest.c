@@ -26,7 +26,7 @@ struct job {
     struct cf_backtests *b;
     struct cf_arena a; /* the job's texts */
     char id[37];
-    cf_str rule_id, yaml, query, scope;
+    cf_str rule_id, yaml, query, scope, beside; /* beside: a JSON list of texts; empty: none */
     int64_t from_us, to_us, max_events;
     struct cf_ruleset *rs;
     struct cf_norm_thread *norm;
@@ -154,11 +154,54 @@ static int parse_scope(struct job *j, struct cf_error *reterr)
     return 0;
 }
 
+/* The waiting texts that were found when the job was made join the library. */
+static int join_beside(struct job *j, struct cf_rules_options *lib, struct cf_error *reterr)
+{
+    json_t *list = j->beside.n ? json_loadb(j->beside.p, j->beside.n, 0, NULL) : json_array(), *v;
+    size_t n = lib->n_texts + json_array_size(list), i;
+    cf_str *t = CF_NEW_N(&j->a, cf_str, n + 1), *f = CF_NEW_N(&j->a, cf_str, n + 1);
+
+    if (!json_is_array(list) || !t || !f) {
+        json_decref(list);
+        return cf_error_set(reterr, CF_ENOMEM, "no memory for the texts");
+    }
+    for (i = 0; i < lib->n_texts; i++) {
+        t[i] = lib->texts[i];
+        f[i] = lib->text_files ? lib->text_files[i] : CF_STR("stored");
+    }
+    json_array_foreach(list, i, v)
+    {
+        t[lib->n_texts + i] = cf_arena_copy(&j->a, cf_str_n(json_string_value(v), json_string_length(v)));
+        f[lib->n_texts + i] = CF_STR(CF_RULE_BESIDE_FILE);
+    }
+    json_decref(list);
+    lib->texts = t;
+    lib->text_files = f;
+    lib->n_texts = n;
+    return 0;
+}
+
+/* [{id, title}] of the waiting rules that the text under test was tried with. */
+static json_t *beside_json(const struct cf_ruleset *rs)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < cf_ruleset_count(rs); i++) {
+        const struct cf_rule_info *r = cf_ruleset_rule(rs, i);
+
+        if (cf_str_eqz(r->file, CF_RULE_BESIDE_FILE))
+            (void)json_array_append_new(list, json_pack("{s:s%,s:s%}", "id", r->id.p, r->id.n, "title", r->title.p, r->title.n));
+    }
+    return list;
+}
+
 static int compile(struct job *j, struct cf_error *reterr)
 {
     struct cf_rules_options lib = {0};
     int r = j->b->env.library(j->b->env.ctx, &j->a, &lib, reterr);
 
+    if (r == 0 && j->beside.n)
+        r = join_beside(j, &lib, reterr);
     if (r == 0)
         r = cf_rulebook_compile(&lib, j->yaml, &j->rs, reterr);
     if (r < 0)
@@ -218,6 +261,7 @@ static int run_job(struct job *j, json_t **ret, struct cf_error *reterr)
         (void)json_object_set_new(*ret, "events", json_integer((json_int_t)done));
         (void)json_object_set_new(*ret, "read_as_stored", json_integer((json_int_t)j->stored));
         (void)json_object_set_new(*ret, "limited", json_boolean(j->total > (uint64_t)j->max_events));
+        (void)json_object_set_new(*ret, "waiting", beside_json(j->rs));
         (void)json_object_set_new(*ret, "seconds", json_real(s));
         (void)json_object_set_new(*ret, "events_per_second", json_real(s > 0 ? (double)done / s : 0));
     }
@@ -255,7 +299,7 @@ static int take(struct job *j, struct cf_error *reterr)
     int r = cf_tx_begin(j->b->env.db, CF_TX_WRITE, &tx, reterr);
 
     if (r == 0)
-        r = cf_tx_query(tx, "SELECT id, rule_id, yaml, query, scope, from_us, to_us, max_events FROM rule_backtest WHERE state = 'queued' ORDER BY created_us LIMIT 1", &st, reterr);
+        r = cf_tx_query(tx, "SELECT id, rule_id, yaml, query, scope, from_us, to_us, max_events, beside FROM rule_backtest WHERE state = 'queued' ORDER BY created_us LIMIT 1", &st, reterr);
     if (r == 0 && (r = cf_stmt_next(st, reterr)) == 1) {
         (void)snprintf(j->id, sizeof j->id, "%.*s", (int)(cf_stmt_str(st, 0).n < 36 ? cf_stmt_str(st, 0).n : 36), cf_stmt_str(st, 0).p);
         j->rule_id = cf_arena_copy(&j->a, cf_stmt_str(st, 1));
@@ -265,6 +309,7 @@ static int take(struct job *j, struct cf_error *reterr)
         j->from_us = cf_stmt_i64(st, 5);
         j->to_us = cf_stmt_i64(st, 6);
         j->max_events = cf_stmt_i64(st, 7);
+        j->beside = cf_stmt_null(st, 8) ? CF_STR("") : cf_arena_copy(&j->a, cf_stmt_str(st, 8));
         r = j->yaml.p && j->scope.p ? 0 : cf_error_set(reterr, CF_ENOMEM, "no memory");
     } else if (r == 0) {
         r = CF_ENOENT;
@@ -402,13 +447,26 @@ static char *scope_text(const struct cf_event_scope *s)
     return t;
 }
 
+/* A JSON list; NULL: none, or no memory. */
+static char *beside_text(const struct cf_backtest_request *q)
+{
+    json_t *list = json_array();
+    char *text;
+
+    for (size_t i = 0; i < q->n_beside; i++)
+        (void)json_array_append_new(list, json_stringn(q->beside[i].p, q->beside[i].n));
+    text = q->n_beside ? json_dumps(list, JSON_COMPACT) : NULL;
+    json_decref(list);
+    return text;
+}
+
 int cf_backtest_add(struct cf_backtests *b, const struct cf_backtest_request *q, char ret_id[37], struct cf_error *reterr)
 {
     struct cf_tx *tx = NULL;
     struct cf_stmt *st = NULL;
-    char *scope = scope_text(&q->scope);
+    char *scope = scope_text(&q->scope), *beside = beside_text(q);
     int64_t waiting = 0;
-    int r = scope ? cf_tx_begin(b->env.db, CF_TX_WRITE, &tx, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
+    int r = scope && (beside || !q->n_beside) ? cf_tx_begin(b->env.db, CF_TX_WRITE, &tx, reterr) : cf_error_set(reterr, CF_ENOMEM, "no memory");
 
     if (r == 0)
         r = cf_tx_query(tx, "SELECT COUNT(*) FROM rule_backtest WHERE state = 'queued'", &st, reterr);
@@ -422,9 +480,9 @@ int cf_backtest_add(struct cf_backtests *b, const struct cf_backtest_request *q,
     cf_uuid7(ret_id);
     if (r == 0)
         r = cf_tx_exec(tx,
-                       "INSERT INTO rule_backtest (id, rule_id, title, yaml, query, from_us, to_us, max_events, scope, state, done, total, user_id, user_name, created_us) VALUES "
-                       "(?,?,?,?,?,?,?,?,?,'queued',0,0,?,?,?)",
-                       reterr, CF_Z(ret_id), CF_S(q->rule_id), CF_S(q->title), CF_S(q->yaml), CF_S(q->query), CF_I(q->from_us), CF_I(q->to_us), CF_I(q->max_events), CF_Z(scope),
+                       "INSERT INTO rule_backtest (id, rule_id, title, yaml, query, from_us, to_us, max_events, scope, beside, state, done, total, user_id, user_name, created_us) VALUES "
+                       "(?,?,?,?,?,?,?,?,?,?,'queued',0,0,?,?,?)",
+                       reterr, CF_Z(ret_id), CF_S(q->rule_id), CF_S(q->title), CF_S(q->yaml), CF_S(q->query), CF_I(q->from_us), CF_I(q->to_us), CF_I(q->max_events), CF_Z(scope), CF_Z(beside),
                        CF_S(q->who.id), CF_S(q->who.name), CF_I(cf_now_us()));
     if (r == 0) /* the newest 500 are kept */
         r = cf_tx_exec(tx,
@@ -433,6 +491,7 @@ int cf_backtest_add(struct cf_backtests *b, const struct cf_backtest_request *q,
         r = cf_tx_commit(&tx, reterr);
     cf_tx_rollback(&tx);
     free(scope);
+    free(beside);
     if (r == 0) {
         (void)pthread_mutex_lock(&b->mu);
         b->asked = true;

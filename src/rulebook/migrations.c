@@ -28,5 +28,6 @@ const struct cf_migration cf_rulebook_migrations[] = {
      "author_id TEXT NOT NULL, author_name TEXT NOT NULL, created_us BIGINT NOT NULL, updated_us BIGINT NOT NULL, submitted_us BIGINT, decided_by TEXT, decided_name TEXT, "
      "decided_us BIGINT, decision_note TEXT, went TEXT);\n"
      "CREATE INDEX rule_proposal_state ON rule_proposal (state, updated_us)"},
+    {1004, "waiting texts of a back-test", "ALTER TABLE rule_backtest ADD COLUMN beside TEXT"},
 };
 const size_t cf_rulebook_n_migrations = sizeof cf_rulebook_migrations / sizeof *cf_rulebook_migrations;

@@ -22,6 +22,7 @@ int cf_rulebook_fill(struct cf_db *db, struct cf_arena *a, struct cf_rules_optio
 int cf_rulebook_fill_tx(struct cf_tx *tx, struct cf_arena *a, struct cf_rules_options *o, struct cf_error *reterr); /* as the transaction sees them */
 
 /* ---- checking (check.c) ---- */
+#define CF_RULE_BESIDE_FILE "waiting" /* of texts that wait as proposals, beside the one under test */
 #define CF_RULE_TEXT_FILE "edited" /* info.file of rules compiled from a text under test */
 /* The text alone; when that is refused and library is given, again together with the library (correlations over its rules).
  * Rules of the text have the file CF_RULE_TEXT_FILE. Free with cf_ruleset_free. CF_ESYNTAX: nothing of the text can be used;
@@ -128,6 +129,8 @@ struct cf_backtest_request {
     int64_t from_us, to_us, max_events;
     struct cf_event_scope scope;
     struct cf_rule_who who;
+    size_t n_beside;       /* texts that wait as proposals and whose rules this one refers to */
+    const cf_str *beside;
 };
 int cf_backtest_add(struct cf_backtests *b, const struct cf_backtest_request *q, char ret_id[37], struct cf_error *reterr);
 /* Queued or running: ends it. CF_ECONFLICT when it has ended already. */

@@ -24,16 +24,16 @@ after(() => s?.stop());
 const until = (ok) => waitUntil(String(ok), async () => !!(await ok()));
 
 /** A POST whose answer is bytes; abort() closes the connection. */
-function raw(path, body) {
+function raw(path, body, method = 'POST') {
   let req;
   const done = new Promise((resolve, reject) => {
-    req = https.request(s.url + path, { method: 'POST', rejectUnauthorized: false, agent: false, headers: { authorization: `Bearer ${token.token}`, 'content-type': 'application/json' } }, (res) => {
+    req = https.request(s.url + path, { method, rejectUnauthorized: false, agent: false, headers: { authorization: `Bearer ${token.token}`, 'content-type': 'application/json' } }, (res) => {
       const parts = [];
       res.on('data', (d) => parts.push(d));
       res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, bytes: Buffer.concat(parts) }));
     });
     req.on('error', reject);
-    req.end(JSON.stringify(body));
+    req.end(body === undefined ? undefined : JSON.stringify(body));
   });
   return { done, abort: () => req.destroy() };
 }
@@ -135,4 +135,55 @@ test('chengfang query beside the running server', async () => {
   const bad = run(['query', '--data', s.data, 'host.name:(']);
   assert.notEqual(bad.status, 0);
   assert.match(bad.stderr, /position/);
+});
+
+test('a long table goes to the server in pieces, CSV and XLSX: of one person, fetched once, audited once, and a cut is said', async () => {
+  const made = await token.post('/api/v1/users', { name: 'table_auditor', display_name: 'Auditor', org_id: 'root', roles: ['audit_admin'] });
+  const auditor = await s.signIn('table_auditor', made.body.password);
+  for (const format of ['csv', 'xlsx']) {
+    const opened = await token.post('/api/v1/tables', { name: '长表' + format, format, columns: ['n', '名称'] });
+    assert.equal(opened.status, 201, opened.text);
+    const at = '/api/v1/tables/' + opened.body.id;
+    assert.ok(opened.body.max_rows >= 1000000);
+    for (let i = 0; i < 3; i++) {
+      const r = await token.post(at + '/rows', { rows: Array.from({ length: 4000 }, (_, k) => [i * 4000 + k, '=x']) });
+      assert.deepEqual([r.status, r.body.rows], [200, (i + 1) * 4000], r.text);
+    }
+    assert.equal((await token.get(at)).status, 409, 'not finished');
+    assert.equal((await auditor.post(at + '/rows', { rows: [[1, 'y']] })).status, 404, "another person's");
+    assert.deepEqual((await token.post(at + '/finish', { total: 12345 })).body, { format, rows: 12000, of: 12345 });
+    assert.equal((await token.post(at + '/rows', { rows: [[1, 'y']] })).status, 409);
+  }
+  for (const format of ['csv', 'xlsx']) {
+    const { id } = (await token.post('/api/v1/tables', { name: '长表', format, columns: ['n', '名称'] })).body;
+    for (let i = 0; i < 3; i++) await token.post(`/api/v1/tables/${id}/rows`, { rows: Array.from({ length: 4000 }, (_, k) => [i * 4000 + k, '=x']) });
+    assert.equal((await token.post(`/api/v1/tables/${id}/finish`, format === 'csv' ? {} : { total: 12345 })).status, 200);
+    const r = await raw(`/api/v1/tables/${id}?file=${encodeURIComponent('我的表.' + format)}`, undefined, 'GET').done;
+    assert.equal(r.status, 200);
+    assert.ok(r.headers['content-disposition'].includes(encodeURIComponent('我的表')));
+    if (format === 'csv') {
+      const rows = r.bytes.toString('utf8').trimEnd().split('\r\n');
+      assert.equal(rows.length, 12001, 'nothing is cut, nothing is said');
+      assert.deepEqual([rows[0], rows[1], rows[12000]], ['\ufeffn,名称', "0,'=x", "11999,'=x"]);
+    } else {
+      const rows = sheetRows(r.bytes);
+      assert.equal(rows.length, 12002);
+      assert.deepEqual(rows[12000], [11999, '=x']);
+      assert.match(rows[12001][0], /^12000 rows of 12345/);
+    }
+    assert.equal((await token.get('/api/v1/tables/' + id)).status, 404, 'once');
+  }
+  const seen = (await auditor.get('/api/v1/audit?filter=' + encodeURIComponent('object:长表'))).body.items;
+  assert.deepEqual(seen.map((x) => x.after), [{ format: 'xlsx', rows: 12000, of: 12345 }, { format: 'csv', rows: 12000 }]);
+});
+
+test('tables: a few of one person at a time; one that is given up makes room', async () => {
+  const other = await s.signIn('admin');
+  const open = () => other.post('/api/v1/tables', { name: 'x', format: 'csv', columns: ['a'] });
+  const ids = [];
+  let r;
+  while ((r = await open()).status === 201 && ids.length < 40) ids.push(r.body.id);
+  assert.equal(r.status, 429, r.text);
+  assert.equal((await other.call('DELETE', '/api/v1/tables/' + ids[0])).status, 204);
+  assert.equal((await open()).status, 201);
 });

@@ -71,6 +71,23 @@ describe('export of lists', { skip: unable() }, () => {
     await p.close()
   })
 
+  test('a list of several pages is exported whole, piece by piece, and audited once', async () => {
+    const values = Array.from({ length: 2300 }, (_, i) => `row${i}.pages-test.net`)
+    const r = await api.call('POST', '/api/v1/indicators:import?format=list', values.join('\n') + '\n', { 'content-type': 'text/plain' })
+    assert.ok(r.status < 300, r.text)
+    const p = c.p
+    await p.goto('/intel/indicators')
+    await p.page.waitForSelector('.tbl tbody tr[data-id]')
+    const csv = (await save(p, '导出', 'CSV')).toString('utf8').trimEnd().split('\r\n')
+    assert.equal(csv.length, 2301)
+    assert.equal(new Set(csv.flatMap((l) => /row\d+\.pages-test/.exec(l) ?? [])).size, 2300)
+    const sheet = sheetRows(await save(p, '导出', 'XLSX'))
+    assert.equal(sheet.length, 2301)
+    const auditor = await c.server.signIn('auditor', strong)
+    const seen = (await auditor.get('/api/v1/audit?filter=' + encodeURIComponent('"/tables"'))).body.items
+    assert.deepEqual(seen.map((x) => [x.after.format, x.after.rows, x.after.of]), [['xlsx', 2300, undefined], ['csv', 2300, undefined]])
+  })
+
   test('a role made in the console may export lists, or not', async () => {
     const admin = c.p
     await admin.goto('/directory?tab=roles')

@@ -123,6 +123,35 @@ export async function saveTable(format: TableFormat, name: string, columns: stri
   const full = (r: unknown[]) => (r.length < width ? [...r, ...Array<string>(width - r.length).fill('')] : r)
   await download('POST', '/sheets', { name, format, columns: full(columns), rows: rows.map(full) }, fileName)
 }
+/** A long list as a file: page by page into a table that the server writes (and audits), fetched as a download; neither side holds more than a page. */
+export async function saveList(format: TableFormat, name: string, columns: string[], pages: AsyncIterable<{ rows: unknown[][]; total: number; last: boolean }>, fileName: string, count: (n: number) => void): Promise<{ rows: number; of: number }> {
+  const { id, max_rows: max } = await api.post<{ id: string; max_rows: number }>('/tables', { name, format, columns })
+  let n = 0
+  let of = 0
+  try {
+    for await (const p of pages) {
+      const rows = p.rows.slice(0, max - n)
+      if (rows.length) await api.post(`/tables/${id}/rows`, { rows })
+      n += rows.length
+      count(n)
+      if (n >= max && !(p.last && rows.length === p.rows.length)) {
+        of = Math.max(p.total, n + 1)
+        break
+      }
+    }
+    await api.post(`/tables/${id}/finish`, of ? { total: of } : {})
+  } catch (e) {
+    void api.del(`/tables/${id}`).catch(() => undefined)
+    throw e
+  }
+  const a = document.createElement('a')
+  a.href = `${base}/tables/${id}${qs({ file: fileName })}`
+  a.download = fileName
+  document.body.appendChild(a)
+  a.click()
+  a.remove()
+  return { rows: n, of }
+}
 export function saveBlob(b: Blob, name: string) {
   const url = URL.createObjectURL(b)
   const a = document.createElement('a')

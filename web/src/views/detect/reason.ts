@@ -31,4 +31,4 @@ export function countedText(c: CorrelationState | undefined, t: T): string {
 }
 
 /** A compiler's message without the line it begins with, which stands beside it. */
-export const withoutLine = (m: string) => m.replace(/^(line \d+: |第 \d+ 行：)/, '')
+export const withoutLine = (m: string) => m.replace(/^(line \d+: |\u7b2c \d+ \u884c\uff1a)/, '')

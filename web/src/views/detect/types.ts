@@ -92,6 +92,7 @@ export interface BacktestResult {
   matches: number
   events: number
   read_as_stored: number
+  waiting?: { id: string; title: string }[]
   limited: boolean
   seconds: number
   events_per_second: number
