@@ -28,7 +28,7 @@ describe('export of lists', { skip: unable() }, () => {
     return p
   }
   async function save(p, button, format) {
-    await p.page.getByRole('button', { name: button, exact: true }).click()
+    await p.page.getByRole('button', { name: button, exact: true }).last().click() // the list's own, where the page has one too
     const [file] = await Promise.all([p.page.waitForEvent('download'), p.page.getByRole('menuitem', { name: format }).click()])
     await p.page.waitForFunction(() => !document.querySelector('.el-dropdown-menu:not([style*="display: none"])')?.checkVisibility())
     return fs.promises.readFile(await file.path())
