@@ -439,7 +439,7 @@ void cf_run_derive(struct cf_run *r)
         if (has(r, CF_F_SOURCE_IP) && !has(r, CF_F_NETWORK_TYPE) && (has(r, CF_F_NETWORK_TRANSPORT) || has(r, CF_F_DESTINATION_IP))) {
             cf_str ip = get(r, CF_F_SOURCE_IP);
             bool four = ip.p == r->ip4[0].p && ip.n == r->ip4[0].n; /* read when it was put there */
-            put(r, CF_F_NETWORK_TYPE, !four && memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
+            put(r, CF_F_NETWORK_TYPE, !four && ip.p && memchr(ip.p, ':', ip.n) ? CF_STR("ipv6") : CF_STR("ipv4"));
         }
         if (has(r, CF_F_NETWORK_TRANSPORT) && has(r, CF_F_DESTINATION_IP) && !has(r, CF_F_NETWORK_COMMUNITY_ID))
             community_id(r);

@@ -86,7 +86,7 @@ static int upload_piece(struct cf_req *req, cf_str piece, struct cf_error *reter
     struct upload *u = req->state;
     int r = u ? 0 : upload_begin(req, &u, reterr);
 
-    if (r < 0)
+    if (r < 0 || !u)
         return r;
     return u->job ? ti_job_piece(u->job, piece, reterr) : ti_import_feed(u->im, piece, reterr);
 }
@@ -172,7 +172,7 @@ static int with_progress(struct cf_req *req, struct cf_tx *tx, json_t *item, str
     (void)json_object_set_new(item, "state", json_string(p.state));
     (void)json_object_set_new(item, "progress",
                               json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "share", share(&p), "bytes", (json_int_t)p.bytes, "uploaded", (json_int_t)p.uploaded, "read_bytes",
-                                        (json_int_t)p.read_bytes, "read", (json_int_t)p.read, "written", (json_int_t)(p.written + p.repeated), "bad", (json_int_t)p.bad, "conflicts",
+                                        (json_int_t)p.read_bytes, "read", (json_int_t)p.read, "written", (json_int_t)p.written + (json_int_t)p.repeated, "bad", (json_int_t)p.bad, "conflicts",
                                         (json_int_t)p.conflicts, "unmatchable", (json_int_t)p.unmatchable, "objects", (json_int_t)p.objects, "cancelling", p.cancel));
     return 0;
 }
@@ -194,7 +194,7 @@ static int post_import(struct cf_req *req, struct cf_error *reterr)
         return cf_error_set(reterr, CF_EINVAL, "a dry run is not an import: POST /api/v1/indicators:import");
     if (!u)
         r = upload_begin(req, &u, reterr);
-    if (r < 0)
+    if (r < 0 || !u)
         return r;
     job = u->job;
     u->job = NULL;

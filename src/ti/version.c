@@ -71,8 +71,8 @@ static int object_changed(struct cf_tx *tx, cf_str id, int64_t ver_us, struct cf
 
 int ti_given(struct cf_tx *tx, cf_str id, int64_t *ver_us, struct cf_error *reterr)
 {
-    int64_t now = cf_now_us();
-    int r = cf_tx_exec(tx, "UPDATE ti_indicator SET ver_us = ? WHERE id = ?", reterr, CF_I((*ver_us)++), CF_S(id));
+    int64_t now = cf_now_us(), given_us = (*ver_us)++;
+    int r = cf_tx_exec(tx, "UPDATE ti_indicator SET ver_us = ? WHERE id = ?", reterr, CF_I(given_us), CF_S(id));
 
     if (r == 0)
         r = cf_tx_exec(tx,
@@ -84,19 +84,21 @@ int ti_given(struct cf_tx *tx, cf_str id, int64_t *ver_us, struct cf_error *rete
 
 int ti_gone(struct cf_tx *tx, cf_str id, const char *import_id, int64_t *ver_us, struct cf_error *reterr)
 {
+    int64_t ended_us = (*ver_us)++, gone_us;
     char fresh[37];
     int r = cf_tx_exec(tx,
                        "INSERT INTO ti_ended (id, import_id, type, value, tlp, confidence, created_us, modified_us, ver_us)"
                        " SELECT COALESCE(i.out_id, i.id), CAST(? AS TEXT), i.type, i.value, i.out_tlp, i.out_conf, i.added_us, i.updated_us, CAST(? AS BIGINT) FROM ti_indicator i"
                        " WHERE i.id = ? AND i.out_tlp IS NOT NULL AND i.cond = '' AND NOT (COALESCE(i.ext_id, '') LIKE 'indicator--%' AND i.out_id IS NULL) ON CONFLICT (id) DO NOTHING",
-                       reterr, CF_Z(import_id), CF_I((*ver_us)++), CF_S(id));
+                       reterr, CF_Z(import_id), CF_I(ended_us), CF_S(id));
 
     cf_uuid7(fresh);
     if (r == 0) /* the object first: it finds its indicators by their having no id of their own */
         r = object_changed(tx, id, (*ver_us)++, reterr);
+    gone_us = (*ver_us)++;
     if (r == 0)
         r = cf_tx_exec(tx,
                        "UPDATE ti_indicator SET out_id = CASE WHEN cond = '' THEN CAST(? AS TEXT) ELSE NULL END, out_tlp = NULL, out_conf = NULL, ver_us = ? WHERE id = ? AND out_tlp IS NOT NULL", reterr,
-                       CF_Z(fresh), CF_I((*ver_us)++), CF_S(id));
+                       CF_Z(fresh), CF_I(gone_us), CF_S(id));
     return r;
 }

@@ -71,14 +71,16 @@ int ti_write_object(struct ti_writer *w, const struct ti_kept *o, struct cf_erro
         " given_mod = NULL WHERE COALESCE(ti_object.modified, '') <> COALESCE(excluded.modified, '')";
     cf_str ind = cf_str_eqz(o->type, "indicator") ? o->id : CF_STR_NONE;
     int r = ti_writer_open(w, reterr);
+    int64_t ver_us;
 
     if (r == 0 && w->import_id)
         r = ti_undo_object(w->tx, w->import_id, w->now_us, o->id, o->modified, reterr);
     if (r == 0 && ind.n)
         r = withdraw_rest(w, o, reterr);
+    ver_us = w->ver_us++;
     if (r == 0)
         r = cf_tx_exec(w->tx, put, reterr, CF_S(o->id), CF_Z(w->source->org), CF_Z(w->source->id), CF_S(o->type), CF_S(o->name), CF_I(o->tlp), CF_I(o->matchable), CF_S(o->modified),
-                       CF_I(w->now_us), CF_S(o->json), CF_I(w->ver_us++), CF_S(ind), CF_S(ind));
+                       CF_I(w->now_us), CF_S(o->json), CF_I(ver_us), CF_S(ind), CF_S(ind));
     if (r == 0 && o->kind.n)
         r = cf_tx_exec(w->tx, "INSERT INTO ti_relation (id, src, kind, dst) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET src = excluded.src, kind = excluded.kind, dst = excluded.dst",
                        reterr, CF_S(o->id), CF_S(o->src), CF_S(o->kind), CF_S(o->dst));

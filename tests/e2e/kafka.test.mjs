@@ -88,7 +88,7 @@ test('records of several topics arrive, each with its data source; offsets are c
 
 test('messages without a value and with odd bytes', async () => {
   await mock.ok('null other 0');
-  await mock.ok('value other 0 <38>1 2026-11-21T06:00:00Z k-odd app 1 - - before \u0001\u0002 after');
+  await mock.ok(`value other 0 <38>1 ${new Date().toISOString()} k-odd app 1 - - before \u0001\u0002 after`);
   await mock.ok('null other 0');
   await until('stored', async () => { const t = (await search(api, 'host.name:k-odd')).total; return t === 1 || t; });
   await until('all three committed', async () => { const c = await committed('other', 1); return c === 3 || c; });
