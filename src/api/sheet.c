@@ -231,7 +231,7 @@ static int reply_xlsx(struct cf_req *req, const char *name, const json_t *column
     return r;
 }
 
-static void csv_row(struct cf_buf *b, const json_t *row, size_t columns)
+void cf_csv_row(struct cf_buf *b, const json_t *row, size_t columns)
 {
     for (size_t k = 0; k < columns; k++) {
         cf_buf_z(b, k ? "," : "");
@@ -248,8 +248,8 @@ static int reply_csv(struct cf_req *req, const json_t *columns, const json_t *ro
 
     cf_buf_init(&b, 512 << 20);
     cf_buf_z(&b, "\xef\xbb\xbf"); /* so that spreadsheets read UTF-8 */
-    csv_row(&b, columns, n);
-    json_array_foreach(rows, i, row) csv_row(&b, row, n);
+    cf_csv_row(&b, columns, n);
+    json_array_foreach(rows, i, row) cf_csv_row(&b, row, n);
     if (b.failed) {
         cf_buf_release(&b);
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the table");

@@ -31,4 +31,7 @@ void cf_csv_value(struct cf_buf *b, const json_t *v);
 void cf_sheet_routes(void); /* POST /api/v1/sheets */
 void cf_table_routes(void); /* /api/v1/tables: the same in pieces (table.c) */
 
+/* Appends a JSON array of cells as one CSV line with its end; missing cells are empty. */
+void cf_csv_row(struct cf_buf *b, const json_t *row, size_t columns);
+
 #endif

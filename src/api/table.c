@@ -110,15 +110,6 @@ static int put(struct table *t, struct cf_buf *b, struct cf_error *reterr)
     return 0;
 }
 
-static void csv_line(struct cf_buf *b, const json_t *row, size_t columns)
-{
-    for (size_t k = 0; k < columns; k++) {
-        cf_buf_z(b, k ? "," : "");
-        cf_csv_value(b, json_array_get(row, k));
-    }
-    cf_buf_z(b, "\r\n");
-}
-
 static int start(struct cf_req *req, struct table *t, const json_t *columns, struct cf_error *reterr)
 {
     const char *dir = ((struct cf_app *)req->app)->data_dir;
@@ -138,7 +129,7 @@ static int start(struct cf_req *req, struct table *t, const json_t *columns, str
         return cf_error_errno(reterr, "temporary file for the table");
     cf_buf_init(&b, 0);
     cf_buf_z(&b, "\xef\xbb\xbf"); /* so that spreadsheets read UTF-8 */
-    csv_line(&b, columns, t->columns);
+    cf_csv_row(&b, columns, t->columns);
     r = put(t, &b, reterr);
     cf_buf_release(&b);
     return r;
@@ -181,7 +172,7 @@ static int append(struct table *t, const json_t *rows, struct cf_error *reterr)
     json_array_foreach(rows, i, row)
     {
         if (t->csv) {
-            csv_line(&b, row, t->columns);
+            cf_csv_row(&b, row, t->columns);
             continue;
         }
         for (size_t k = 0; k < t->columns; k++)

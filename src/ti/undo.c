@@ -120,24 +120,24 @@ static int remove_new(struct cf_db *db, const char *source, int64_t stamp, struc
     return r < 0 ? r : steps(db, objects, 2, vs, n_objects, reterr);
 }
 
-static int remove_ended(struct cf_db *db, const char *id, struct cf_error *reterr)
+/* All rows that one statement of a parameter, the import, deletes step by step. */
+static int remove_all(struct cf_db *db, const char *sql, const char *id, struct cf_error *reterr)
 {
-    static const char *const sql[] = {"DELETE FROM ti_ended WHERE id IN (SELECT id FROM ti_ended WHERE import_id = ? ORDER BY id LIMIT " STEP ")"};
     const struct cf_dbval v[] = {CF_Z(id)};
     const struct cf_dbval *const vs[] = {v};
     static const size_t n_v[] = {1};
 
-    return steps(db, sql, 1, vs, n_v, reterr);
+    return steps(db, &sql, 1, vs, n_v, reterr);
+}
+
+static int remove_ended(struct cf_db *db, const char *id, struct cf_error *reterr)
+{
+    return remove_all(db, "DELETE FROM ti_ended WHERE id IN (SELECT id FROM ti_ended WHERE import_id = ? ORDER BY id LIMIT " STEP ")", id, reterr);
 }
 
 static int remove_seen(struct cf_db *db, const char *id, struct cf_error *reterr)
 {
-    static const char *const sql[] = {"DELETE FROM ti_sighting WHERE id IN (SELECT id FROM ti_sighting WHERE import_id = ? ORDER BY id LIMIT " STEP ")"};
-    const struct cf_dbval v[] = {CF_Z(id)};
-    const struct cf_dbval *const vs[] = {v};
-    static const size_t n_v[] = {1};
-
-    return steps(db, sql, 1, vs, n_v, reterr);
+    return remove_all(db, "DELETE FROM ti_sighting WHERE id IN (SELECT id FROM ti_sighting WHERE import_id = ? ORDER BY id LIMIT " STEP ")", id, reterr);
 }
 
 int ti_undo_run(struct cf_db *db, const char *import_id, const char *source, int64_t stamp_us, struct cf_error *reterr)
