@@ -28,24 +28,38 @@ run_unit() {
     say_kind unit "$p" "$f" "$s"; add "$p" "$f" "$s"
 }
 
+# Most files wait for their servers most of the time: some run at once, those that take minutes first
+jobs=${CF_TEST_JOBS:-$(($(nproc) + 1))}
+long='kafka durability tail correlation demo streams pages studio'
+long_first() { # file...
+    for n in $long; do for file in "$@"; do [ "$(basename "$file" .test.mjs)" != "$n" ] || echo "$file"; done; done
+    for file in "$@"; do case " $long " in *" $(basename "$file" .test.mjs) "*) ;; *) echo "$file" ;; esac; done
+}
+
 run_node() { # kind, glob...
     kind=$1; shift
     ls "$@" >/dev/null 2>&1 || { echo "$kind: no tests"; return; }
-    : >"$out/$kind.log"
+    rm -rf "${out:?}/$kind" && mkdir -p "$out/$kind"
+    # one that hangs is a failure, not a stall
+    long_first "$@" | xargs -P "$jobs" -I '{}' sh -c '
+        log=$1/$(basename "$2" .test.mjs).log
+        timeout 1500 node --test --test-reporter=tap "$2" >"$log" 2>&1
+        echo "# exit $?" >>"$log"' sh "$out/$kind" '{}'
     p=0 f=0 s=0
-    for file in "$@"; do # one program at a time; one that hangs is a failure, not a stall
-        timeout 1500 node --test --test-reporter=tap "$file" >"$out/one.log" 2>&1
-        [ $? -eq 124 ] && { echo "$file: no end within 1500 s"; f=$((f + 1)); }
-        p=$((p + $(num 's/^# pass \([0-9]*\)/\1/p' "$out/one.log"))); s=$((s + $(num 's/^# skipped \([0-9]*\)/\1/p' "$out/one.log")))
-        f=$((f + $(num 's/^# fail \([0-9]*\)/\1/p' "$out/one.log") + $(num 's/^# cancelled \([0-9]*\)/\1/p' "$out/one.log")))
-        cat "$out/one.log" >>"$out/$kind.log"
+    for file in "$@"; do
+        log=$out/$kind/$(basename "$file" .test.mjs).log
+        p=$((p + $(num 's/^# pass \([0-9]*\)/\1/p' "$log"))); s=$((s + $(num 's/^# skipped \([0-9]*\)/\1/p' "$log")))
+        bad=$(($(num 's/^# fail \([0-9]*\)/\1/p' "$log") + $(num 's/^# cancelled \([0-9]*\)/\1/p' "$log")))
+        end=$(num 's/^# exit \([0-9]*\)/\1/p' "$log") # a file that died, or was ended (124), has no counts
+        [ "$end" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+        [ "$bad" -eq 0 ] && continue
+        f=$((f + bad))
+        echo "$file: $bad failed, exit $end"
+        if grep -qE '^ *not ok' "$log"; then grep -nE -A24 '^ *not ok' "$log" | head -120; else tail -30 "$log"; fi
+        grep -E '^# server [0-9]+: ' "$log" | tail -75 # what its servers said last
     done
     [ "$p" -eq 0 ] && [ "$f" -eq 0 ] && f=1
-    if [ "$f" -gt 0 ]; then
-        grep -nE -A24 '^ *not ok' "$out/$kind.log" | head -120
-        grep -E '^# server [0-9]+: ' "$out/$kind.log" | tail -75 # what the servers of the files that failed said last
-    fi
-    grep -E '# SKIP' "$out/$kind.log" | sed 's/^ *//'
+    grep -hE '# SKIP' "$out/$kind"/*.log | sed 's/^ *//'
     say_kind "$kind" "$p" "$f" "$s"; add "$p" "$f" "$s"
 }
 

@@ -233,7 +233,7 @@ void cf_reply_list(struct cf_req *req, json_t *items, const char *next, int64_t 
 
 void cf_http_tell(struct cf_req_priv *c, json_t *o)
 {
-    static const char *const told[] = {"title", "detail", "message", "reason", "error", "last_error"};
+    static const char *const told[] = {"title", "detail", "message", "reason", "error", "last_error", "result"};
     bool problem = json_object_get(o, "status") && json_object_get(o, "detail");
     cf_str lang = cf_req_header(&c->req, "Accept-Language"); /* the console names its language alone */
     struct cf_buf b;

@@ -85,7 +85,7 @@ void cf_req_audit(struct cf_req *req, const char *object, json_t *before, json_t
 /* Extra member of the problem document when the handler fails ({"otp_required":true}). Takes value. */
 void cf_req_problem(struct cf_req *req, const char *key, json_t *takes);
 
-/* Messages in a reply that is no problem document (members message, reason and error, at any depth), told in the language of the
+/* Messages in a reply that is no problem document (members message, reason, error and result, at any depth), told in the language of the
  * request, for cf_reply_json. Takes and returns j. */
 json_t *cf_req_tell(struct cf_req *req, json_t *takes);
 

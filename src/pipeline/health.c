@@ -182,7 +182,7 @@ static int get_health(struct cf_req *req, struct cf_error *reterr)
 
     if (!p)
         return cf_error_set(reterr, CF_EBUSY, "the pipeline is not running");
-    cf_reply_json(req, 200, cf_pipeline_health(p));
+    cf_reply_json(req, 200, cf_req_tell(req, cf_pipeline_health(p)));
     return 0;
 }
 

@@ -22,7 +22,7 @@ export const shared = process.env.CF_SHARED || path.resolve(root, '../shared');
 /** CF_TEST_SLOW: how many times slower than usual the program is (sanitizers); times allowed are as many times longer. */
 export const slow = Number(process.env.CF_TEST_SLOW || 1);
 /** Seconds that something may take before a test gives it up: what comes, comes soon; only a failure waits this long. */
-const PATIENCE = 120;
+const PATIENCE = 240;
 const agent = new https.Agent({ rejectUnauthorized: false, keepAlive: true, maxSockets: 64 });
 
 /** One HTTP request. body: object (JSON), string or Buffer. Resolves to {status, headers, body, text}. */

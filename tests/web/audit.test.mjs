@@ -46,6 +46,8 @@ describe('audit log', { skip: unable() }, () => {
 
   test('the page shows the names, filters by them and tells the machine\'s name, in both languages', async () => {
     const first = (await api.post('/api/v1/users', { name: 'auditor', display_name: '审计员', org_id: 'root', roles: ['audit_admin'] })).body.password
+    assert.equal((await request(c.server.url + '/api/v1/session', { method: 'POST', body: { user: 'auditor', password: 'not-this-one' } })).status, 401)
+    assert.equal((await api.delete('/api/v1/users/nobody')).status, 404)
     const p = await Person.at(c.browser, c.server)
     await p.signIn('auditor', first, strong)
     await p.goto('/audit')
@@ -59,6 +61,10 @@ describe('audit log', { skip: unable() }, () => {
     await p.$('.el-select-dropdown__item', { hasText: /^登录$/ }).click()
     await p.page.waitForURL(/action=session\.sign_in/)
     await p.page.waitForFunction(() => { const a = [...document.querySelectorAll('.tbl tbody td:nth-child(4)')].map((x) => x.textContent); return a.length && a.every((x) => x === '登录') })
+    await p.goto('/audit?result=failed*')
+    await p.$('.tbl tbody td', { hasText: /^失败：用户名或密码错误$/ }).first().waitFor()
+    await p.$('.tbl tbody td', { hasText: /^失败：[^a-z]+$/ }).nth(1).waitFor()
+    assert.equal(await p.$('.tbl tbody td', { hasText: /^(成功|拒绝)/ }).count(), 0)
     await p.clean()
     await p.close()
     const en = await Person.at(c.browser, c.server, { locale: 'en', theme: 'dark', width: 1920, height: 1080 })

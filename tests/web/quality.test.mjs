@@ -61,6 +61,8 @@ describe('data quality', { skip: unable() }, () => {
     const [{ reason }] = (await api.get('/api/v1/pipeline/unparsed?limit=1')).body.items
     assert.ok(reason.length > 5, reason)
     assert.equal(await first.locator('.why').textContent(), reason)
+    await p.says('.comps li', /\d+ 个中 \d+ 个静默/) // the server tells its details in the reader's language
+    await p.says('.comps li', /^[^a-z]*延迟 [\d.]+ 秒$/)
     assert.ok((await first.locator('time').getAttribute('datetime'))?.startsWith('20'), await first.innerHTML())
     if (process.env.CF_SHOTS) await p.page.screenshot({ path: `${process.env.CF_SHOTS}/health-zh.png`, fullPage: true })
   })
