@@ -199,7 +199,7 @@ bool cf_str_f64(cf_str s, double *ret)
 
 bool cf_utf8_valid(cf_str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+    const unsigned char *p = (const unsigned char *)s.p, *end = s.n ? p + s.n : p; /* nothing may be NULL */
 
     while (p < end) {
         uint64_t w;

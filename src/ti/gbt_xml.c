@@ -171,6 +171,13 @@ static json_t *document_of(xmlNode *root)
     return doc;
 }
 
+/* Some errors (of encodings) know no parser and would go to the standard error output as they are. */
+static void quiet(void *data, xmlErrorPtr error)
+{
+    (void)data;
+    (void)error;
+}
+
 int ti_gbt_xml(cf_str text, json_t **ret, struct cf_error *reterr)
 {
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
@@ -179,6 +186,7 @@ int ti_gbt_xml(cf_str text, json_t **ret, struct cf_error *reterr)
 
     if (!ctxt)
         return cf_error_set(reterr, CF_ENOMEM, "no memory");
+    xmlSetStructuredErrorFunc(NULL, quiet); /* of this thread */
     if (text.n <= INT32_MAX)
         doc = xmlCtxtReadMemory(ctxt, text.p, (int)text.n, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA | XML_PARSE_NOBLANKS);
     if (!doc) {

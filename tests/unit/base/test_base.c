@@ -48,6 +48,7 @@ static void strings(void **st)
     assert_true(cf_utf8_valid(CF_STR("\xe5\x9f\x8e\xe9\x98\xb2 ok, eight")));
     assert_false(cf_utf8_valid(CF_STR("\xb3\xc7\xb7\xc0"))); /* GB18030 */
     assert_false(cf_utf8_valid(CF_STR("\xed\xa0\x80")));     /* surrogate */
+    assert_true(cf_utf8_valid(CF_STR_NONE));
     assert_false(cf_utf8_valid(CF_STR("\xc0\x80")));         /* overlong */
 }
 

@@ -264,7 +264,7 @@ static void broken(void **state)
         int r;
     } t[] = {{"{\"type\":\"bundle\",\"objects\":[{\"type\":\"malware\"", "stix", CF_ESYNTAX}, {"{\"type\":\"bundle\"}", "", CF_ESYNTAX}, {"{\"Event\":", "misp", CF_ESYNTAX},
              {"]]]", "stix", CF_ESYNTAX}, {"a,b\n1,2\n", "csv", CF_EINVAL}, {"{\"standard\":\"36643\"}", "", CF_ESYNTAX},
-             {"<a><indicators></a>", "", CF_ESYNTAX}, {"<威胁信息/>", "", CF_ESYNTAX}, {"<", "gbt", CF_ESYNTAX}, {"\xff\xfe" "a", "", CF_EINVAL}, {"{\"a\":[1]}", "", CF_ESYNTAX},
+             {"<a><indicators></a>", "", CF_ESYNTAX}, {"<威胁信息/>", "", CF_ESYNTAX}, {"<", "gbt", CF_ESYNTAX}, {"<?xml version=\"1.0\" encoding=\"EUC-KR\"?><a>\xff\xff\xff</a>", "gbt", CF_ESYNTAX}, {"\xff\xfe" "a", "", CF_EINVAL}, {"{\"a\":[1]}", "", CF_ESYNTAX},
              {"<!DOCTYPE a [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><a><indicators><indicator id=\"&x;\"/></indicators></a>", "", CF_ESYNTAX}};
     struct world *w = *state;
 
