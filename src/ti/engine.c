@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One engine a server: holds the current set and the exclusions, counts hits, and runs what takes long (fetching, retro-hunts,
- * rebuilding) on one thread of its own. */
+ * rebuilding) on threads of their own. */
 #include "ti/ti_int.h"
 
 #include <errno.h>
@@ -184,9 +184,10 @@ static void *engine_main(void *arg)
 }
 
 /* What may take minutes: a reload never waits for it. */
-static void *jobs_main(void *arg)
+static void *worker_main(void *arg)
 {
-    struct cf_ti *ti = arg;
+    struct ti_worker *w = arg;
+    struct cf_ti *ti = w->ti;
 
     (void)pthread_mutex_lock(&ti->mu);
     while (!ti->stop) {
@@ -194,12 +195,11 @@ static void *jobs_main(void *arg)
 
         (void)clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += STEP_S;
-        if (!ti->run_jobs)
+        if (!w->run)
             (void)pthread_cond_timedwait(&ti->wake_jobs, &ti->mu, &until);
-        ti->run_jobs = false;
+        w->run = false;
         (void)pthread_mutex_unlock(&ti->mu);
-        (void)ti_fetch_due(ti);
-        (void)ti_hunt_next(ti);
+        (void)w->step(ti);
         (void)pthread_mutex_lock(&ti->mu);
     }
     (void)pthread_mutex_unlock(&ti->mu);
@@ -211,8 +211,9 @@ void ti_jobs_wake(struct cf_ti *ti)
     if (!ti)
         return;
     (void)pthread_mutex_lock(&ti->mu);
-    ti->run_jobs = true;
-    (void)pthread_cond_signal(&ti->wake_jobs);
+    for (int i = 0; i < TI_WORKERS; i++)
+        ti->worker[i].run = true;
+    (void)pthread_cond_broadcast(&ti->wake_jobs);
     (void)pthread_mutex_unlock(&ti->mu);
 }
 
@@ -245,9 +246,12 @@ int cf_ti_start(const struct cf_ti_options *o, struct cf_ti **ret, struct cf_err
         r = pthread_create(&ti->thread, NULL, engine_main, ti) == 0 ? 0 : cf_error_set(reterr, CF_EIO, "the intelligence thread does not start");
         ti->thread_on = r == 0;
     }
-    if (r == 0 && o->thread) {
-        r = pthread_create(&ti->jobs, NULL, jobs_main, ti) == 0 ? 0 : cf_error_set(reterr, CF_EIO, "the intelligence thread does not start");
-        ti->jobs_on = r == 0;
+    for (int i = 0; r == 0 && o->thread && i < TI_WORKERS; i++) {
+        struct ti_worker *w = &ti->worker[i];
+
+        *w = (struct ti_worker){.ti = ti, .step = i == TI_FETCHES ? ti_fetch_due : ti_hunt_next};
+        r = pthread_create(&w->thread, NULL, worker_main, w) == 0 ? 0 : cf_error_set(reterr, CF_EIO, "the intelligence thread does not start");
+        w->on = r == 0;
     }
     if (r < 0)
         cf_ti_stop(ti);
@@ -274,12 +278,13 @@ void cf_ti_stop(struct cf_ti *ti)
     (void)pthread_mutex_lock(&ti->mu);
     ti->stop = true;
     (void)pthread_cond_signal(&ti->wake);
-    (void)pthread_cond_signal(&ti->wake_jobs);
+    (void)pthread_cond_broadcast(&ti->wake_jobs);
     (void)pthread_mutex_unlock(&ti->mu);
     if (ti->thread_on)
         (void)pthread_join(ti->thread, NULL);
-    if (ti->jobs_on)
-        (void)pthread_join(ti->jobs, NULL);
+    for (int i = 0; i < TI_WORKERS; i++)
+        if (ti->worker[i].on)
+            (void)pthread_join(ti->worker[i].thread, NULL);
     ti_job_stop(ti);
     if (ti->o.db)
         (void)ti_counts_write(ti, "match", NULL);

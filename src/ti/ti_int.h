@@ -245,13 +245,22 @@ int ti_write(struct cf_db *db, const struct ti_select *s, cf_str format, int64_t
 const char *ti_format_type(cf_str format); /* media type, NULL: no such format */
 
 /* ---- engine ---- */
+/* A thread for one kind of work that may take minutes; a fetch that waits for an import does not hold up the hunts. */
+struct ti_worker {
+    struct cf_ti *ti;
+    int (*step)(struct cf_ti *ti);
+    pthread_t thread;
+    bool on, run;
+};
+enum { TI_FETCHES, TI_HUNTS, TI_WORKERS };
+
 struct cf_ti {
     struct cf_ti_options o;
     char *content_dir, *key_file, *data_dir;
     struct cf_shared set, excluded;
     pthread_mutex_t mu;             /* what follows */
     pthread_cond_t wake, wake_jobs, wake_place; /* wake_place: the import that was there is over, or the server ends */
-    bool stop, dirty, run_jobs;
+    bool stop, dirty;
     char cancel_hunt[40], running_hunt[40];
     struct ti_progress import;      /* the import that is there */
     struct ti_count *counts;        /* hits not yet written */
@@ -261,8 +270,9 @@ struct cf_ti {
     _Atomic uint64_t hits;
     uint64_t builds;
     _Atomic bool ending;            /* what runs long gives up */
-    pthread_t thread, jobs;         /* jobs: fetching and retro-hunts */
-    bool thread_on, jobs_on;
+    pthread_t thread;
+    bool thread_on;
+    struct ti_worker worker[TI_WORKERS]; /* run: under mu */
     pthread_mutex_t importer_mu;    /* what follows */
     pthread_t importer;
     bool importer_on;
@@ -284,7 +294,7 @@ int ti_tag_event(struct cf_event *ev, const struct cf_ti_set *set, const struct 
 void ti_counts_add(struct cf_ti *ti, const struct ti_count *c, size_t n);
 int ti_counts_write(struct cf_ti *ti, const char *kind, struct cf_error *reterr);
 
-/* ---- fetch.c, hunt.c: run by the thread of jobs ---- */
+/* ---- fetch.c, hunt.c: each in a thread of its own ---- */
 void ti_jobs_wake(struct cf_ti *ti);                       /* NULL is fine */
 int ti_fetch_due(struct cf_ti *ti);                        /* sources whose time has come */
 int ti_fetch_one(struct cf_ti *ti, cf_str source_id, json_t **ret_report, struct cf_error *reterr);

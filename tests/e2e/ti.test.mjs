@@ -116,6 +116,25 @@ test('a retro-hunt finds new indicators in stored events, with progress, results
   assert.equal((await admin.post(`/api/v1/retro-hunts/${h.body.id}/cancel`)).status, 409);
 });
 
+test('a source that is silent holds up no retro-hunt', async (t) => {
+  let held;
+  const web = http.createServer((req, res) => { held = res; });
+  t.after(() => { web.closeAllConnections(); web.close(); });
+  await new Promise((r) => web.listen(0, '127.0.0.1', r));
+  const src = await admin.post('/api/v1/intel-sources', { kind: 'file', name: 'silent', url: `http://127.0.0.1:${web.address().port}/list.txt`, trusted: true });
+  assert.equal(src.status, 201, src.text);
+  assert.equal((await admin.post(`/api/v1/intel-sources/${src.body.id}/run`)).status, 202);
+  await until('the source was asked', async () => held);
+  const ids = (await admin.get('/api/v1/indicators?filter=' + encodeURIComponent('family:Late'))).body.items.map((i) => i.id);
+  const h = await admin.post('/api/v1/retro-hunts', { name: 'beside a fetch', from: 'now-10d', filter: { ids } });
+  assert.equal(h.status, 201, h.text);
+  await until('the end of the hunt', async () => (await admin.get('/api/v1/retro-hunts/' + h.body.id)).body.status === 'done');
+  const waits = (await admin.get('/api/v1/intel-sources/' + src.body.id)).body;
+  assert.equal(waits.last_run ?? null, null, 'the fetch still waits');
+  held.writeHead(200).end('# nothing today\n');
+  await until('the fetch', async () => (await admin.get('/api/v1/intel-sources/' + src.body.id)).body.last_ok);
+});
+
 test('values of an incident become drafts, reviewed ones are served by feeds within their limits', async () => {
   const incidents = await until('an incident', async () => { const i = (await admin.get('/api/v1/incidents')).body.items; return i.length ? i : null; });
   const r = await admin.post(`/api/v1/incidents/${incidents[0].id}/indicators`, { values: ['77.88.1.1', 'not a value', '192.168.1.1'], family: 'FromHere' });
