@@ -18,6 +18,8 @@ struct build {
     size_t n_v;
     const struct cf_lcol *sort; /* NULL: by id */
     bool desc;
+    cf_str filter;
+    int64_t total; /* -1: not counted yet */
     char sort_name[80];
 };
 
@@ -216,10 +218,12 @@ static void sort_expr(const struct build *b, struct cf_buf *out)
         cf_buf_printf(out, sort_is_text(b->sort) ? "COALESCE(%s, '')" : "COALESCE(%s, 0)", b->sort->sql);
 }
 
-/* cursor = hex of {"s":sort,"v":value,"i":id} */
+/* cursor = hex of {"s":sort,"v":value,"i":id,"n":total,"f":hash of the filter}. The first page counts: of a million rows that takes
+ * longer than the page. */
 static cf_str make_cursor(struct build *b, struct cf_stmt *st, int id_col, int sort_col)
 {
-    json_t *o = json_pack("{s:s,s:s%}", "s", b->sort_name, "i", cf_stmt_str(st, id_col).p ? cf_stmt_str(st, id_col).p : "", cf_stmt_str(st, id_col).n);
+    json_t *o = json_pack("{s:s,s:s%,s:I,s:I}", "s", b->sort_name, "i", cf_stmt_str(st, id_col).p ? cf_stmt_str(st, id_col).p : "", cf_stmt_str(st, id_col).n, "n", (json_int_t)b->total, "f",
+                          (json_int_t)(cf_hash64(b->filter) >> 1));
     char *text, *hex;
     size_t n;
     cf_str s;
@@ -243,6 +247,15 @@ static cf_str make_cursor(struct build *b, struct cf_stmt *st, int id_col, int s
     return hex ? cf_str_n(hex, 2 * n) : CF_STR_NONE;
 }
 
+/* The row's key as its column has it: PostgreSQL compares no number with a text. */
+static struct cf_dbval id_value(const struct build *b, const char *id)
+{
+    for (size_t i = 0; i < b->l->n_cols; i++)
+        if (b->l->cols[i].type == CF_LC_I64 && strcmp(b->l->cols[i].sql, b->l->id_sql) == 0)
+            return CF_I(strtoll(id, NULL, 10));
+    return CF_S(cf_arena_copy(b->a, cf_str_c(id)));
+}
+
 static int add_cursor(struct build *b, cf_str cursor)
 {
     char *text = cf_arena_bytes(b->a, cursor.n / 2 + 1);
@@ -264,19 +277,20 @@ static int add_cursor(struct build *b, cf_str cursor)
             ok = false;
     }
     if (ok) {
-        struct cf_dbval id = CF_S(cf_arena_copy(b->a, cf_str_c(json_string_value(i))));
+        struct cf_dbval id = id_value(b, json_string_value(i));
+        json_t *n = json_object_get(o, "n"), *f = json_object_get(o, "f");
         const char *cmp = b->desc ? "<" : ">";
 
-        if (b->sort) {
+        if (b->sort) { /* a row value: an index over both finds the place */
             cf_buf_z(&b->where, " AND (");
             sort_expr(b, &b->where);
-            cf_buf_printf(&b->where, " %s ? OR (", cmp);
-            sort_expr(b, &b->where);
-            cf_buf_printf(&b->where, " = ? AND %s %s ?))", b->l->id_sql, cmp);
-            ok = bind(b, key) && bind(b, key);
+            cf_buf_printf(&b->where, ", %s) %s (?, ?)", b->l->id_sql, cmp);
+            ok = bind(b, key);
         } else
             cf_buf_printf(&b->where, " AND %s %s ?", b->l->id_sql, cmp);
         ok = ok && bind(b, id);
+        if (json_is_integer(n) && json_is_integer(f) && json_integer_value(f) == (json_int_t)(cf_hash64(b->filter) >> 1))
+            b->total = json_integer_value(n);
     }
     json_decref(o);
     return ok ? 0 : field_error(b, "cursor", "is not a value of next of this list and sort");
@@ -383,18 +397,21 @@ static int add_scope(struct build *b)
     return 0;
 }
 
-static int count_rows(struct build *b, struct cf_tx *tx, int64_t *ret)
+/* Of the condition's first n_where bytes and n_v values. Inside and with a limit (that cuts nothing), SQLite leaves out the joins that
+ * the condition does not ask for. */
+static int count_rows(struct build *b, struct cf_tx *tx, size_t n_where, size_t n_v)
 {
     struct cf_buf sql;
     struct cf_stmt *st = NULL;
     int r;
 
     cf_buf_init(&sql, 1 << 20);
-    cf_buf_printf(&sql, "SELECT COUNT(*) FROM %s", b->l->from);
-    cf_buf_str(&sql, cf_buf_view(&b->where));
-    r = cf_tx_queryv(tx, cf_buf_cstr(&sql), b->v, b->n_v, &st, b->err);
+    cf_buf_printf(&sql, "SELECT COUNT(*) FROM (SELECT %s FROM %s", b->l->id_sql, b->l->from);
+    cf_buf_str(&sql, cf_str_sub(cf_buf_view(&b->where), 0, n_where));
+    cf_buf_printf(&sql, " LIMIT %lld) counted", (long long)INT64_MAX);
+    r = cf_tx_queryv(tx, cf_buf_cstr(&sql), b->v, n_v, &st, b->err);
     if (r == 0 && (r = cf_stmt_next(st, b->err)) == 1) {
-        *ret = cf_stmt_i64(st, 0);
+        b->total = cf_stmt_i64(st, 0);
         r = 0;
     }
     cf_stmt_free(st);
@@ -402,6 +419,17 @@ static int count_rows(struct build *b, struct cf_tx *tx, int64_t *ret)
     return r;
 }
 
+static void order_by(const struct build *b, struct cf_buf *sql)
+{
+    cf_buf_z(sql, " ORDER BY ");
+    if (b->sort) {
+        sort_expr(b, sql);
+        cf_buf_printf(sql, "%s, ", b->desc ? " DESC" : "");
+    }
+    cf_buf_printf(sql, "%s%s", b->l->id_sql, b->desc ? " DESC" : "");
+}
+
+/* The page's ids first: what is sorted and thrown away again is short, the columns are read of the page's rows alone. */
 static int fetch(struct build *b, struct cf_tx *tx, int64_t limit, json_t *items, cf_str *ret_next)
 {
     struct cf_buf sql;
@@ -415,14 +443,11 @@ static int fetch(struct build *b, struct cf_tx *tx, int64_t limit, json_t *items
         cf_buf_z(&sql, ", ");
         sort_expr(b, &sql);
     }
-    cf_buf_printf(&sql, " FROM %s", b->l->from);
+    cf_buf_printf(&sql, " FROM %s WHERE %s IN (SELECT %s FROM %s", b->l->from, b->l->id_sql, b->l->id_sql, b->l->from);
     cf_buf_str(&sql, cf_buf_view(&b->where));
-    cf_buf_z(&sql, " ORDER BY ");
-    if (b->sort) {
-        sort_expr(b, &sql);
-        cf_buf_printf(&sql, "%s, ", b->desc ? " DESC" : "");
-    }
-    cf_buf_printf(&sql, "%s%s LIMIT %lld", b->l->id_sql, b->desc ? " DESC" : "", (long long)limit + 1);
+    order_by(b, &sql);
+    cf_buf_printf(&sql, " LIMIT %lld)", (long long)limit + 1);
+    order_by(b, &sql);
     r = sql.failed ? cf_error_set(b->err, CF_ENOMEM, "no memory for the list") : cf_tx_queryv(tx, cf_buf_cstr(&sql), b->v, b->n_v, &st, b->err);
     while (r == 0 && (r = cf_stmt_next(st, b->err)) == 1) {
         r = 0;
@@ -462,14 +487,15 @@ int cf_list_reply(struct cf_req *req, struct cf_db *db, const struct cf_list *l,
 {
     struct build *b = CF_NEW(req->arena, struct build);
     cf_str sort = cf_req_query(req, "sort"), filter = cf_req_query(req, "filter"), cursor = cf_req_query(req, "cursor"), next = CF_STR_NONE;
-    int64_t limit, total = 0;
+    size_t n_where, n_v;
+    int64_t limit;
     struct cf_tx *tx = NULL;
     json_t *items = NULL;
     int r;
 
     if (!b)
         return cf_error_set(reterr, CF_ENOMEM, "no memory for the list");
-    *b = (struct build){.req = req, .l = l, .a = req->arena, .err = reterr};
+    *b = (struct build){.req = req, .l = l, .a = req->arena, .err = reterr, .filter = filter, .total = -1};
     cf_buf_init(&b->where, 1 << 20);
     r = cf_req_query_i64(req, "limit", 50, 1, 1000, &limit, reterr);
     if (r == 0)
@@ -480,10 +506,12 @@ int cf_list_reply(struct cf_req *req, struct cf_db *db, const struct cf_list *l,
         r = add_filter(b, filter);
     if (r == 0)
         r = cf_tx_begin(db, CF_TX_READ, &tx, reterr);
-    if (r == 0)
-        r = count_rows(b, tx, &total);
+    n_where = b->where.n;
+    n_v = b->n_v;
     if (r == 0 && cursor.n)
         r = add_cursor(b, cursor);
+    if (r == 0 && b->total < 0)
+        r = count_rows(b, tx, n_where, n_v);
     if (r == 0) {
         items = json_array();
         r = fetch(b, tx, limit, items, &next);
@@ -496,7 +524,7 @@ int cf_list_reply(struct cf_req *req, struct cf_db *db, const struct cf_list *l,
         json_decref(items);
         return r;
     }
-    cf_reply_list(req, items, next.n && next.p ? next.p : NULL, total);
+    cf_reply_list(req, items, next.n && next.p ? next.p : NULL, b->total);
     return 0;
 }
 
