@@ -141,7 +141,7 @@ static int move_org(struct cf_req *req, struct cf_tx *tx, cf_str id, cf_str old_
     }
     new_path = cf_arena_printf(req->arena, "%.*s%.*s/", CF_ARG(up), CF_ARG(id));
     like = cf_arena_printf(req->arena, "%.*s%%", CF_ARG(old_path));
-    r = cf_tx_exec(tx, "UPDATE organisation SET path = ? || SUBSTR(path, ?) WHERE path LIKE ?", reterr, CF_S(new_path), CF_I((int64_t)old_path.n + 1), CF_S(like));
+    r = cf_tx_exec(tx, "UPDATE organisation SET path = ? || SUBSTR(path, CAST(? AS INTEGER)) WHERE path LIKE ?", reterr, CF_S(new_path), CF_I((int64_t)old_path.n + 1), CF_S(like));
     if (r == 0)
         r = cf_tx_exec(tx, "UPDATE organisation SET parent_id = ?, updated_us = ? WHERE id = ?", reterr, CF_Z(parent), CF_I(cf_now_us()), CF_S(id));
     return r;

@@ -160,11 +160,29 @@ function remember(text) {
   if (started.length > 3) started.shift();
 }
 
+/** Why what looks into the file of the record store cannot, or false. */
+export const noRecordsFile = process.env.CF_TEST_RECORDS ? 'the records are in PostgreSQL' : false;
+/** CF_TEST_RECORDS: the folder of a PostgreSQL server's socket (user cf); records go there, a database for each data folder. */
+function withRecordsElsewhere(config, data) {
+  const host = process.env.CF_TEST_RECORDS;
+  const file = path.join(data, 'chengfang.yaml');
+  const before = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : undefined;
+  if (!host || (before !== undefined && config === undefined) || /^ {2}records:/m.test(config ?? '')) return config;
+  let url = /^ {2}records: (.*)$/m.exec(before ?? '')?.[1];
+  if (!url) {
+    const database = `t_${randomUUID().replaceAll('-', '')}`;
+    const made = spawnSync('psql', ['-h', host, '-U', 'cf', '-d', 'postgres', '-c', `CREATE DATABASE ${database}`], { encoding: 'utf8' });
+    assert.equal(made.status, 0, made.stderr);
+    url = `"postgresql:///${database}?host=${host}&user=cf"`;
+  }
+  return /^store:\n/m.test(config ?? '') ? config.replace(/^store:\n/m, `store:\n  records: ${url}\n`) : (config ?? '') + `store:\n  records: ${url}\n`;
+}
+
 /** Starts `chengfang serve`. config: text of chengfang.yaml. data: keep an existing directory (restart). */
 export async function startServer({ config, data, args = [], env = {} } = {}) {
   const own = !data;
   data ??= fs.mkdtempSync(path.join(os.tmpdir(), 'cf-e2e-'));
-  config = withEventsElsewhere(config, data);
+  config = withRecordsElsewhere(withEventsElsewhere(config, data), data);
   if (config !== undefined) fs.writeFileSync(path.join(data, 'chengfang.yaml'), config);
   const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '', out = '';
