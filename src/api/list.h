@@ -3,7 +3,8 @@
  * caller's scope. A module describes its columns; names outside the description are refused, so no text becomes SQL.
  *
  * filter: words separated by spaces, all must hold. key:value, key:a|b (any of), key:"two words", key>=v key<=v key>v key<v,
- * -key:value (not), key:* (present), text* and *text (wildcard in texts); free words search the columns marked searchable (case folded, substring). sort: "-time" or "time". */
+ * -key:value (not), key:* (present), text* and *text (wildcard in texts); free words search the columns marked searchable (case folded, substring). sort: "-time" or "time".
+ * total is counted for the first page and kept in the cursor: it stays what it was while one pages. */
 #ifndef CF_API_LIST_H
 #define CF_API_LIST_H
 
