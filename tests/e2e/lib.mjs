@@ -266,7 +266,7 @@ export async function startKafka(nodes) {
   };
 }
 
-/** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. Patient: less than two minutes judges the machine. */
+/** Asks `fn` every 50 ms until it answers true; what it answered last is in the failure. Patient: a shorter time judges the machine. */
 export async function waitUntil(what, fn, seconds = PATIENCE) {
   let last;
   seconds = Math.max(seconds, PATIENCE);

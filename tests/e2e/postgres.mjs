@@ -19,7 +19,10 @@ export async function startPostgres() {
   if (who.uid) fs.chownSync(dir, who.uid, who.gid);
   const data = path.join(dir, 'data');
   const made = spawnSync(bin('initdb'), ['-D', data, '-U', 'cf', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'], { ...who, cwd: dir, encoding: 'utf8' });
-  if (made.status !== 0) return { missing: `initdb: ${made.stderr || made.error}` };
+  if (made.status !== 0) {
+    fs.rmSync(dir, { recursive: true, force: true });
+    return { missing: `initdb: ${made.stderr || made.error}` };
+  }
   const child = spawn(bin('postgres'), ['-D', data, '-k', dir, '-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'shared_buffers=16MB'], { ...who, cwd: dir, stdio: 'ignore' });
   const ended = new Promise((r) => child.on('close', r));
   await waitUntil('PostgreSQL takes connections', () => spawnSync(bin('pg_isready'), ['-h', dir, '-U', 'cf', '-d', 'postgres']).status === 0);
